@@ -1,0 +1,15 @@
+DROP TABLE changes;
+DROP TABLE app_key_uses;
+DROP TABLE usage;
+DROP TABLE audit;
+DROP TABLE revocations;
+DROP TABLE signing_keys;
+DROP TABLE app_keys;
+DROP TABLE app_scopes;
+DROP TABLE apps;
+DROP TABLE api_scopes;
+DROP TABLE apis;
+DROP TABLE memberships;
+DROP TABLE developers;
+DROP TABLE organisations;
+DROP TABLE meta;

@@ -1,0 +1,174 @@
+//! The commands: one file each. Data on stdout, messages on stderr, sysexits codes.
+
+mod api;
+mod app;
+mod config;
+mod error;
+mod flags;
+mod key;
+mod logging;
+mod migrate;
+mod org;
+mod output;
+mod serve;
+mod token;
+mod user;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::error::ErrorKind;
+use clap::{Parser, Subcommand};
+
+pub use self::error::CliError;
+use self::flags::{EverywhereFlags, ServeFlags};
+use self::output::Output;
+use crate::clock::SystemClock;
+use crate::config::{Config, Settings, SourceValues};
+use crate::service::Management;
+
+/// An OAuth 2.0 authorization server for programs.
+#[derive(Debug, Parser)]
+#[command(name = "brevet", version, max_term_width = 100, after_help = EXAMPLES, propagate_version = true)]
+struct Cli {
+    /// Read settings from this TOML file [default: ./brevet.toml, /etc/brevet/brevet.toml]
+    #[arg(long, short, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Print one JSON document on stdout
+    #[arg(long, global = true)]
+    json: bool,
+    /// Say only what went wrong
+    #[arg(long, short, global = true, conflicts_with = "verbose")]
+    quiet: bool,
+    /// Say more
+    #[arg(long, short, global = true)]
+    verbose: bool,
+    #[command(flatten)]
+    settings: EverywhereFlags,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "Examples:
+  brevet serve --demo
+  brevet org create --slug acme --name Acme
+  brevet api create --org acme --name Billing --identifier https://billing.acme.example --scope billing:read
+  brevet app create --org acme --name 'Invoice sync' --scope billing:read
+  brevet app disable 3f1c0c1e-6f0b-4a55-8d0e-2f7d3c0b9a2e
+
+Commands work on the database directly, also while the server runs; it notices within a second.
+Every setting is a flag, a BREVET_ variable and a key of the TOML file: see `brevet config show --origin`.";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the server
+    Serve(serve::Serve),
+    /// Organisations
+    #[command(subcommand)]
+    Org(org::Org),
+    /// People
+    #[command(subcommand)]
+    User(user::User),
+    /// APIs: what tokens are for
+    #[command(subcommand)]
+    Api(api::Api),
+    /// Apps and their keys
+    #[command(subcommand)]
+    App(app::App),
+    /// Signing keys
+    #[command(subcommand)]
+    Key(key::Key),
+    /// Try things as a client: get, inspect, verify and revoke tokens
+    #[command(subcommand)]
+    Token(token::Token),
+    /// The database's tables
+    #[command(subcommand)]
+    Migrate(migrate::Migrate),
+    /// Settings
+    #[command(subcommand)]
+    Config(config::Config),
+}
+
+/// What every command gets.
+struct Context {
+    config: Option<PathBuf>,
+    settings: EverywhereFlags,
+    output: Output,
+    quiet: bool,
+    verbose: bool,
+}
+
+impl Context {
+    /// The settings as text, with those that only `serve` takes as flags.
+    fn settings(&self, serve: Option<&ServeFlags>) -> Result<Settings, CliError> {
+        let mut flags = self.settings.values().clone();
+        flags.extend(serve.into_iter().flat_map(|serve| serve.values().clone()));
+        let sources = SourceValues::collect(flags, self.config.as_deref())?;
+        Ok(Settings::resolve(&sources)?)
+    }
+
+    /// The settings, checked, with the log running by them.
+    fn configure(&self, serve: Option<&ServeFlags>) -> Result<Arc<Config>, CliError> {
+        let config = Arc::new(Config::new(&self.settings(serve)?)?);
+        logging::start(&config, self.quiet, self.verbose, serve.is_some());
+        Ok(config)
+    }
+
+    /// The memory, for a command that changes or shows it.
+    fn management(&self) -> Result<Management, CliError> {
+        let config = self.configure(None)?;
+        Ok(Management::open(config, Arc::new(SystemClock), &actor())?)
+    }
+}
+
+/// Who runs the command, for the audit.
+fn actor() -> String {
+    let name = std::env::var("SUDO_USER").or_else(|_unset| std::env::var("USER"));
+    let name = name.unwrap_or_else(|_unset| "unknown".to_owned());
+    format!(
+        "cli:{}",
+        name.chars().filter(|c| !c.is_control()).take(64).collect::<String>()
+    )
+}
+
+/// Runs the program.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // If the terminal is gone there is nobody left to tell.
+            let _unprinted = error.print();
+            return match error.kind() {
+                ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => ExitCode::SUCCESS,
+                _ => ExitCode::from(error::USAGE),
+            };
+        }
+    };
+    let output = Output::new(cli.json, cli.quiet);
+    let context = Context {
+        config: cli.config,
+        settings: cli.settings,
+        output,
+        quiet: cli.quiet,
+        verbose: cli.verbose,
+    };
+    let result = match cli.command {
+        Command::Serve(command) => command.run(&context),
+        Command::Org(command) => command.run(&context),
+        Command::User(command) => command.run(&context),
+        Command::Api(command) => command.run(&context),
+        Command::App(command) => command.run(&context),
+        Command::Key(command) => command.run(&context),
+        Command::Token(command) => command.run(&context),
+        Command::Migrate(command) => command.run(&context),
+        Command::Config(command) => command.run(&context),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            output.error(&error);
+            ExitCode::from(error.code())
+        }
+    }
+}

@@ -1,0 +1,339 @@
+//! `brevet app …`
+
+mod keys;
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Write};
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+
+use super::output::{print, table};
+use super::{CliError, Context};
+use crate::clock::{Clock, SystemClock, parse_span, print_span};
+use crate::db::apps::{AppRecord, Claims};
+use crate::oauth::ClientId;
+use crate::service::apps::{self, AppDetails, NewApp};
+use crate::service::{Management, ServiceError, import};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum App {
+    /// Register an app; its App Key is printed once and never again
+    #[command(
+        after_help = "Example:\n  brevet app create --org acme --name 'Invoice sync' --scope billing:read --lifetime 1h"
+    )]
+    Create(Create),
+    /// Show the apps of an organisation
+    List(List),
+    /// Show an app with its keys and use
+    Show {
+        /// The App SID
+        #[arg(value_parser = parse_sid)]
+        sid: ClientId,
+    },
+    /// Switch an app off: it gets no tokens, those it has are refused
+    Disable {
+        /// The App SID
+        #[arg(value_parser = parse_sid)]
+        sid: ClientId,
+    },
+    /// Switch an app on again
+    Enable {
+        /// The App SID
+        #[arg(value_parser = parse_sid)]
+        sid: ClientId,
+    },
+    /// Delete an app and its keys
+    Delete {
+        /// The App SID
+        #[arg(value_parser = parse_sid)]
+        sid: ClientId,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
+    /// App Keys
+    #[command(subcommand)]
+    Key(keys::AppKey),
+    /// Register apps from a file with one JSON object a line
+    #[command(
+        after_help = "A line: {\"name\": \"Invoice sync\", \"scopes\": [\"billing:read\"], \"lifetime\": \"1h\"}\nOptional: client_id (a UUID), client_secret (imported, of any strength), claims.\nWithout client_secret a key is made and printed once. Lines that cannot be used are reported with their\nnumber; the others are imported, and the exit code is 65."
+    )]
+    Import {
+        /// The organisation
+        #[arg(long, value_name = "SLUG")]
+        org: String,
+        /// The file; `-` for stdin
+        file: String,
+    },
+    /// Print the apps of an organisation, one JSON object a line; App Keys are stored hashed and cannot be exported
+    Export {
+        /// The organisation
+        #[arg(long, value_name = "SLUG")]
+        org: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Create {
+    /// The organisation
+    #[arg(long, value_name = "SLUG")]
+    org: String,
+    /// Its name for people
+    #[arg(long)]
+    name: String,
+    /// A scope of one of the organisation's APIs; may repeat
+    #[arg(long, value_name = "NAME")]
+    scope: Vec<String>,
+    /// The longest its tokens live
+    #[arg(long, value_name = "SPAN", value_parser = parse_span)]
+    lifetime: Option<Duration>,
+    /// A claim that stands in each of its tokens; its name is an absolute URI, its value JSON or plain text
+    #[arg(long, value_name = "URI=VALUE", value_parser = parse_claim)]
+    claim: Vec<(String, Value)>,
+    /// When its first key ends
+    #[arg(long, value_name = "SPAN", value_parser = parse_span)]
+    key_expires_in: Option<Duration>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct List {
+    /// The organisation
+    #[arg(long, value_name = "SLUG")]
+    org: String,
+    /// At most this many
+    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(i64).range(1..=100_000))]
+    limit: i64,
+    /// Those after this App SID
+    #[arg(long, value_name = "SID", value_parser = parse_sid)]
+    after: Option<ClientId>,
+}
+
+pub(super) fn parse_sid(text: &str) -> Result<ClientId, String> {
+    ClientId::parse(text).ok_or_else(|| "an App SID is a lower-case UUID with hyphens".to_owned())
+}
+
+fn parse_claim(text: &str) -> Result<(String, Value), String> {
+    let (name, value) = text.split_once('=').ok_or("write URI=VALUE")?;
+    Ok((
+        name.to_owned(),
+        serde_json::from_str(value).unwrap_or_else(|_plain_text| Value::String(value.to_owned())),
+    ))
+}
+
+impl App {
+    pub(super) fn run(self, context: &Context) -> Result<(), CliError> {
+        let m = context.management()?;
+        match self {
+            Self::Create(create) => run_create(context, &m, create),
+            Self::List(list) => run_list(context, &m, &list),
+            Self::Show { sid } => {
+                let details = apps::show(&m, sid)?;
+                context
+                    .output
+                    .data(&details_document(&details), || details_text(&details))
+            }
+            Self::Disable { sid } => {
+                apps::set_enabled(&m, sid, false)?;
+                context.output.data(&status_document(sid, "disabled"), || {
+                    format!("App {sid} is disabled: no tokens, and those it has are refused within a second.")
+                })
+            }
+            Self::Enable { sid } => {
+                apps::set_enabled(&m, sid, true)?;
+                context
+                    .output
+                    .data(&status_document(sid, "active"), || format!("App {sid} is active."))
+            }
+            Self::Delete { sid, yes } => run_delete(context, &m, sid, yes),
+            Self::Key(command) => command.run(context, &m),
+            Self::Import { org, file } => run_import(context, &m, &org, &file),
+            Self::Export { org } => {
+                let mut write = |line| {
+                    let text =
+                        serde_json::to_string(&line).map_err(|error| ServiceError::Internal(error.to_string()))?;
+                    print(&text).map_err(|error| ServiceError::Internal(error.to_string()))
+                };
+                Ok(import::export(&m, &org, &mut write)?)
+            }
+        }
+    }
+}
+
+fn run_create(context: &Context, m: &Management, create: Create) -> Result<(), CliError> {
+    let new = NewApp {
+        name: create.name,
+        scopes: create.scope,
+        lifetime: create.lifetime,
+        claims: create.claim.into_iter().collect::<Claims>(),
+        key_expires_in: create.key_expires_in,
+    };
+    let created = apps::create(m, &create.org, new)?;
+    let secret = created.client_secret.reveal();
+    let document = json!({
+        "client_id": created.client_id.to_string(), "client_secret": secret, "name": created.name, "scopes": created.scopes,
+    });
+    context.output.data(&document, || {
+        format!("App SID  {}\nApp Key  {secret}", created.client_id)
+    })?;
+    if !context.output.is_json() {
+        context
+            .output
+            .message("Keep the App Key now: it is stored hashed and will not be shown again.");
+    }
+    Ok(())
+}
+
+fn run_list(context: &Context, m: &Management, list: &List) -> Result<(), CliError> {
+    let found = apps::list(m, &list.org, list.after, list.limit)?;
+    context
+        .output
+        .data(&found.iter().map(app_document).collect::<Vec<_>>(), || {
+            let row = |app: &AppRecord| {
+                vec![
+                    app.name.clone(),
+                    app.client_id.to_string(),
+                    app.scopes
+                        .iter()
+                        .map(|(_, scope)| scope.as_str())
+                        .collect::<Vec<_>>()
+                        .join(" "),
+                    app.last_used_at
+                        .map_or_else(|| "never".to_owned(), crate::clock::Timestamp::rfc3339),
+                    status(app).to_owned(),
+                ]
+            };
+            table(
+                &["NAME", "APP SID", "SCOPES", "LAST USED", "STATUS"],
+                &found.iter().map(row).collect::<Vec<_>>(),
+            )
+        })
+}
+
+fn run_delete(context: &Context, m: &Management, sid: ClientId, yes: bool) -> Result<(), CliError> {
+    let details = apps::show(m, sid)?;
+    if !yes {
+        confirm(&format!(
+            "Delete the app \"{}\"? It got {} tokens in the last 24 hours. To switch it off instead: brevet app disable {sid}",
+            details.app.name, details.issued_24h
+        ))?;
+    }
+    apps::delete(m, sid)?;
+    context.output.data(&status_document(sid, "deleted"), || {
+        format!("App {sid} is deleted; its tokens are refused within a second.")
+    })
+}
+
+/// Asks on the terminal; without one, demands `--yes`.
+pub(super) fn confirm(question: &str) -> Result<(), CliError> {
+    use std::io::IsTerminal;
+    if !std::io::stdin().is_terminal() {
+        return Err(CliError::usage("this cannot be undone; say --yes"));
+    }
+    let mut stderr = std::io::stderr().lock();
+    write!(stderr, "{question}\nType yes: ")
+        .and_then(|()| stderr.flush())
+        .map_err(CliError::io)?;
+    let mut answer = String::new();
+    std::io::stdin().read_line(&mut answer).map_err(CliError::io)?;
+    if answer.trim() == "yes" {
+        Ok(())
+    } else {
+        Err(CliError::check_failed("nothing was done"))
+    }
+}
+
+fn run_import(context: &Context, m: &Management, org: &str, file: &str) -> Result<(), CliError> {
+    let mut input: Box<dyn BufRead> = if file == "-" {
+        Box::new(std::io::stdin().lock())
+    } else {
+        let opened = File::open(file).map_err(|error| CliError::no_input(format!("{file} cannot be read: {error}")))?;
+        Box::new(BufReader::new(opened))
+    };
+    let (mut imported, mut rejected) = (0_usize, 0_usize);
+    let mut printed = Ok(());
+    import::import(m, org, &mut *input, &mut |result| match result {
+        Ok(app) => {
+            imported += 1;
+            if let Some(secret) = &app.client_secret {
+                let made = json!({ "line": app.line, "client_id": app.client_id.to_string(), "client_secret": secret.reveal() });
+                printed = std::mem::replace(&mut printed, Ok(())).and_then(|()| print(&made.to_string()));
+            }
+            if imported % 10_000 == 0 {
+                context.output.message(format_args!("{imported} apps imported so far"));
+            }
+        }
+        Err(line) => {
+            rejected += 1;
+            context
+                .output
+                .message(format_args!("line {}: {}", line.line, line.reason));
+        }
+    })?;
+    printed?;
+    context
+        .output
+        .message(format_args!("{imported} apps imported, {rejected} lines rejected"));
+    if rejected > 0 {
+        Err(CliError::bad_data(format!("{rejected} lines were not imported")))
+    } else {
+        Ok(())
+    }
+}
+
+fn status(app: &AppRecord) -> &'static str {
+    if app.disabled_at.is_none() {
+        "active"
+    } else {
+        "disabled"
+    }
+}
+
+fn status_document(sid: ClientId, status: &str) -> Value {
+    json!({ "client_id": sid.to_string(), "status": status })
+}
+
+fn app_document(app: &AppRecord) -> Value {
+    json!({
+        "client_id": app.client_id.to_string(), "name": app.name, "status": status(app),
+        "scopes": app.scopes.iter().map(|(_, scope)| scope).collect::<Vec<_>>(),
+        "lifetime": app.lifetime.map(print_span), "claims": app.claims,
+        "created_at": app.created_at.rfc3339(), "last_used_at": app.last_used_at.map(|at| at.rfc3339()),
+    })
+}
+
+fn details_document(details: &AppDetails) -> Value {
+    let mut document = app_document(&details.app);
+    if let Value::Object(members) = &mut document {
+        members.insert("organisation".to_owned(), json!(details.organisation));
+        members.insert(
+            "keys".to_owned(),
+            json!(details.keys.iter().map(keys::document).collect::<Vec<_>>()),
+        );
+        members.insert("issued_24h".to_owned(), json!(details.issued_24h));
+        members.insert("refused_24h".to_owned(), json!(details.refused_24h));
+    }
+    document
+}
+
+fn details_text(details: &AppDetails) -> String {
+    let app = &details.app;
+    format!(
+        "{}\n  App SID       {}\n  organisation  {}\n  status        {}\n  scopes        {}\n  lifetime      {}\n  last 24 h     {} tokens issued, {} requests refused\n\n{}",
+        app.name,
+        app.client_id,
+        details.organisation,
+        status(app),
+        app.scopes
+            .iter()
+            .map(|(_, scope)| scope.as_str())
+            .collect::<Vec<_>>()
+            .join(" "),
+        app.lifetime
+            .map_or_else(|| "the API's or the server's".to_owned(), print_span),
+        details.issued_24h,
+        details.refused_24h,
+        keys::key_table(&details.keys, SystemClock.now())
+    )
+}

@@ -1,0 +1,90 @@
+//! Printing: data on stdout, messages on stderr. With `--json`, exactly one document on stdout.
+
+use std::fmt::Display;
+use std::io::{self, ErrorKind, Write};
+
+use serde::Serialize;
+
+use super::error::CliError;
+
+/// Where and how a command prints.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Output {
+    json: bool,
+    quiet: bool,
+}
+
+impl Output {
+    pub(super) fn new(json: bool, quiet: bool) -> Self {
+        Self { json, quiet }
+    }
+
+    /// Whether a program reads along.
+    pub(super) fn is_json(self) -> bool {
+        self.json
+    }
+
+    /// The result of a command: the document with `--json`, else the text.
+    pub(super) fn data(self, document: &impl Serialize, text: impl FnOnce() -> String) -> Result<(), CliError> {
+        if self.json {
+            let json = serde_json::to_string_pretty(document).map_err(CliError::internal)?;
+            print(&json)
+        } else {
+            let text = text();
+            if text.is_empty() { Ok(()) } else { print(&text) }
+        }
+    }
+
+    /// Something for people only.
+    pub(super) fn message(self, text: impl Display) {
+        if !self.quiet {
+            say(&text);
+        }
+    }
+
+    pub(super) fn error(self, error: &CliError) {
+        say(&format_args!("brevet: {error}"));
+    }
+}
+
+fn say(text: &dyn Display) {
+    // If stderr is gone there is nobody left to tell.
+    let _unsaid = writeln!(io::stderr().lock(), "{text}");
+}
+
+/// Writes text and a line feed to stdout. A reader that has gone away, such as `head`, is no error.
+pub(super) fn print(text: &str) -> Result<(), CliError> {
+    let mut stdout = io::stdout().lock();
+    match stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.write_all(b"\n"))
+        .and_then(|()| stdout.flush())
+    {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(CliError::io(format!("stdout: {error}"))),
+        _ => Ok(()),
+    }
+}
+
+/// A table with columns as wide as they need be.
+pub(super) fn table(head: &[&str], rows: &[Vec<String>]) -> String {
+    let column = |at: usize| rows.iter().filter_map(move |row| row.get(at)).map(String::as_str);
+    let width = |at: usize, title: &str| {
+        column(at)
+            .map(|cell| cell.chars().count())
+            .max()
+            .unwrap_or(0)
+            .max(title.chars().count())
+    };
+    let widths: Vec<usize> = head.iter().enumerate().map(|(at, title)| width(at, title)).collect();
+    let line = |cells: Vec<&str>| {
+        let padded: Vec<String> = cells
+            .iter()
+            .zip(&widths)
+            .map(|(cell, width)| format!("{cell:<width$}"))
+            .collect();
+        padded.join("  ").trim_end().to_owned()
+    };
+    let head = line(head.to_vec());
+    let rows = rows.iter().map(|row| line(row.iter().map(String::as_str).collect()));
+    std::iter::once(head).chain(rows).collect::<Vec<_>>().join("\n")
+}

@@ -1,0 +1,173 @@
+//! `brevet serve`: the server.
+
+use std::sync::Arc;
+
+use actix_web::rt::System;
+use clap::Args;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::flags::ServeFlags;
+use super::output::print;
+use super::{CliError, Context};
+use crate::clock::SystemClock;
+use crate::config::Config;
+use crate::directory::Tail;
+use crate::http::{self, Running};
+use crate::oauth::metadata::path;
+use crate::service::demo::{self, Demo};
+use crate::service::housekeeping::Housekeeping;
+use crate::service::{Authority, Management, shown_location};
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  brevet serve --demo
+  brevet serve --listen 0.0.0.0:8080 --issuer https://id.example.com
+  BREVET_DATABASE_URL_FILE=/run/secrets/database-url brevet serve")]
+pub(super) struct Serve {
+    /// Make a demo organisation, API, developer and app, and print how to use them
+    #[arg(long)]
+    demo: bool,
+    #[command(flatten)]
+    settings: ServeFlags,
+}
+
+impl Serve {
+    pub(super) fn run(self, context: &Context) -> Result<(), CliError> {
+        let config = context.configure(Some(&self.settings))?;
+        config.check_for_production()?;
+        let management = Management::open(config.clone(), Arc::new(SystemClock), "server")?;
+        let demo = if self.demo { demo::create(&management)? } else { None };
+        let authority = Arc::new(Authority::open(&management)?);
+        let result = System::new().block_on(serve(&config, &management, authority.clone(), demo, self.demo));
+        log::info!("stopped");
+        result
+    }
+}
+
+async fn serve(
+    config: &Config,
+    management: &Management,
+    authority: Arc<Authority>,
+    demo: Option<Demo>,
+    wants_demo: bool,
+) -> Result<(), CliError> {
+    let stop = StopSignals::new()?;
+    let running = http::start(authority.clone())?;
+    let tail = Tail::start(authority.directory.clone(), authority.clock.clone()).map_err(CliError::internal)?;
+    let housekeeping = Housekeeping::start(management.clone(), authority.clone()).map_err(CliError::internal)?;
+    print(&banner(
+        config,
+        management,
+        &authority,
+        &running,
+        demo.as_ref(),
+        wants_demo,
+    ))?;
+    let served = running.serve_until(stop.first()).await;
+    // In this order: no more requests, then the last counts, then nobody listens for changes.
+    drop(housekeeping);
+    drop(tail);
+    served.map_err(CliError::internal)
+}
+
+/// SIGTERM and SIGINT: the first begins a graceful stop, the second ends the process at once.
+struct StopSignals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl StopSignals {
+    fn new() -> Result<Self, CliError> {
+        let listen = |kind| signal(kind).map_err(CliError::internal);
+        Ok(Self {
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn next(&mut self) {
+        let (terminate, interrupt) = (self.terminate.recv(), self.interrupt.recv());
+        futures_util::pin_mut!(terminate, interrupt);
+        futures_util::future::select(terminate, interrupt).await;
+    }
+
+    async fn first(mut self) {
+        self.next().await;
+        log::info!("stopping: requests under way are finished first; a second signal ends at once");
+        actix_web::rt::spawn(async move {
+            self.next().await;
+            log::warn!("stopped at once by a second signal");
+            std::process::exit(130);
+        });
+    }
+}
+
+fn banner(
+    config: &Config,
+    management: &Management,
+    authority: &Authority,
+    running: &Running,
+    demo: Option<&Demo>,
+    wants_demo: bool,
+) -> String {
+    let issuer = &config.issuer;
+    let admin = running
+        .admin_address
+        .map_or_else(|| "off".to_owned(), |address| format!("http://{address}"));
+    let kid = authority
+        .directory
+        .ring()
+        .signing_kid(authority.clock.now())
+        .unwrap_or_default();
+    let mut lines = vec![
+        format!("Brevet {} is running", env!("CARGO_PKG_VERSION")),
+        String::new(),
+        format!("  listening    http://{}", running.address),
+        format!("  issuer       {issuer}"),
+        format!("  dashboard    {issuer}/"),
+        format!("  discovery    {issuer}{}", path::OPENID_CONFIGURATION),
+        format!("  public keys  {issuer}{}  (signing with {kid})", path::JWKS),
+        format!("  admin        {admin}  (/livez /readyz /metrics)"),
+        format!("  database     {}", shown_location(management.database())),
+        format!("  data         {}", config.data_dir.display()),
+    ];
+    if wants_demo {
+        lines.push(String::new());
+        lines.extend(demo_lines(issuer, demo));
+    }
+    lines.push(String::new());
+    lines.join("\n")
+}
+
+fn demo_lines(issuer: &str, demo: Option<&Demo>) -> Vec<String> {
+    let Some(demo) = demo else {
+        return vec![
+            "The demo app is there from an earlier start; its App Key was shown then. For another one:".to_owned(),
+            format!("  brevet app list --org {}", demo::ORGANISATION),
+            "  brevet app key add APP_SID".to_owned(),
+        ];
+    };
+    let (sid, key) = (demo.app.client_id, demo.app.client_secret.reveal());
+    vec![
+        "Demo credentials, shown this once:".to_owned(),
+        String::new(),
+        format!("  App SID      {sid}"),
+        format!("  App Key      {key}"),
+        format!(
+            "  developer    {}  password {}",
+            demo::DEVELOPER,
+            demo.password.reveal()
+        ),
+        String::new(),
+        "Get a token, then call a resource route with it:".to_owned(),
+        String::new(),
+        format!(
+            "TOKEN=$(curl -s {issuer}{} -u {sid}:{key} -d grant_type=client_credentials | sed 's/.*\"access_token\":\"\\([^\"]*\\)\".*/\\1/')",
+            path::TOKEN
+        ),
+        format!(
+            "curl -s {issuer}{}/whoami -H \"Authorization: Bearer $TOKEN\"",
+            path::API
+        ),
+    ]
+}

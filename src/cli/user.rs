@@ -1,0 +1,168 @@
+//! `brevet user …`
+
+use std::io::Read;
+
+use clap::{Args, Subcommand};
+use serde_json::json;
+
+use super::output::table;
+use super::{CliError, Context};
+use crate::db::developers::{Member, Role};
+use crate::secret::Secret;
+use crate::service::accounts::{self, NewMember};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum User {
+    /// Make a person a member of an organisation
+    #[command(
+        after_help = "Example:\n  brevet user create --org acme --email ana@acme.example --role owner --password-file -"
+    )]
+    Create(Create),
+    /// Show members
+    List {
+        /// Only this organisation's
+        #[arg(long, value_name = "SLUG")]
+        org: Option<String>,
+    },
+    /// Keep a person from signing in
+    Disable {
+        /// The address
+        email: String,
+    },
+    /// Let a person sign in again
+    Enable {
+        /// The address
+        email: String,
+    },
+    /// Give a person another password
+    ResetPassword {
+        /// The address
+        email: String,
+        /// The file that holds the new password; `-` for stdin
+        #[arg(long, value_name = "FILE")]
+        password_file: Option<String>,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Create {
+    /// The organisation
+    #[arg(long, value_name = "SLUG")]
+    org: String,
+    /// The address
+    #[arg(long)]
+    email: String,
+    /// The name under which third parties know the person
+    #[arg(long)]
+    login: Option<String>,
+    /// What the person may do
+    #[arg(long, default_value = "developer", value_parser = ["owner", "admin", "developer", "viewer"])]
+    role: String,
+    /// The file that holds the password; `-` for stdin
+    #[arg(long, value_name = "FILE")]
+    password_file: Option<String>,
+}
+
+impl User {
+    pub(super) fn run(self, context: &Context) -> Result<(), CliError> {
+        let m = context.management()?;
+        match self {
+            Self::Create(create) => {
+                let password = read_password(create.password_file.as_deref())?;
+                let role = Role::from_name(&create.role).ok_or_else(|| CliError::usage("unknown role"))?;
+                let member = NewMember {
+                    organisation: &create.org,
+                    email: &create.email,
+                    login: create.login.as_deref(),
+                    role,
+                    password: &password,
+                };
+                let id = accounts::create(&m, &member)?;
+                let document =
+                    json!({ "id": id, "email": create.email, "organisation": create.org, "role": create.role });
+                context.output.data(&document, || {
+                    format!("User {} is {} of {}.", create.email, create.role, create.org)
+                })
+            }
+            Self::List { org } => {
+                let members = accounts::list(&m, org.as_deref())?;
+                let status = |member: &Member| {
+                    if member.disabled_at.is_none() {
+                        "active"
+                    } else {
+                        "disabled"
+                    }
+                };
+                let document: Vec<_> = members
+                    .iter()
+                    .map(|member| {
+                        json!({
+                            "id": member.developer_id, "email": member.email, "organisation": member.organisation,
+                            "role": member.role, "login": member.login, "status": status(member),
+                        })
+                    })
+                    .collect();
+                context.output.data(&document, || {
+                    let row = |member: &Member| {
+                        vec![
+                            member.email.clone(),
+                            member.organisation.clone(),
+                            member.role.clone(),
+                            member.login.clone().unwrap_or_else(|| "-".to_owned()),
+                            status(member).to_owned(),
+                        ]
+                    };
+                    table(
+                        &["EMAIL", "ORG", "ROLE", "LOGIN", "STATUS"],
+                        &members.iter().map(row).collect::<Vec<_>>(),
+                    )
+                })
+            }
+            Self::Disable { email } => {
+                accounts::set_enabled(&m, &email, false)?;
+                let document = json!({ "email": email, "status": "disabled" });
+                context.output.data(&document, || format!("User {email} is disabled."))
+            }
+            Self::Enable { email } => {
+                accounts::set_enabled(&m, &email, true)?;
+                let document = json!({ "email": email, "status": "active" });
+                context.output.data(&document, || format!("User {email} is active."))
+            }
+            Self::ResetPassword { email, password_file } => {
+                let password = read_password(password_file.as_deref())?;
+                accounts::reset_password(&m, &email, &password)?;
+                let document = json!({ "email": email });
+                context
+                    .output
+                    .data(&document, || format!("User {email} has a new password."))
+            }
+        }
+    }
+}
+
+/// Asks on the terminal without showing what is typed, when no file is named.
+fn read_password(file: Option<&str>) -> Result<Secret, CliError> {
+    match file {
+        Some(file) => read_secret_file(file),
+        None => rpassword::prompt_password("Password: ")
+            .map(Secret::new)
+            .map_err(|_no_terminal| {
+                CliError::usage(
+                    "there is no terminal to ask for the password on; name a file with --password-file, or - for stdin",
+                )
+            }),
+    }
+}
+
+/// A secret from a file, or from stdin if it is `-`; a line feed at the end does not belong to it.
+pub(super) fn read_secret_file(file: &str) -> Result<Secret, CliError> {
+    const LARGEST: u64 = 64 * 1024;
+    let mut text = String::new();
+    let read = if file == "-" {
+        std::io::stdin().lock().take(LARGEST).read_to_string(&mut text)
+    } else {
+        std::fs::File::open(file).and_then(|opened| opened.take(LARGEST).read_to_string(&mut text))
+    };
+    read.map_err(|error| CliError::no_input(format!("{file} cannot be read: {error}")))?;
+    Ok(Secret::new(text.trim_end_matches(['\r', '\n'])))
+}

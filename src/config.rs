@@ -1,0 +1,539 @@
+//! Settings. [`SETTINGS`] is the one table: flags, variables, TOML keys, help and documentation come from it.
+
+mod sources;
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use url::Url;
+
+pub use self::sources::{Origin, Settings, SourceValues};
+use crate::clock::parse_span;
+use crate::secret::Secret;
+
+/// One setting: `--issuer`, `BREVET_ISSUER` and `issuer = "…"` in the file.
+#[derive(Debug)]
+pub struct Setting {
+    /// Flag and TOML key, in kebab case.
+    pub key: &'static str,
+    /// What holds when nothing is said. `{data-dir}` stands for that setting.
+    pub default: &'static str,
+    /// What the value looks like, for help.
+    pub value_name: &'static str,
+    /// One sentence.
+    pub help: &'static str,
+    /// Who takes it as a flag.
+    pub flag: Flag,
+    /// Masked when shown, and can be read from a file named by the variable with `_FILE` added.
+    pub secret: bool,
+}
+
+/// Which commands take a setting as a flag. Variable and file hold for all of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flag {
+    /// Every command.
+    Everywhere,
+    /// `serve` and `config show` only.
+    Serve,
+    /// None: it would show in the process list.
+    Never,
+}
+
+const fn setting(key: &'static str, default: &'static str, value_name: &'static str, help: &'static str) -> Setting {
+    Setting {
+        key,
+        default,
+        value_name,
+        help,
+        flag: Flag::Serve,
+        secret: false,
+    }
+}
+
+const fn everywhere(setting: Setting) -> Setting {
+    Setting {
+        flag: Flag::Everywhere,
+        ..setting
+    }
+}
+
+const fn secret(setting: Setting) -> Setting {
+    Setting {
+        secret: true,
+        ..setting
+    }
+}
+
+/// Every setting there is, in the order in which help shows them.
+pub const SETTINGS: &[Setting] = &[
+    everywhere(setting(
+        "data-dir",
+        "./data",
+        "DIR",
+        "Where the embedded database and the master key live",
+    )),
+    everywhere(secret(setting(
+        "database-url",
+        "sqlite://{data-dir}/brevet.db",
+        "URL",
+        "The database: sqlite://FILE or postgres://USER:PASSWORD@HOST/NAME",
+    ))),
+    Setting {
+        flag: Flag::Never,
+        ..secret(setting(
+            "master-key",
+            "",
+            "HEX",
+            "64 hex digits under which private keys are encrypted; by default the file master.key in the data directory, made at the first start",
+        ))
+    },
+    setting(
+        "issuer",
+        "http://127.0.0.1:8080",
+        "URL",
+        "The issuer, exactly as it stands in tokens; no trailing slash",
+    ),
+    setting("listen", "127.0.0.1:8080", "ADDR:PORT", "Where clients connect"),
+    setting(
+        "admin-listen",
+        "127.0.0.1:9090",
+        "ADDR:PORT",
+        "Where /livez, /readyz and /metrics are; `off` for nowhere",
+    ),
+    setting(
+        "insecure-http",
+        "false",
+        "BOOL",
+        "Allow an http:// issuer on a listener that other machines can reach: App Keys would cross the network in clear",
+    ),
+    setting(
+        "workers",
+        "0",
+        "N",
+        "Threads that answer requests; 0 for one per processor core",
+    ),
+    setting(
+        "access-token-lifetime",
+        "24h",
+        "SPAN",
+        "The longest an access token lives; APIs and apps may say less",
+    ),
+    setting(
+        "clock-backdate",
+        "5s",
+        "SPAN",
+        "How far back `iat` and `nbf` are dated, for verifiers whose clock is behind",
+    ),
+    setting(
+        "key-rotate-every",
+        "90d",
+        "SPAN",
+        "How long a signing key signs before the next one takes over",
+    ),
+    setting(
+        "key-announce",
+        "24h",
+        "SPAN",
+        "How long a signing key is published before it signs; at least as long as verifiers cache",
+    ),
+    setting(
+        "key-retain",
+        "2h",
+        "SPAN",
+        "How much longer than its last token a retired key stays published",
+    ),
+    setting(
+        "throttle-failures",
+        "10/min",
+        "N/min",
+        "Wrong App Keys per App SID and address before the answer is 429; `off` for no limit",
+    ),
+    setting(
+        "trusted-proxies",
+        "",
+        "CIDR,…",
+        "Proxies whose X-Forwarded-For is believed; none by default",
+    ),
+    setting(
+        "request-timeout",
+        "10s",
+        "SPAN",
+        "How long a client may take to send a request's head, and then its body",
+    ),
+    setting(
+        "max-connections",
+        "25000",
+        "N",
+        "Connections held open at once; more wait in the system's queue",
+    ),
+    setting(
+        "app-cache",
+        "131072",
+        "N",
+        "Apps held in memory; each takes about 0.4 kB",
+    ),
+    setting(
+        "stale-limit",
+        "30s",
+        "SPAN",
+        "How long to answer from memory when the database cannot be reached; then 503",
+    ),
+    setting(
+        "shutdown-grace",
+        "10s",
+        "SPAN",
+        "How long requests under way may take after SIGTERM",
+    ),
+    setting("database-pool-size", "8", "N", "Connections to the database"),
+    setting(
+        "database-timeout",
+        "3s",
+        "SPAN",
+        "How long to wait for a free connection, and for PostgreSQL to answer a statement",
+    ),
+    setting(
+        "auto-migrate",
+        "true",
+        "BOOL",
+        "Bring the database's tables up to date at start; if false, run `brevet migrate up`",
+    ),
+    everywhere(setting(
+        "log",
+        "info",
+        "FILTER",
+        "What is logged, as an env_logger filter such as info or brevet=debug",
+    )),
+    everywhere(setting("log-format", "text", "text|json", "How log lines look")),
+];
+
+/// A setting that cannot be used. Prints as one line: the cause and the cure.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigError(pub String);
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+/// The look of log lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// The spans of a signing key's life; see `keys::ring`.
+#[derive(Debug, Clone, Copy)]
+pub struct KeyLife {
+    /// From a key's first signature to its successor's.
+    pub rotate_every: Duration,
+    /// From publication to the first signature.
+    pub announce: Duration,
+    /// From the end of the last token to the end of publication.
+    pub retain: Duration,
+}
+
+/// All settings, read and checked.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// `data-dir`
+    pub data_dir: PathBuf,
+    /// `database-url`
+    pub database_url: Secret,
+    /// `master-key`, if given outright
+    pub master_key: Option<Secret>,
+    /// `issuer`
+    pub issuer: String,
+    /// `listen`
+    pub listen: SocketAddr,
+    /// `admin-listen`; `None` for `off`
+    pub admin_listen: Option<SocketAddr>,
+    /// `insecure-http`
+    pub insecure_http: bool,
+    /// `workers`; 0 for one per core
+    pub workers: usize,
+    /// `access-token-lifetime`
+    pub access_token_lifetime: Duration,
+    /// `clock-backdate`
+    pub clock_backdate: Duration,
+    /// `key-rotate-every`, `key-announce`, `key-retain`
+    pub key_life: KeyLife,
+    /// `throttle-failures`, a minute; `None` for `off`
+    pub throttle_failures: Option<u32>,
+    /// `trusted-proxies`
+    pub trusted_proxies: Vec<IpNet>,
+    /// `request-timeout`
+    pub request_timeout: Duration,
+    /// `max-connections`
+    pub max_connections: usize,
+    /// `app-cache`
+    pub app_cache: usize,
+    /// `stale-limit`
+    pub stale_limit: Duration,
+    /// `shutdown-grace`
+    pub shutdown_grace: Duration,
+    /// `database-pool-size`
+    pub database_pool_size: u32,
+    /// `database-timeout`
+    pub database_timeout: Duration,
+    /// `auto-migrate`
+    pub auto_migrate: bool,
+    /// `log`
+    pub log: String,
+    /// `log-format`
+    pub log_format: LogFormat,
+}
+
+impl Config {
+    /// Checks every setting.
+    ///
+    /// # Errors
+    /// The first setting that cannot be used: which, where it came from, and what it should look like.
+    pub fn new(settings: &Settings) -> Result<Self, ConfigError> {
+        let config = Self {
+            data_dir: PathBuf::from(settings.text("data-dir")),
+            database_url: Secret::new(settings.checked("database-url", check_database_url)?),
+            master_key: Some(settings.text("master-key"))
+                .filter(|key| !key.is_empty())
+                .map(Secret::new),
+            issuer: settings.checked("issuer", check_issuer)?,
+            listen: settings.checked("listen", socket_address)?,
+            admin_listen: settings.checked("admin-listen", |text| off_or(text, socket_address))?,
+            insecure_http: settings.checked("insecure-http", boolean)?,
+            workers: settings.checked("workers", |text| whole_number(text, 0, 1_024))?,
+            access_token_lifetime: settings.checked("access-token-lifetime", positive_span)?,
+            clock_backdate: settings.checked("clock-backdate", parse_span)?,
+            key_life: KeyLife {
+                rotate_every: settings.checked("key-rotate-every", positive_span)?,
+                announce: settings.checked("key-announce", parse_span)?,
+                retain: settings.checked("key-retain", parse_span)?,
+            },
+            throttle_failures: settings.checked("throttle-failures", |text| off_or(text, per_minute))?,
+            trusted_proxies: settings.checked("trusted-proxies", networks)?,
+            request_timeout: settings.checked("request-timeout", positive_span)?,
+            max_connections: settings.checked("max-connections", |text| whole_number(text, 1, 10_000_000))?,
+            app_cache: settings.checked("app-cache", |text| whole_number(text, 16, 100_000_000))?,
+            stale_limit: settings.checked("stale-limit", positive_span)?,
+            shutdown_grace: settings.checked("shutdown-grace", positive_span)?,
+            database_pool_size: settings.checked("database-pool-size", |text| whole_number(text, 1, 1_000))?,
+            database_timeout: settings.checked("database-timeout", positive_span)?,
+            auto_migrate: settings.checked("auto-migrate", boolean)?,
+            log: settings.text("log").to_owned(),
+            log_format: settings.checked("log-format", log_format)?,
+        };
+        if config.key_life.announce > config.key_life.rotate_every {
+            return Err(ConfigError(
+                "`key-announce` is longer than `key-rotate-every`: a key would have to be published before its predecessor; make `key-announce` shorter".to_owned(),
+            ));
+        }
+        Ok(config)
+    }
+
+    /// Refuses to let App Keys cross a network in clear unless told to.
+    ///
+    /// # Errors
+    /// When the listener can be reached from other machines while the issuer says `http://`.
+    pub fn check_for_production(&self) -> Result<(), ConfigError> {
+        if self.listen.ip().is_loopback() || !self.issuer.starts_with("http://") || self.insecure_http {
+            return Ok(());
+        }
+        Err(ConfigError(format!(
+            "`listen` is {}, which other machines can reach, but `issuer` is {}: App Keys would cross the network in clear; set `issuer` to the https:// address that clients use (TLS may end in a proxy), or say --insecure-http=true",
+            self.listen, self.issuer
+        )))
+    }
+
+    /// The path of the issuer's URL: empty, or `/…` without a trailing slash.
+    pub fn issuer_path(&self) -> String {
+        Url::parse(&self.issuer)
+            .map(|url| url.path().trim_end_matches('/').to_owned())
+            .unwrap_or_default()
+    }
+}
+
+fn check_database_url(text: &str) -> Result<String, String> {
+    let known = ["sqlite://", "postgres://", "postgresql://"];
+    if known
+        .iter()
+        .any(|scheme| text.strip_prefix(scheme).is_some_and(|rest| !rest.is_empty()))
+    {
+        Ok(text.to_owned())
+    } else {
+        Err("write sqlite://FILE or postgres://USER:PASSWORD@HOST/NAME".to_owned())
+    }
+}
+
+fn check_issuer(text: &str) -> Result<String, String> {
+    let url = Url::parse(text).map_err(|error| format!("it is not a URL ({error}); write https://id.example.com"))?;
+    let plain =
+        url.query().is_none() && url.fragment().is_none() && url.username().is_empty() && url.password().is_none();
+    if !matches!(url.scheme(), "http" | "https") || !url.has_host() || !plain {
+        return Err("it must be an http:// or https:// URL without user, query or fragment".to_owned());
+    }
+    if text.ends_with('/') {
+        return Err(format!(
+            "it must not end in a slash; write {}",
+            text.trim_end_matches('/')
+        ));
+    }
+    let normal = url.as_str().trim_end_matches('/');
+    if normal != text {
+        return Err(format!(
+            "verifiers compare it byte for byte, so it must be in normal form; write {normal}"
+        ));
+    }
+    Ok(text.to_owned())
+}
+
+fn socket_address(text: &str) -> Result<SocketAddr, String> {
+    text.parse()
+        .map_err(|_error| "write an address and a port, such as 127.0.0.1:8080 or [::]:8080".to_owned())
+}
+
+fn off_or<T>(text: &str, read: impl Fn(&str) -> Result<T, String>) -> Result<Option<T>, String> {
+    if text == "off" {
+        Ok(None)
+    } else {
+        read(text).map(Some).map_err(|wrong| format!("{wrong}, or `off`"))
+    }
+}
+
+fn boolean(text: &str) -> Result<bool, String> {
+    match text {
+        "true" | "1" | "yes" => Ok(true),
+        "false" | "0" | "no" => Ok(false),
+        _ => Err("write true or false".to_owned()),
+    }
+}
+
+fn whole_number<N: TryFrom<u64>>(text: &str, least: u64, most: u64) -> Result<N, String> {
+    let in_range = text
+        .parse::<u64>()
+        .ok()
+        .filter(|number| (least..=most).contains(number));
+    in_range
+        .and_then(|number| N::try_from(number).ok())
+        .ok_or_else(|| format!("write a whole number from {least} to {most}"))
+}
+
+fn positive_span(text: &str) -> Result<Duration, String> {
+    let span = parse_span(text)?;
+    if span.is_zero() {
+        Err("it must be longer than nothing".to_owned())
+    } else {
+        Ok(span)
+    }
+}
+
+fn per_minute(text: &str) -> Result<u32, String> {
+    let count = text
+        .strip_suffix("/min")
+        .ok_or("write a count a minute, such as 10/min")?;
+    whole_number(count, 1, 1_000_000)
+}
+
+fn networks(text: &str) -> Result<Vec<IpNet>, String> {
+    let named = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+    named
+        .map(|part| {
+            let address = || part.parse().ok().map(|address: std::net::IpAddr| IpNet::from(address));
+            part.parse().ok().or_else(address).ok_or_else(|| {
+                format!(
+                    "`{part}` is not a network; write addresses or CIDRs with commas between, such as 10.0.0.0/8,::1"
+                )
+            })
+        })
+        .collect()
+}
+
+fn log_format(text: &str) -> Result<LogFormat, String> {
+    match text {
+        "text" => Ok(LogFormat::Text),
+        "json" => Ok(LogFormat::Json),
+        _ => Err("write text or json".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config_with(pairs: &[(&str, &str)]) -> Result<Config, ConfigError> {
+        let flags = pairs
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+            .collect();
+        let sources = SourceValues {
+            flags,
+            variables: Vec::new(),
+            file: None,
+        };
+        Config::new(&Settings::resolve(&sources)?)
+    }
+
+    #[test]
+    fn the_defaults_are_those_of_the_contract() {
+        let config = config_with(&[]).unwrap();
+        assert_eq!(config.issuer, "http://127.0.0.1:8080");
+        assert_eq!(config.database_url.reveal(), "sqlite://./data/brevet.db");
+        assert_eq!(config.access_token_lifetime, Duration::from_secs(86_400));
+        assert_eq!(config.throttle_failures, Some(10));
+        assert!(config.check_for_production().is_ok());
+    }
+
+    #[test]
+    fn every_setting_that_is_wrong_on_purpose_names_itself_and_the_cure() {
+        let wrong = [
+            ("issuer", "id.example.com"),
+            ("issuer", "https://id.example.com/"),
+            ("issuer", "https://ID.example.com"),
+            ("issuer", "https://id.example.com?x"),
+            ("issuer", "ftp://id.example.com"),
+            ("listen", "8080"),
+            ("admin-listen", "yes"),
+            ("insecure-http", "perhaps"),
+            ("workers", "-1"),
+            ("access-token-lifetime", "0s"),
+            ("access-token-lifetime", "1 day"),
+            ("key-announce", "91d"),
+            ("throttle-failures", "10"),
+            ("trusted-proxies", "10.0.0.0/8,localhost"),
+            ("max-connections", "0"),
+            ("database-url", "mysql://x"),
+            ("database-url", "brevet.db"),
+            ("auto-migrate", "maybe"),
+            ("log-format", "xml"),
+        ];
+        for (key, value) in wrong {
+            let message = config_with(&[(key, value)]).unwrap_err().to_string();
+            assert!(message.contains(key), "{key}={value}: {message}");
+            assert!(!message.contains('\n'), "{message}");
+        }
+    }
+
+    #[test]
+    fn an_http_issuer_on_a_reachable_listener_is_refused_unless_told() {
+        let reachable = ("listen", "0.0.0.0:8080");
+        assert!(config_with(&[reachable]).unwrap().check_for_production().is_err());
+        assert!(
+            config_with(&[reachable, ("insecure-http", "true")])
+                .unwrap()
+                .check_for_production()
+                .is_ok()
+        );
+        assert!(
+            config_with(&[reachable, ("issuer", "https://id.example.com")])
+                .unwrap()
+                .check_for_production()
+                .is_ok()
+        );
+    }
+}

@@ -1,0 +1,23 @@
+//! The memory: the only folder that names `diesel`. One file per table or pair; every query returns an answer or a
+//! [`DbError`].
+
+pub mod apis;
+pub mod app_keys;
+pub mod apps;
+pub mod audit;
+pub mod changes;
+mod conn;
+pub mod developers;
+mod error;
+pub mod meta;
+mod migrations;
+pub mod organisations;
+pub mod revocations;
+mod schema;
+pub mod signing_keys;
+pub mod usage;
+mod writer;
+
+pub use self::conn::{AnyConnection, Backend, Database};
+pub use self::error::DbError;
+pub use self::migrations::MigrationStatus;

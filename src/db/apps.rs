@@ -1,0 +1,206 @@
+//! Apps: registered clients, and what they were granted.
+
+use std::time::Duration;
+
+use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, Queryable, RunQueryDsl};
+use uuid::Uuid;
+
+use super::apis::{read_lifetime, write_lifetime};
+use super::app_keys;
+use super::conn::AnyConnection;
+use super::error::DbError;
+use super::organisations::parse_id;
+use super::schema::{app_scopes, apps};
+use super::usage;
+use crate::clock::Timestamp;
+use crate::oauth::ClientId;
+use crate::oauth::client::ClientSecret;
+
+/// Static claims of an app: a JSON object.
+pub type Claims = serde_json::Map<String, serde_json::Value>;
+
+/// An app as people see it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AppRecord {
+    /// Its id everywhere.
+    pub client_id: ClientId,
+    /// Whose it is.
+    pub organisation_id: Uuid,
+    /// Its name for people.
+    pub name: String,
+    /// The longest its tokens may live.
+    pub lifetime: Option<Duration>,
+    /// Claims that stand in each of its tokens.
+    pub claims: Option<Claims>,
+    /// Since when it gets no tokens.
+    pub disabled_at: Option<Timestamp>,
+    /// Tokens issued before are dead.
+    pub not_before: Timestamp,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it last got a token; up to a few seconds late.
+    pub last_used_at: Option<Timestamp>,
+    /// What it was granted: API and name.
+    pub scopes: Vec<(Uuid, String)>,
+}
+
+/// An app as the token road needs it.
+#[derive(Debug)]
+pub struct AppForTokens {
+    /// The app.
+    pub record: AppRecord,
+    /// Its keys that were not revoked.
+    pub secrets: Vec<ClientSecret>,
+}
+
+#[derive(Queryable)]
+struct Row {
+    id: String,
+    organisation_id: String,
+    name: String,
+    lifetime: Option<i64>,
+    claims: Option<String>,
+    disabled_at: Option<i64>,
+    not_before: i64,
+    created_at: i64,
+}
+
+impl Row {
+    fn with_scopes(self, conn: &mut AnyConnection) -> Result<AppRecord, DbError> {
+        let corrupt = |column| DbError::Corrupt {
+            table: "apps",
+            column,
+            id: self.id.clone(),
+        };
+        let scopes: Vec<(String, String)> = app_scopes::table
+            .filter(app_scopes::app_id.eq(&self.id))
+            .order(app_scopes::scope)
+            .select((app_scopes::api_id, app_scopes::scope))
+            .load(conn)?;
+        let claims = self.claims.as_deref().map(serde_json::from_str).transpose();
+        Ok(AppRecord {
+            client_id: ClientId::parse(&self.id).ok_or_else(|| corrupt("id"))?,
+            organisation_id: parse_id(&self.organisation_id, "apps")?,
+            lifetime: self
+                .lifetime
+                .map(|seconds| read_lifetime(seconds).ok_or_else(|| corrupt("lifetime")))
+                .transpose()?,
+            claims: claims.map_err(|_not_json| corrupt("claims"))?,
+            disabled_at: self.disabled_at.map(Timestamp::from_seconds),
+            not_before: Timestamp::from_seconds(self.not_before),
+            created_at: Timestamp::from_seconds(self.created_at),
+            last_used_at: usage::last_use(conn, &self.id)?,
+            name: self.name,
+            scopes: scopes
+                .into_iter()
+                .map(|(api_id, scope)| Ok((parse_id(&api_id, "app_scopes")?, scope)))
+                .collect::<Result<_, DbError>>()?,
+        })
+    }
+}
+
+/// Adds an app with what it is granted.
+///
+/// # Errors
+/// `Duplicate` when the id is taken; `MissingReference` when a scope is none of that API.
+pub fn insert(conn: &mut AnyConnection, app: &AppRecord) -> Result<(), DbError> {
+    let row = (
+        apps::id.eq(app.client_id.to_string()),
+        apps::organisation_id.eq(app.organisation_id.to_string()),
+        apps::name.eq(&app.name),
+        apps::lifetime.eq(app.lifetime.map(write_lifetime)),
+        apps::claims.eq(app
+            .claims
+            .clone()
+            .map(|claims| serde_json::Value::Object(claims).to_string())),
+        apps::disabled_at.eq(app.disabled_at.map(Timestamp::seconds)),
+        apps::not_before.eq(app.not_before.seconds()),
+        apps::created_at.eq(app.created_at.seconds()),
+    );
+    diesel::insert_into(apps::table).values(row).execute(conn)?;
+    for (api_id, scope) in &app.scopes {
+        insert_scope(conn, app.client_id, *api_id, scope)?;
+    }
+    Ok(())
+}
+
+/// Grants an app a scope.
+///
+/// # Errors
+/// `Duplicate` when it has it; `MissingReference` when there is no such scope.
+pub fn insert_scope(conn: &mut AnyConnection, client_id: ClientId, api_id: Uuid, scope: &str) -> Result<(), DbError> {
+    let row = (
+        app_scopes::app_id.eq(client_id.to_string()),
+        app_scopes::api_id.eq(api_id.to_string()),
+        app_scopes::scope.eq(scope),
+    );
+    diesel::insert_into(app_scopes::table).values(row).execute(conn)?;
+    Ok(())
+}
+
+/// The app with that id.
+///
+/// # Errors
+/// When the database does not answer.
+pub fn find(conn: &mut AnyConnection, client_id: ClientId) -> Result<Option<AppRecord>, DbError> {
+    let row: Option<Row> = apps::table.find(client_id.to_string()).first(conn).optional()?;
+    row.map(|row| row.with_scopes(conn)).transpose()
+}
+
+/// The app with that id, and its keys.
+///
+/// # Errors
+/// When the database does not answer.
+pub fn find_for_tokens(conn: &mut AnyConnection, client_id: ClientId) -> Result<Option<AppForTokens>, DbError> {
+    let Some(record) = find(conn, client_id)? else {
+        return Ok(None);
+    };
+    let secrets = app_keys::list_usable(conn, client_id)?;
+    Ok(Some(AppForTokens { record, secrets }))
+}
+
+/// Apps of an organisation in the order of their ids, at most `limit`, those after `after`.
+///
+/// # Errors
+/// When the database does not answer.
+pub fn list(
+    conn: &mut AnyConnection,
+    organisation_id: Uuid,
+    after: Option<ClientId>,
+    limit: i64,
+) -> Result<Vec<AppRecord>, DbError> {
+    let mut query = apps::table
+        .filter(apps::organisation_id.eq(organisation_id.to_string()))
+        .order(apps::id)
+        .limit(limit)
+        .into_boxed();
+    if let Some(after) = after {
+        query = query.filter(apps::id.gt(after.to_string()));
+    }
+    let rows: Vec<Row> = query.load(conn)?;
+    rows.into_iter().map(|row| row.with_scopes(conn)).collect()
+}
+
+/// Switches an app off or on. `false` if there is none.
+///
+/// # Errors
+/// When the database does not take it.
+pub fn update_disabled_at(
+    conn: &mut AnyConnection,
+    client_id: ClientId,
+    disabled_at: Option<Timestamp>,
+) -> Result<bool, DbError> {
+    let changed = diesel::update(apps::table.find(client_id.to_string()))
+        .set(apps::disabled_at.eq(disabled_at.map(Timestamp::seconds)))
+        .execute(conn)?;
+    Ok(changed == 1)
+}
+
+/// Deletes an app with its keys and grants. `false` if there is none.
+///
+/// # Errors
+/// When the database does not take it.
+pub fn delete(conn: &mut AnyConnection, client_id: ClientId) -> Result<bool, DbError> {
+    usage::delete(conn, client_id)?;
+    Ok(diesel::delete(apps::table.find(client_id.to_string())).execute(conn)? == 1)
+}

@@ -1,0 +1,296 @@
+//! Connections: SQLite or PostgreSQL by the URL's scheme, pools, reads and writes.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use diesel::connection::SimpleConnection;
+use diesel::r2d2::R2D2Connection;
+use diesel::{Connection, ConnectionError, PgConnection, RunQueryDsl, SqliteConnection, sql_query};
+use r2d2::{ManageConnection, Pool, PooledConnection};
+
+use super::error::DbError;
+use super::migrations;
+use super::migrations::MigrationStatus;
+use super::writer::Writer;
+use crate::secret::Secret;
+
+/// A connection to either database; queries are written once.
+#[derive(diesel::MultiConnection)]
+pub enum AnyConnection {
+    /// PostgreSQL, or what speaks its protocol.
+    Postgresql(PgConnection),
+    /// A file.
+    Sqlite(SqliteConnection),
+}
+
+/// Runs the same diesel expression on whichever backend it is: for the few statements `MultiConnection` refuses.
+macro_rules! on_either {
+    ($conn:expr, $c:ident => $body:expr) => {
+        match $conn {
+            $crate::db::AnyConnection::Postgresql($c) => $body,
+            $crate::db::AnyConnection::Sqlite($c) => $body,
+        }
+    };
+}
+pub(super) use on_either;
+
+/// Which database it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Backend {
+    /// The file.
+    Sqlite(PathBuf),
+    /// Somewhere else.
+    Postgresql,
+}
+
+/// Makes connections for the pool.
+struct Connector {
+    url: Secret,
+    backend: Backend,
+    timeout: Duration,
+}
+
+impl Connector {
+    fn new(url: &Secret, timeout: Duration) -> Self {
+        let backend = match url.reveal().strip_prefix("sqlite://") {
+            Some(path) => Backend::Sqlite(PathBuf::from(path)),
+            None => Backend::Postgresql,
+        };
+        Self {
+            url: url.clone(),
+            backend,
+            timeout,
+        }
+    }
+
+    fn open(&self) -> Result<AnyConnection, DbError> {
+        match &self.backend {
+            Backend::Sqlite(path) => open_sqlite(path).map(AnyConnection::Sqlite),
+            Backend::Postgresql => self.open_postgresql().map(AnyConnection::Postgresql),
+        }
+    }
+
+    fn open_postgresql(&self) -> Result<PgConnection, DbError> {
+        let url = self.url.reveal();
+        let with_timeout = if url.contains("connect_timeout=") {
+            url.to_owned()
+        } else {
+            let separator = if url.contains('?') { '&' } else { '?' };
+            format!("{url}{separator}connect_timeout={}", self.timeout.as_secs().max(2))
+        };
+        let mut conn = PgConnection::establish(&with_timeout).map_err(|error| {
+            DbError::Unavailable(format!(
+                "PostgreSQL: {}",
+                without_url(&error, url).trim().replace('\n', " ")
+            ))
+        })?;
+        conn.batch_execute(&format!(
+            "SET statement_timeout = {0}; SET lock_timeout = {0}; SET application_name = 'brevet'; SET TIME ZONE 'UTC'",
+            self.timeout.as_millis()
+        ))?;
+        Ok(conn)
+    }
+}
+
+fn without_url(error: &ConnectionError, url: &str) -> String {
+    error.to_string().replace(url, "[database-url]")
+}
+
+/// `synchronous=FULL`: what is acknowledged survives a power cut. WAL: readers do not wait for the writer.
+fn open_sqlite(path: &Path) -> Result<SqliteConnection, DbError> {
+    let shown = path.display();
+    let text = path
+        .to_str()
+        .ok_or_else(|| DbError::Other(format!("the path {shown} is not UTF-8")))?;
+    let mut conn = SqliteConnection::establish(text)
+        .map_err(|error| DbError::Unavailable(format!("the file {shown} cannot be opened: {error}")))?;
+    conn.batch_execute(
+        "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; \
+         PRAGMA trusted_schema = OFF; PRAGMA cache_size = -1024;",
+    )
+    .map_err(|error| DbError::Other(format!("the file {shown} cannot be used as a database: {error}")))?;
+    Ok(conn)
+}
+
+impl ManageConnection for Connector {
+    type Connection = AnyConnection;
+    type Error = DbError;
+
+    fn connect(&self) -> Result<AnyConnection, DbError> {
+        self.open()
+    }
+
+    fn is_valid(&self, conn: &mut AnyConnection) -> Result<(), DbError> {
+        on_either!(conn, c => c.ping()).map_err(DbError::from)
+    }
+
+    fn has_broken(&self, conn: &mut AnyConnection) -> bool {
+        std::thread::panicking() || on_either!(conn, c => c.is_broken())
+    }
+}
+
+/// A transaction whose body has an error type that knows nothing of diesel.
+pub(super) fn in_transaction<T, E: From<DbError>>(
+    conn: &mut AnyConnection,
+    body: impl FnOnce(&mut AnyConnection) -> Result<T, E>,
+) -> Result<T, E> {
+    enum Failure<E> {
+        Body(E),
+        Transaction(diesel::result::Error),
+    }
+    impl<E> From<diesel::result::Error> for Failure<E> {
+        fn from(error: diesel::result::Error) -> Self {
+            Self::Transaction(error)
+        }
+    }
+    conn.transaction(|conn| body(conn).map_err(Failure::Body))
+        .map_err(|failure| match failure {
+            Failure::Body(error) => error,
+            Failure::Transaction(error) => DbError::from(error).into(),
+        })
+}
+
+/// The memory of the server: reads from a pool, writes one after another.
+#[derive(Clone)]
+pub struct Database {
+    pool: Pool<Connector>,
+    /// SQLite's one writer; PostgreSQL orders writers by a lock of its own.
+    writer: Option<Arc<Writer>>,
+    backend: Backend,
+}
+
+impl fmt::Debug for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Database({:?})", self.backend)
+    }
+}
+
+impl Database {
+    /// Connects. The first connection is made here, so that a wrong address or password is told at once.
+    ///
+    /// # Errors
+    /// `Unavailable` when the database cannot be reached.
+    pub fn connect(url: &Secret, pool_size: u32, timeout: Duration) -> Result<Self, DbError> {
+        let connector = Connector::new(url, timeout);
+        let backend = connector.backend.clone();
+        let first = connector.open()?;
+        let writer = match backend {
+            Backend::Sqlite(_) => Some(Arc::new(Writer::start(first)?)),
+            Backend::Postgresql => None,
+        };
+        let pool = Pool::builder()
+            .max_size(pool_size)
+            .min_idle(Some(1))
+            .connection_timeout(timeout)
+            // A connection to a server may have died in the pool; one to a file has not.
+            .test_on_check_out(writer.is_none())
+            .error_handler(Box::new(r2d2::NopErrorHandler))
+            .build_unchecked(connector);
+        Ok(Self { pool, writer, backend })
+    }
+
+    /// Which database it is.
+    pub fn backend(&self) -> &Backend {
+        &self.backend
+    }
+
+    /// Connections in use and idle, for metrics.
+    pub fn pool_state(&self) -> (u32, u32) {
+        let state = self.pool.state();
+        (
+            state.connections.saturating_sub(state.idle_connections),
+            state.idle_connections,
+        )
+    }
+
+    fn checkout(&self) -> Result<PooledConnection<Connector>, DbError> {
+        self.pool
+            .get()
+            .map_err(|error| DbError::Unavailable(error.to_string().replace('\n', " ")))
+    }
+
+    /// Runs queries that change nothing, all on one view of the data. Blocks: not for the threads that answer requests.
+    ///
+    /// # Errors
+    /// What `queries` returns, or `Unavailable`.
+    pub fn read<T>(&self, queries: impl FnOnce(&mut AnyConnection) -> Result<T, DbError>) -> Result<T, DbError> {
+        let conn: &mut AnyConnection = &mut *self.checkout()?;
+        match conn {
+            AnyConnection::Sqlite(_) => conn.transaction(queries),
+            // Read committed would let two statements see two states.
+            AnyConnection::Postgresql(c) => {
+                c.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")?;
+                let answer = queries(conn);
+                let end = if answer.is_ok() { "COMMIT" } else { "ROLLBACK" };
+                conn.batch_execute(end)?;
+                answer
+            }
+        }
+    }
+
+    /// Like [`Self::read`], for the threads that answer requests: waits without blocking them.
+    ///
+    /// # Errors
+    /// What `queries` returns, or `Unavailable`.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place where the database hops to the blocking pool"
+    )]
+    pub async fn read_off_thread<T: Send + 'static>(
+        &self,
+        queries: impl FnOnce(&mut AnyConnection) -> Result<T, DbError> + Send + 'static,
+    ) -> Result<T, DbError> {
+        let database = self.clone();
+        tokio::task::spawn_blocking(move || database.read(queries))
+            .await
+            .map_err(|error| DbError::Other(format!("a query did not finish: {error}")))?
+    }
+
+    /// Runs changes in one transaction, on disk when this returns. Writers go one after another on both databases: on
+    /// SQLite through one thread that commits in groups, on PostgreSQL under an advisory lock taken first, so that
+    /// `changes.seq` is committed in its order and nobody who tails it misses a row. Blocks.
+    ///
+    /// # Errors
+    /// What `changes` returns (then nothing was changed), or `Unavailable`.
+    pub fn write<T, E>(&self, changes: impl FnOnce(&mut AnyConnection) -> Result<T, E> + Send + 'static) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<DbError> + Send + 'static,
+    {
+        if let Some(writer) = &self.writer {
+            return writer.write(changes);
+        }
+        let conn: &mut AnyConnection = &mut *self.checkout()?;
+        in_transaction(conn, |conn| {
+            migrations::lock_writers(conn)?;
+            changes(conn)
+        })
+    }
+
+    /// Brings the tables up to date, one program at a time. Returns the names of the migrations that were run.
+    ///
+    /// # Errors
+    /// `Schema` when the tables were made by a newer program.
+    pub fn migrate(&self) -> Result<Vec<String>, DbError> {
+        migrations::migrate(&mut *self.checkout()?)
+    }
+
+    /// Which migrations were run and which are to be run.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    pub fn migration_status(&self) -> Result<MigrationStatus, DbError> {
+        migrations::status(&mut *self.checkout()?)
+    }
+
+    /// Answers whether the database answers.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    pub fn ping(&self) -> Result<(), DbError> {
+        sql_query("SELECT 1").execute(&mut *self.checkout()?)?;
+        Ok(())
+    }
+}

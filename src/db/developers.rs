@@ -1,0 +1,199 @@
+//! People, and the organisations they belong to.
+
+use std::fmt;
+
+use diesel::{ExpressionMethods, JoinOnDsl, NullableExpressionMethods, OptionalExtension, QueryDsl, RunQueryDsl};
+use uuid::Uuid;
+
+use super::conn::AnyConnection;
+use super::error::DbError;
+use super::organisations::parse_id;
+use super::schema::{developers, memberships, organisations};
+use crate::clock::Timestamp;
+
+/// What a member may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// Everything, and to give the organisation away.
+    Owner,
+    /// Everything but that.
+    Admin,
+    /// Apps and APIs.
+    Developer,
+    /// To look.
+    Viewer,
+}
+
+impl Role {
+    /// From the mightiest to the least.
+    pub const ALL: &[Self] = &[Self::Owner, Self::Admin, Self::Developer, Self::Viewer];
+
+    /// The name in the database and on the command line.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Owner => "owner",
+            Self::Admin => "admin",
+            Self::Developer => "developer",
+            Self::Viewer => "viewer",
+        }
+    }
+
+    /// The role of that name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|role| role.name() == name)
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A person to be added.
+#[derive(Debug)]
+pub struct NewDeveloper {
+    /// Ours.
+    pub id: Uuid,
+    /// In canonical form: lower case.
+    pub email: String,
+    /// argon2id in PHC form.
+    pub password_hash: String,
+    /// When.
+    pub created_at: Timestamp,
+}
+
+/// A member of an organisation as people see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Member {
+    /// The person.
+    pub developer_id: Uuid,
+    /// In canonical form.
+    pub email: String,
+    /// The organisation's slug.
+    pub organisation: String,
+    /// What the person may do there.
+    pub role: String,
+    /// The name under which third parties know the person.
+    pub login: Option<String>,
+    /// Since when the person may not sign in.
+    pub disabled_at: Option<Timestamp>,
+}
+
+/// Adds a person.
+///
+/// # Errors
+/// `Duplicate` when the address is taken.
+pub fn insert(conn: &mut AnyConnection, developer: &NewDeveloper) -> Result<(), DbError> {
+    let row = (
+        developers::id.eq(developer.id.to_string()),
+        developers::email.eq(&developer.email),
+        developers::password_hash.eq(&developer.password_hash),
+        developers::created_at.eq(developer.created_at.seconds()),
+    );
+    diesel::insert_into(developers::table).values(row).execute(conn)?;
+    Ok(())
+}
+
+/// Makes a person a member.
+///
+/// # Errors
+/// `Duplicate` when the person is one already, or the login is taken in this organisation.
+pub fn insert_membership(
+    conn: &mut AnyConnection,
+    organisation_id: Uuid,
+    developer_id: Uuid,
+    role: Role,
+    login: Option<&str>,
+    now: Timestamp,
+) -> Result<(), DbError> {
+    let row = (
+        memberships::organisation_id.eq(organisation_id.to_string()),
+        memberships::developer_id.eq(developer_id.to_string()),
+        memberships::role.eq(role.name()),
+        memberships::login.eq(login),
+        memberships::created_at.eq(now.seconds()),
+    );
+    diesel::insert_into(memberships::table).values(row).execute(conn)?;
+    Ok(())
+}
+
+/// The person with that address, and the hash of the password.
+///
+/// # Errors
+/// When the database does not answer.
+pub fn find_by_email(conn: &mut AnyConnection, email: &str) -> Result<Option<(Uuid, String)>, DbError> {
+    let row: Option<(String, String)> = developers::table
+        .filter(developers::email.eq(email))
+        .select((developers::id, developers::password_hash))
+        .first(conn)
+        .optional()?;
+    row.map(|(id, hash)| Ok((parse_id(&id, "developers")?, hash)))
+        .transpose()
+}
+
+/// Members of all organisations, or of the one with that slug.
+///
+/// # Errors
+/// When the database does not answer.
+pub fn list_members(conn: &mut AnyConnection, slug: Option<&str>) -> Result<Vec<Member>, DbError> {
+    type Row = (
+        String,
+        String,
+        Option<i64>,
+        Option<String>,
+        Option<String>,
+        Option<String>,
+    );
+    let mut query = developers::table
+        .left_join(memberships::table.on(memberships::developer_id.eq(developers::id)))
+        .left_join(organisations::table.on(organisations::id.eq(memberships::organisation_id)))
+        .select((
+            developers::id,
+            developers::email,
+            developers::disabled_at,
+            organisations::slug.nullable(),
+            memberships::role.nullable(),
+            memberships::login.nullable(),
+        ))
+        .order((developers::email, organisations::slug))
+        .into_boxed();
+    if let Some(slug) = slug {
+        query = query.filter(organisations::slug.eq(slug));
+    }
+    let rows: Vec<Row> = query.load(conn)?;
+    rows.into_iter()
+        .map(|(id, email, disabled_at, slug, role, login)| {
+            Ok(Member {
+                developer_id: parse_id(&id, "developers")?,
+                email,
+                organisation: slug.unwrap_or_default(),
+                role: role.unwrap_or_default(),
+                login: login.filter(|login| !login.is_empty()),
+                disabled_at: disabled_at.map(Timestamp::from_seconds),
+            })
+        })
+        .collect()
+}
+
+/// Switches a person off or on.
+///
+/// # Errors
+/// When the database does not take it.
+pub fn update_disabled_at(conn: &mut AnyConnection, id: Uuid, disabled_at: Option<Timestamp>) -> Result<(), DbError> {
+    diesel::update(developers::table.find(id.to_string()))
+        .set(developers::disabled_at.eq(disabled_at.map(Timestamp::seconds)))
+        .execute(conn)?;
+    Ok(())
+}
+
+/// Gives a person another password.
+///
+/// # Errors
+/// When the database does not take it.
+pub fn update_password(conn: &mut AnyConnection, id: Uuid, password_hash: &str) -> Result<(), DbError> {
+    diesel::update(developers::table.find(id.to_string()))
+        .set(developers::password_hash.eq(password_hash))
+        .execute(conn)?;
+    Ok(())
+}

@@ -1,0 +1,171 @@
+//! The tables, in types that SQLite and PostgreSQL both have: ids and JSON as text, times as seconds in a big integer.
+
+diesel::table! {
+    meta (name) {
+        name -> Text,
+        value -> Text,
+    }
+}
+
+diesel::table! {
+    organisations (id) {
+        id -> Text,
+        slug -> Text,
+        name -> Text,
+        disabled_at -> Nullable<BigInt>,
+        not_before -> BigInt,
+        created_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    developers (id) {
+        id -> Text,
+        email -> Text,
+        password_hash -> Text,
+        disabled_at -> Nullable<BigInt>,
+        created_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    memberships (organisation_id, developer_id) {
+        organisation_id -> Text,
+        developer_id -> Text,
+        role -> Text,
+        login -> Nullable<Text>,
+        created_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    apis (id) {
+        id -> Text,
+        organisation_id -> Nullable<Text>,
+        name -> Text,
+        identifier -> Text,
+        profile -> Text,
+        algorithm -> Text,
+        lifetime -> Nullable<BigInt>,
+        created_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    api_scopes (api_id, name) {
+        api_id -> Text,
+        organisation_id -> Nullable<Text>,
+        name -> Text,
+        description -> Text,
+        position -> BigInt,
+    }
+}
+
+diesel::table! {
+    apps (id) {
+        id -> Text,
+        organisation_id -> Text,
+        name -> Text,
+        lifetime -> Nullable<BigInt>,
+        claims -> Nullable<Text>,
+        disabled_at -> Nullable<BigInt>,
+        not_before -> BigInt,
+        created_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    app_scopes (app_id, scope) {
+        app_id -> Text,
+        api_id -> Text,
+        scope -> Text,
+    }
+}
+
+diesel::table! {
+    app_keys (id) {
+        id -> Text,
+        app_id -> Text,
+        hash -> Text,
+        hint -> Text,
+        created_at -> BigInt,
+        created_by -> Text,
+        expires_at -> Nullable<BigInt>,
+        revoked_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    signing_keys (kid) {
+        kid -> Text,
+        algorithm -> Text,
+        sealed_private_key -> Binary,
+        created_at -> BigInt,
+        signs_from -> BigInt,
+        token_lifetime -> BigInt,
+    }
+}
+
+diesel::table! {
+    revocations (jti) {
+        jti -> Text,
+        app_id -> Text,
+        revoked_at -> BigInt,
+        expires_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    audit (id) {
+        id -> Text,
+        at -> BigInt,
+        organisation_id -> Nullable<Text>,
+        actor -> Text,
+        action -> Text,
+        target -> Text,
+        detail -> Text,
+    }
+}
+
+diesel::table! {
+    usage (app_id, hour) {
+        app_id -> Text,
+        hour -> BigInt,
+        issued -> BigInt,
+        refused -> BigInt,
+    }
+}
+
+diesel::table! {
+    app_key_uses (app_key_id) {
+        app_key_id -> Text,
+        app_id -> Text,
+        used_at -> BigInt,
+        used_from -> Text,
+    }
+}
+
+diesel::table! {
+    changes (seq) {
+        seq -> BigInt,
+        kind -> Text,
+        id -> Text,
+        at -> BigInt,
+    }
+}
+
+diesel::joinable!(app_scopes -> apps (app_id));
+diesel::joinable!(memberships -> organisations (organisation_id));
+diesel::joinable!(memberships -> developers (developer_id));
+diesel::allow_tables_to_appear_in_same_query!(
+    apis,
+    api_scopes,
+    apps,
+    app_scopes,
+    app_keys,
+    app_key_uses,
+    organisations,
+    developers,
+    memberships,
+    usage
+);

@@ -1,0 +1,107 @@
+//! SQLite's one writer: a thread that takes what is waiting, runs each change in a savepoint of its own, commits them
+//! together and only then answers. SQLite's own waiting is not fair: threads that wait for its lock can starve.
+
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread;
+
+use diesel::SqliteConnection;
+use diesel::connection::{AnsiTransactionManager, TransactionManager};
+
+use super::conn::{AnyConnection, in_transaction};
+use super::error::DbError;
+
+/// Changes that wait for the writer; past that, callers wait to be let in.
+const LONGEST_QUEUE: usize = 1_024;
+/// Changes in one commit.
+const LARGEST_GROUP: usize = 256;
+
+/// Tells the caller, once it is known whether the commit held.
+type Answer = Box<dyn FnOnce(Result<(), DbError>) + Send>;
+/// Gets the connection inside a transaction, or the reason why there is none.
+type Job = Box<dyn FnOnce(Result<&mut AnyConnection, DbError>) -> Answer + Send>;
+
+/// The way to the thread. The thread ends when this is dropped.
+pub(super) struct Writer {
+    jobs: SyncSender<Job>,
+}
+
+impl Writer {
+    pub(super) fn start(mut conn: AnyConnection) -> Result<Self, DbError> {
+        let (jobs, waiting) = sync_channel(LONGEST_QUEUE);
+        thread::Builder::new()
+            .name("sqlite-writer".to_owned())
+            .spawn(move || run(&mut conn, &waiting))
+            .map_err(|error| DbError::Other(format!("the writer thread cannot be started: {error}")))?;
+        Ok(Self { jobs })
+    }
+
+    pub(super) fn write<T, E>(
+        &self,
+        changes: impl FnOnce(&mut AnyConnection) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<DbError> + Send + 'static,
+    {
+        let (answer, answered) = sync_channel(1);
+        let job: Job = Box::new(move |conn| {
+            let result = conn.map_err(E::from).and_then(|conn| in_transaction(conn, changes));
+            Box::new(move |committed| {
+                // If the caller is gone, nobody wants to know.
+                let _gone = answer.send(result.and_then(|value| committed.map(|()| value).map_err(E::from)));
+            })
+        });
+        let stopped = || E::from(DbError::Other("the writer thread has stopped".to_owned()));
+        self.jobs.send(job).map_err(|_unsent| stopped())?;
+        answered.recv().unwrap_or_else(|_dropped| Err(stopped()))
+    }
+}
+
+fn run(conn: &mut AnyConnection, waiting: &Receiver<Job>) {
+    while let Ok(first) = waiting.recv() {
+        let more = waiting.try_iter().take(LARGEST_GROUP - 1);
+        let group: Vec<Job> = std::iter::once(first).chain(more).collect();
+        commit_group(conn, group);
+    }
+}
+
+fn commit_group(conn: &mut AnyConnection, group: Vec<Job>) {
+    // IMMEDIATE: a transaction that begins by reading and then wants to write would be turned away at once.
+    let begun = sqlite(conn).and_then(|c| Ok(AnsiTransactionManager::begin_transaction_sql(c, "BEGIN IMMEDIATE")?));
+    let answers: Vec<Answer> = match begun {
+        Ok(()) => group.into_iter().map(|job| job(Ok(conn))).collect(),
+        Err(error) => {
+            let refusal = error.to_string();
+            let refuse = |job: Job| job(Err(DbError::Unavailable(refusal.clone())))(Ok(()));
+            group.into_iter().for_each(refuse);
+            return;
+        }
+    };
+    let committed = sqlite(conn).and_then(|c| match AnsiTransactionManager::commit_transaction(c) {
+        Ok(()) => Ok(()),
+        Err(error) => {
+            if AnsiTransactionManager::transaction_manager_status_mut(c)
+                .transaction_depth()
+                .is_ok_and(|depth| depth.is_some())
+            {
+                AnsiTransactionManager::rollback_transaction(c)?;
+            }
+            Err(error.into())
+        }
+    });
+    let failure = committed.err().map(|error| error.to_string());
+    for answer in answers {
+        answer(
+            failure
+                .as_ref()
+                .map_or(Ok(()), |detail| Err(DbError::Unavailable(detail.clone()))),
+        );
+    }
+}
+
+fn sqlite(conn: &mut AnyConnection) -> Result<&mut SqliteConnection, DbError> {
+    match conn {
+        AnyConnection::Sqlite(c) => Ok(c),
+        AnyConnection::Postgresql(_) => Err(DbError::Other("the writer thread is SQLite's".to_owned())),
+    }
+}

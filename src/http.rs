@@ -1,0 +1,21 @@
+//! The doors: the only folder that names `actix_web` and `handlebars`.
+
+mod admin;
+mod answer;
+mod api;
+mod body;
+mod caller;
+mod connect;
+mod error;
+mod guard;
+mod metrics;
+mod observe;
+mod pages;
+mod routes;
+mod server;
+mod site;
+mod well_known;
+
+pub use self::routes::routes;
+pub use self::server::{Running, StartError, start};
+pub use self::site::Site;

@@ -1,0 +1,84 @@
+//! Who sends a request.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use actix_web::HttpRequest;
+use actix_web::http::header::{AUTHORIZATION, HeaderName};
+use ipnet::IpNet;
+
+use crate::oauth::client::Authorization;
+use crate::service::{Authority, Caller};
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+
+/// Reads the time, once, and the address.
+pub(super) fn caller(authority: &Authority, request: &HttpRequest) -> Caller {
+    let peer = request
+        .peer_addr()
+        .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip());
+    let proxies = &authority.config.trusted_proxies;
+    let address = if proxies.is_empty() {
+        peer
+    } else {
+        let forwarded = request
+            .headers()
+            .get_all(X_FORWARDED_FOR)
+            .filter_map(|value| value.to_str().ok());
+        client_address(peer, &forwarded.collect::<Vec<_>>().join(","), proxies)
+    };
+    Caller {
+        address,
+        now: authority.clock.now(),
+    }
+}
+
+/// The rightmost hop that is not one of our proxies: what stands left of it, anybody could have written.
+fn client_address(peer: IpAddr, forwarded_for: &str, proxies: &[IpNet]) -> IpAddr {
+    let trusted = |address: &IpAddr| proxies.iter().any(|network| network.contains(address));
+    let mut address = peer;
+    for hop in forwarded_for.rsplit(',') {
+        if !trusted(&address) {
+            break;
+        }
+        match hop.trim().parse() {
+            Ok(hop) => address = hop,
+            Err(_unparsable) => break,
+        }
+    }
+    address
+}
+
+/// The `Authorization` header.
+pub(super) fn authorization(request: &HttpRequest) -> Authorization<'_> {
+    let mut values = request.headers().get_all(AUTHORIZATION);
+    match (values.next(), values.next()) {
+        (None, _) => Authorization::None,
+        (Some(value), None) => Authorization::One(value.as_bytes()),
+        (Some(_), Some(_)) => Authorization::Several,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rightmost_hop_that_is_no_proxy_of_ours_is_the_client() {
+        let proxies: Vec<IpNet> = vec!["10.0.0.0/8".parse().unwrap()];
+        let cases = [
+            ("192.0.2.1", "", "192.0.2.1"),
+            ("192.0.2.1", "203.0.113.9", "192.0.2.1"),
+            ("10.0.0.1", "", "10.0.0.1"),
+            ("10.0.0.1", "203.0.113.9", "203.0.113.9"),
+            ("10.0.0.1", "1.1.1.1, 203.0.113.9", "203.0.113.9"),
+            ("10.0.0.1", "203.0.113.9, 10.0.0.2", "203.0.113.9"),
+            ("10.0.0.1", "203.0.113.9, nonsense", "10.0.0.1"),
+            ("10.0.0.1", "203.0.113.9:8080", "10.0.0.1"),
+            ("10.0.0.1", "10.0.0.3, 10.0.0.2", "10.0.0.3"),
+        ];
+        for (peer, forwarded, expected) in cases {
+            let address = client_address(peer.parse().unwrap(), forwarded, &proxies);
+            assert_eq!(address.to_string(), expected, "{peer} {forwarded}");
+        }
+    }
+}

@@ -1,0 +1,4 @@
+//! The endpoints of the protocol.
+
+pub(super) mod authorize;
+pub(super) mod token;

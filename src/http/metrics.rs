@@ -1,0 +1,106 @@
+//! Numbers for Prometheus. No label ever holds a client's id: there may be a hundred thousand.
+
+use std::time::Duration;
+
+use prometheus::{Encoder, Histogram, HistogramOpts, IntCounter, IntCounterVec, Opts, Registry, TextEncoder};
+
+use super::site::Site;
+
+/// What is counted.
+pub(super) struct Metrics {
+    registry: Registry,
+    token_requests: IntCounterVec,
+    token_duration: Histogram,
+    tokens_issued: IntCounter,
+    pub(super) jwks_requests: IntCounter,
+    http_requests: IntCounterVec,
+    pub(super) panics: IntCounter,
+}
+
+impl Metrics {
+    pub(super) fn new() -> prometheus::Result<Self> {
+        let registry = Registry::new();
+        let vector = |name: &str, help: &str, labels: &[&str]| {
+            let vector = IntCounterVec::new(Opts::new(name, help), labels)?;
+            registry.register(Box::new(vector.clone()))?;
+            Ok::<_, prometheus::Error>(vector)
+        };
+        let counter = |name: &str, help: &str| {
+            let counter = IntCounter::new(name, help)?;
+            registry.register(Box::new(counter.clone()))?;
+            Ok::<_, prometheus::Error>(counter)
+        };
+        let token_requests = vector(
+            "brevet_token_requests_total",
+            "Requests to the token endpoint by grant, result and error",
+            &["grant", "result", "error"],
+        )?;
+        let token_duration = Histogram::with_opts(
+            HistogramOpts::new(
+                "brevet_token_request_duration_seconds",
+                "Time from a token request's head to its answer",
+            )
+            .buckets(vec![
+                0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0,
+            ]),
+        )?;
+        registry.register(Box::new(token_duration.clone()))?;
+        let build = vector("brevet_build_info", "Always 1; the label is the version", &["version"])?;
+        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).inc();
+        Ok(Self {
+            tokens_issued: token_requests.with_label_values(&["client_credentials", "issued", ""]),
+            token_requests,
+            token_duration,
+            jwks_requests: counter("brevet_jwks_requests_total", "Requests for the public keys")?,
+            http_requests: vector(
+                "brevet_http_requests_total",
+                "Requests by route, method and status",
+                &["route", "method", "status"],
+            )?,
+            panics: counter("brevet_panics_total", "Handlers that panicked: faults of the program")?,
+            registry,
+        })
+    }
+
+    pub(super) fn request(&self, route: &str, method: &str, status: u16) {
+        self.http_requests
+            .with_label_values(&[route, method, &status.to_string()])
+            .inc();
+    }
+
+    pub(super) fn token_request(&self, error: Option<&str>, duration: Duration) {
+        match error {
+            None => self.tokens_issued.inc(),
+            Some(error) => self
+                .token_requests
+                .with_label_values(&["client_credentials", "refused", error])
+                .inc(),
+        }
+        self.token_duration.observe(duration.as_secs_f64());
+    }
+
+    /// The text format, with what is read off the server at this moment.
+    pub(super) fn text(&self, site: &Site) -> prometheus::Result<Vec<u8>> {
+        let mut text = Vec::new();
+        TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
+        let directory = &site.authority.directory;
+        let now = site.authority.clock.now();
+        let key_age = directory.ring().signing_key_age(now).unwrap_or_default().as_secs();
+        let (used, idle) = directory.database().pool_state();
+        let gauges = format!(
+            "# HELP brevet_signing_key_age_seconds How long the present key has signed\n\
+             # TYPE brevet_signing_key_age_seconds gauge\n\
+             brevet_signing_key_age_seconds {key_age}\n\
+             # HELP brevet_db_pool_connections Connections to the database\n\
+             # TYPE brevet_db_pool_connections gauge\n\
+             brevet_db_pool_connections{{state=\"used\"}} {used}\n\
+             brevet_db_pool_connections{{state=\"idle\"}} {idle}\n\
+             # HELP brevet_apps_in_memory Apps held in memory\n\
+             # TYPE brevet_apps_in_memory gauge\n\
+             brevet_apps_in_memory {}\n",
+            directory.apps_held()
+        );
+        text.extend_from_slice(gauges.as_bytes());
+        Ok(text)
+    }
+}

@@ -1,0 +1,197 @@
+//! What happens around every request: an id, one log line, counts, and an answer even after a panic.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use actix_web::body::MessageBody;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::ConnectionType;
+use actix_web::http::header::{HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS};
+use actix_web::middleware::Next;
+use actix_web::web::Data;
+use actix_web::{Error, HttpMessage, HttpRequest};
+use futures_util::FutureExt;
+use log::kv::{Key, Value};
+
+use super::caller::caller;
+use super::error::Panicked;
+use super::site::Site;
+use crate::oauth::metadata::path;
+use crate::oauth::{ClientId, OAuthError};
+use crate::secret::{NoRandomness, random_id};
+
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Gives each request an id: a random part for the process and a count.
+pub(super) struct RequestIds {
+    process: String,
+    next: AtomicU64,
+}
+
+impl RequestIds {
+    pub(super) fn new() -> Result<Self, NoRandomness> {
+        Ok(Self {
+            process: random_id()?
+                .chars()
+                .filter(char::is_ascii_alphanumeric)
+                .take(8)
+                .collect(),
+            next: AtomicU64::new(1),
+        })
+    }
+
+    fn next(&self) -> RequestId {
+        RequestId(format!(
+            "{}-{:x}",
+            self.process,
+            self.next.fetch_add(1, Ordering::Relaxed)
+        ))
+    }
+}
+
+#[derive(Clone)]
+struct RequestId(String);
+
+/// The id of a request, for its answer.
+pub(super) fn request_id(request: &HttpRequest) -> String {
+    request
+        .extensions()
+        .get::<RequestId>()
+        .map(|id| id.0.clone())
+        .unwrap_or_default()
+}
+
+/// What a handler lets the log know. Never a secret, a token or a body.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Outcome {
+    /// The client, once it is known.
+    pub(super) client_id: Option<ClientId>,
+    /// The public error code.
+    pub(super) error: Option<&'static str>,
+    /// The private reason.
+    pub(super) detail: Option<String>,
+}
+
+impl Outcome {
+    pub(super) fn refused(error: &OAuthError) -> Self {
+        Self {
+            error: Some(error.code.name()),
+            detail: error.detail.clone(),
+            client_id: None,
+        }
+    }
+
+    pub(super) fn of_client(client_id: ClientId) -> Self {
+        Self {
+            client_id: Some(client_id),
+            ..Self::default()
+        }
+    }
+}
+
+/// Wraps every request.
+pub(super) async fn observe<B: MessageBody + 'static>(
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<B>, Error> {
+    let began_at = Instant::now();
+    let Some(site) = request.app_data::<Data<Site>>().cloned() else {
+        return next.call(request).await;
+    };
+    let id = site.request_ids.next();
+    let address = caller(&site.authority, request.request()).address;
+    let method = request.method().clone();
+    request.extensions_mut().insert(id.clone());
+    let Ok(answered) = AssertUnwindSafe(next.call(request)).catch_unwind().await else {
+        site.metrics.panics.inc();
+        log::error!(request_id = id.0, method:% = method; "a handler panicked");
+        return Err(Panicked { request_id: id.0 }.into());
+    };
+    let mut response = answered?;
+    let outcome = response
+        .response_mut()
+        .extensions_mut()
+        .remove::<Outcome>()
+        .unwrap_or_default();
+    if let Ok(value) = HeaderValue::from_str(&id.0) {
+        response.headers_mut().insert(X_REQUEST_ID, value);
+    }
+    response
+        .headers_mut()
+        .insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    if site.is_draining() {
+        response
+            .response_mut()
+            .head_mut()
+            .set_connection_type(ConnectionType::Close);
+    }
+    let pattern = response.request().match_pattern();
+    let route = pattern.as_deref().unwrap_or("(none)");
+    let status = response.status().as_u16();
+    let duration = began_at.elapsed();
+    site.metrics.request(route, method.as_str(), status);
+    if route.ends_with(path::TOKEN) && method == actix_web::http::Method::POST {
+        site.metrics.token_request(outcome.error, duration);
+    }
+    if log::log_enabled!(log::Level::Info) {
+        let line = Line {
+            id: &id.0,
+            method: method.as_str(),
+            route,
+            status,
+            duration,
+            address,
+            outcome: &outcome,
+        };
+        log::logger().log(
+            &log::Record::builder()
+                .level(if status >= 500 {
+                    log::Level::Warn
+                } else {
+                    log::Level::Info
+                })
+                .target("brevet::request")
+                .args(format_args!("request"))
+                .key_values(&line)
+                .build(),
+        );
+    }
+    Ok(response)
+}
+
+/// The fields of a request's log line; those that say nothing are left out.
+struct Line<'a> {
+    id: &'a str,
+    method: &'a str,
+    route: &'a str,
+    status: u16,
+    duration: std::time::Duration,
+    address: std::net::IpAddr,
+    outcome: &'a Outcome,
+}
+
+impl log::kv::Source for Line<'_> {
+    fn visit<'kvs>(&'kvs self, visitor: &mut dyn log::kv::VisitSource<'kvs>) -> Result<(), log::kv::Error> {
+        let mut field = |name: &'static str, value: Value<'kvs>| visitor.visit_pair(Key::from_str(name), value);
+        field("request_id", self.id.into())?;
+        field("method", self.method.into())?;
+        field("route", self.route.into())?;
+        field("status", self.status.into())?;
+        field(
+            "duration_us",
+            u64::try_from(self.duration.as_micros()).unwrap_or(u64::MAX).into(),
+        )?;
+        field("address", Value::from_display(&self.address))?;
+        if let Some(client_id) = &self.outcome.client_id {
+            field("client_id", Value::from_display(client_id))?;
+        }
+        if let Some(error) = self.outcome.error {
+            field("error", error.into())?;
+        }
+        if let Some(detail) = &self.outcome.detail {
+            field("detail", detail.as_str().into())?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,26 @@
+//! The keys: the only folder that names `jsonwebtoken`, `rsa` and `aws_lc_rs`.
+
+pub mod envelope;
+pub mod ring;
+pub mod signing;
+pub mod verify;
+
+use std::fmt;
+
+/// A key that cannot be made, read or used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyError(String);
+
+impl KeyError {
+    fn new(what: impl Into<String>) -> Self {
+        Self(what.into())
+    }
+}
+
+impl fmt::Display for KeyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for KeyError {}

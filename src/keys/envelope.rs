@@ -1,0 +1,258 @@
+//! Encryption at rest: private keys are sealed under the master key, and the pepper is derived from it.
+
+use std::fmt;
+use std::fs::{self, OpenOptions};
+use std::io::{ErrorKind, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::Path;
+
+use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use aws_lc_rs::hkdf::{HKDF_SHA256, KeyType, Salt};
+use zeroize::{ZeroizeOnDrop, Zeroizing};
+
+use super::KeyError;
+use crate::secret::{Pepper, random_bytes};
+
+/// 256 bits from which every other key at rest is derived.
+#[derive(ZeroizeOnDrop)]
+pub struct MasterKey([u8; 32]);
+
+impl fmt::Debug for MasterKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("MasterKey([redacted])")
+    }
+}
+
+struct Length32;
+
+impl KeyType for Length32 {
+    fn len(&self) -> usize {
+        32
+    }
+}
+
+impl MasterKey {
+    /// A new one.
+    ///
+    /// # Errors
+    /// When the operating system has no random bytes to give.
+    pub fn generate() -> Result<Self, KeyError> {
+        random_bytes()
+            .map(Self)
+            .map_err(|error| KeyError::new(error.to_string()))
+    }
+
+    /// Reads 64 hex digits.
+    ///
+    /// # Errors
+    /// When `text` is anything else.
+    pub fn from_hex(text: &str) -> Result<Self, KeyError> {
+        let digits = text.trim().as_bytes();
+        let mut bytes = Zeroizing::new([0_u8; 32]);
+        let (pairs, rest) = digits.as_chunks::<2>();
+        if pairs.len() != bytes.len() || !rest.is_empty() {
+            return Err(KeyError::new(format!(
+                "a master key is 64 hex digits, this has {} characters",
+                digits.len()
+            )));
+        }
+        for (byte, [high, low]) in bytes.iter_mut().zip(pairs) {
+            let digit = |digit: &u8| {
+                char::from(*digit)
+                    .to_digit(16)
+                    .and_then(|value| u8::try_from(value).ok())
+            };
+            *byte = match (digit(high), digit(low)) {
+                (Some(high), Some(low)) => high << 4 | low,
+                _ => {
+                    return Err(KeyError::new(
+                        "a master key is 64 hex digits, this has other characters",
+                    ));
+                }
+            };
+        }
+        Ok(Self(*bytes))
+    }
+
+    /// Reads the key's file; nothing if there is none.
+    ///
+    /// # Errors
+    /// When others may read the file, or it does not hold a whole key. A wrong file is never replaced.
+    pub fn read_file(path: &Path) -> Result<Option<Self>, KeyError> {
+        let shown = path.display();
+        let metadata = match fs::metadata(path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(KeyError::new(format!("the master key {shown} cannot be read: {error}"))),
+            Ok(metadata) => metadata,
+        };
+        let mode = metadata.permissions().mode() & 0o777;
+        if mode & 0o077 != 0 {
+            return Err(KeyError::new(format!(
+                "the master key {shown} has mode {mode:04o}, so others can read it; run: chmod 600 {shown}"
+            )));
+        }
+        let text = fs::read_to_string(path)
+            .map(Zeroizing::new)
+            .map_err(|error| KeyError::new(format!("the master key {shown} cannot be read: {error}")))?;
+        Self::from_hex(&text)
+            .map(Some)
+            .map_err(|error| KeyError::new(format!("{error}: {shown} is damaged; restore it from a backup")))
+    }
+
+    /// Writes the key to a new file of mode 0600, on disk when this returns. `false` if the file is there already.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn create_file(&self, path: &Path) -> Result<bool, KeyError> {
+        let failed = |error: std::io::Error| {
+            KeyError::new(format!("the master key {} cannot be written: {error}", path.display()))
+        };
+        let mut file = match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => return Ok(false),
+            Err(error) => return Err(failed(error)),
+            Ok(file) => file,
+        };
+        let hex: String = self.0.iter().map(|byte| format!("{byte:02x}")).collect();
+        file.write_all(Zeroizing::new(format!("{hex}\n")).as_bytes())
+            .map_err(failed)?;
+        file.sync_all().map_err(failed)?;
+        // The name is durable only once the directory is.
+        if let Some(directory) = path.parent() {
+            fs::File::open(directory)
+                .and_then(|directory| directory.sync_all())
+                .map_err(failed)?;
+        }
+        Ok(true)
+    }
+
+    /// A key for one purpose. HKDF cannot fail for 32 bytes.
+    fn derive(&self, purpose: &str) -> Result<[u8; 32], KeyError> {
+        let mut out = [0; 32];
+        Salt::new(HKDF_SHA256, b"brevet")
+            .extract(&self.0)
+            .expand(&[purpose.as_bytes()], Length32)
+            .and_then(|okm| okm.fill(&mut out))
+            .map_err(|error| KeyError::new(format!("HKDF failed: {error}")))?;
+        Ok(out)
+    }
+
+    /// The key of the keyed hash of client secrets.
+    ///
+    /// # Errors
+    /// When the derivation fails.
+    pub fn pepper(&self) -> Result<Pepper, KeyError> {
+        self.derive("client secret pepper v1").map(Pepper::new)
+    }
+
+    /// A text that tells this master key from others and gives nothing away: kept in the database.
+    ///
+    /// # Errors
+    /// When the derivation fails.
+    pub fn fingerprint(&self) -> Result<String, KeyError> {
+        Ok(self
+            .derive("fingerprint v1")?
+            .iter()
+            .take(16)
+            .map(|byte| format!("{byte:02x}"))
+            .collect())
+    }
+
+    fn sealing_key(&self) -> Result<LessSafeKey, KeyError> {
+        let bytes = Zeroizing::new(self.derive("signing key envelope v1")?);
+        UnboundKey::new(&AES_256_GCM, bytes.as_ref())
+            .map(LessSafeKey::new)
+            .map_err(|error| KeyError::new(format!("AES-256-GCM failed: {error}")))
+    }
+
+    /// Seals a private key with AES-256-GCM: nonce, ciphertext, tag. `name` (its `kid`) must be given again to open it.
+    ///
+    /// # Errors
+    /// When the operating system has no random bytes to give.
+    pub fn seal(&self, name: &str, plain: &[u8]) -> Result<Vec<u8>, KeyError> {
+        let nonce: [u8; NONCE_LEN] = random_bytes().map_err(|error| KeyError::new(error.to_string()))?;
+        let mut sealed = plain.to_vec();
+        self.sealing_key()?
+            .seal_in_place_append_tag(
+                Nonce::assume_unique_for_key(nonce),
+                Aad::from(name.as_bytes()),
+                &mut sealed,
+            )
+            .map_err(|error| KeyError::new(format!("a private key could not be sealed: {error}")))?;
+        Ok([nonce.as_slice(), &sealed].concat())
+    }
+
+    /// Opens what [`Self::seal`] sealed.
+    ///
+    /// # Errors
+    /// When the master key or the name is another, or the bytes were changed.
+    pub fn open(&self, name: &str, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, KeyError> {
+        let wrong = || {
+            KeyError::new(format!(
+                "the signing key {name} cannot be decrypted: it is damaged, or the master key is another"
+            ))
+        };
+        let (nonce, ciphertext) = sealed.split_first_chunk::<NONCE_LEN>().ok_or_else(wrong)?;
+        let mut buffer = Zeroizing::new(ciphertext.to_vec());
+        let length = self
+            .sealing_key()?
+            .open_in_place(
+                Nonce::assume_unique_for_key(*nonce),
+                Aad::from(name.as_bytes()),
+                &mut buffer,
+            )
+            .map_err(|_unspecified| wrong())?
+            .len();
+        buffer.truncate(length);
+        Ok(buffer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_sealed_opens_under_the_same_key_and_name_only() {
+        let key = MasterKey::generate().unwrap();
+        let sealed = key.seal("kid", b"private").unwrap();
+        assert_eq!(key.open("kid", &sealed).unwrap().as_slice(), b"private");
+        assert_ne!(key.seal("kid", b"private").unwrap(), sealed);
+        assert!(key.open("other", &sealed).is_err());
+        assert!(MasterKey::generate().unwrap().open("kid", &sealed).is_err());
+        for at in 0..sealed.len() {
+            let mut changed = sealed.clone();
+            changed[at] ^= 1;
+            assert!(key.open("kid", &changed).is_err(), "byte {at}");
+            assert!(key.open("kid", &sealed[..at]).is_err(), "cut at {at}");
+        }
+    }
+
+    #[test]
+    fn the_file_is_private_and_never_replaced() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("master.key");
+        assert!(MasterKey::read_file(&path).unwrap().is_none());
+        let key = MasterKey::generate().unwrap();
+        assert!(key.create_file(&path).unwrap());
+        assert!(!MasterKey::generate().unwrap().create_file(&path).unwrap());
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        let read = MasterKey::read_file(&path).unwrap().unwrap();
+        assert_eq!(read.fingerprint().unwrap(), key.fingerprint().unwrap());
+
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+        assert!(
+            MasterKey::read_file(&path)
+                .unwrap_err()
+                .to_string()
+                .contains("chmod 600")
+        );
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        for damaged in ["", "abc", &"zz".repeat(32), &"00".repeat(33)] {
+            fs::write(&path, damaged).unwrap();
+            assert!(
+                MasterKey::read_file(&path).unwrap_err().to_string().contains("damaged"),
+                "{damaged}"
+            );
+        }
+    }
+}

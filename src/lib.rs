@@ -1,0 +1,31 @@
+//! Brevet: an OAuth 2.0 client-credentials authorization server.
+//!
+//! # The map
+//!
+//! The modules are layers, and imports point down only:
+//!
+//! ```text
+//! main → cli → http → service → directory → db ─┐
+//!                       └──────→ keys ─────────┴→ oauth     config, clock, secret: leaf helpers
+//! ```
+//!
+//! | module | what | errors |
+//! |---|---|---|
+//! | [`oauth`] | the rules: pure values in RFC words, no I/O | [`oauth::OAuthError`] for what a client is told |
+//! | [`keys`] | signing keys, their life, verification, encryption at rest | [`keys::KeyError`], [`keys::verify::TokenError`] |
+//! | [`db`] | the memory: SQLite or PostgreSQL | [`db::DbError`] |
+//! | [`directory`] | the hot view: what a token request reads, from memory | [`db::DbError`] on a miss |
+//! | [`service`] | the walks: one use case per function, no HTTP | [`oauth::OAuthError`] on the token road, [`service::ServiceError`] for management |
+//! | [`http`] | the doors: routes, answers, limits | `http::error` turns every error into an answer, there and nowhere else |
+//! | [`cli`] | the commands | [`cli::CliError`] with a sysexits code |
+
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod db;
+pub mod directory;
+pub mod http;
+pub mod keys;
+pub mod oauth;
+pub mod secret;
+pub mod service;

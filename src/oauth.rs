@@ -1,0 +1,14 @@
+//! The rules: pure values in the words of the RFCs, no I/O.
+
+pub mod api;
+pub mod claims;
+pub mod client;
+pub mod error;
+pub mod form;
+pub mod metadata;
+pub mod request;
+pub mod scope;
+
+pub use self::api::{Api, SigningAlgorithm, TokenProfile};
+pub use self::client::{Client, ClientId};
+pub use self::error::{OAuthError, OAuthErrorCode};

@@ -1,0 +1,106 @@
+//! An API: something tokens are for. RFC words: resource server, audience.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use uuid::Uuid;
+
+/// The signature algorithms tokens can have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum SigningAlgorithm {
+    /// RSASSA-PKCS1-v1_5 with SHA-256, 2048 bits: the one every verifier knows.
+    Rs256,
+    /// RSASSA-PSS with SHA-256, 2048 bits.
+    Ps256,
+    /// ECDSA on P-256 with SHA-256.
+    Es256,
+    /// Ed25519.
+    EdDsa,
+}
+
+impl SigningAlgorithm {
+    /// All of them; the first is the default.
+    pub const ALL: &[Self] = &[Self::Rs256, Self::Ps256, Self::Es256, Self::EdDsa];
+
+    /// The name in JOSE headers ([RFC 7518 §3.1](https://www.rfc-editor.org/rfc/rfc7518#section-3.1)).
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Rs256 => "RS256",
+            Self::Ps256 => "PS256",
+            Self::Es256 => "ES256",
+            Self::EdDsa => "EdDSA",
+        }
+    }
+
+    /// The algorithm of that name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|algorithm| algorithm.name() == name)
+    }
+}
+
+/// What an API's tokens look like. `typ` and the form of `scope` change together, never one by one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum TokenProfile {
+    /// [RFC 9068](https://www.rfc-editor.org/rfc/rfc9068): `typ` is `at+jwt`, `scope` a string.
+    Rfc9068,
+    /// As IdentityServer made them: `typ` is `JWT`, `aud` and `scope` are arrays.
+    Classic,
+}
+
+impl TokenProfile {
+    /// All of them; the first is the default.
+    pub const ALL: &[Self] = &[Self::Rfc9068, Self::Classic];
+
+    /// The name in the database and on the command line.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Rfc9068 => "rfc9068",
+            Self::Classic => "classic",
+        }
+    }
+
+    /// The profile of that name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|profile| profile.name() == name)
+    }
+
+    /// The `typ` header.
+    pub const fn typ(self) -> &'static str {
+        match self {
+            Self::Rfc9068 => "at+jwt",
+            Self::Classic => "JWT",
+        }
+    }
+}
+
+/// Something tokens are for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Api {
+    /// Ours; never on the wire.
+    pub id: Uuid,
+    /// The organisation it belongs to; `None` for Brevet's own management API, which belongs to all.
+    pub organisation_id: Option<Uuid>,
+    /// The absolute URI that stands in `aud`.
+    pub identifier: Arc<str>,
+    /// What its tokens look like.
+    pub profile: TokenProfile,
+    /// How its tokens are signed.
+    pub algorithm: SigningAlgorithm,
+    /// The longest its tokens may live, if it says so.
+    pub lifetime: Option<Duration>,
+    /// The names of its scopes.
+    pub scopes: Box<[Arc<str>]>,
+}
+
+impl Api {
+    /// Whether this is Brevet's own management API.
+    pub const fn is_management(&self) -> bool {
+        self.organisation_id.is_none()
+    }
+}
+
+/// The scopes of Brevet's own management API.
+pub mod management_scope {
+    /// See the organisation's apps.
+    pub const APPS_READ: &str = "apps:read";
+}

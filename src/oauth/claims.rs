@@ -1,0 +1,140 @@
+//! The claims of an access token: [RFC 9068 §2.2](https://www.rfc-editor.org/rfc/rfc9068#section-2.2) and the older look.
+
+use std::time::Duration;
+
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Serialize, Serializer};
+
+use super::api::TokenProfile;
+use super::client::Client;
+use super::scope::Authorization;
+use crate::clock::Timestamp;
+
+/// The claims of a token about to be signed.
+#[derive(Debug)]
+pub struct AccessTokenClaims<'a> {
+    /// `iss`, byte for byte as in discovery.
+    pub issuer: &'a str,
+    /// Whom the token is for: `sub`, `client_id`, `tenant` and static claims.
+    pub client: &'a Client,
+    /// What it is good for: `aud` and `scope`.
+    pub authorization: &'a Authorization,
+    /// The form of `aud` and `scope`.
+    pub profile: TokenProfile,
+    /// `iat` and `nbf`: earlier than now by the setting `clock-backdate`.
+    pub issued_at: Timestamp,
+    /// `exp`: now and the lifetime.
+    pub expires_at: Timestamp,
+    /// `jti`, never given before.
+    pub token_id: &'a str,
+}
+
+/// The smallest of what server, APIs and client allow.
+pub fn lifetime(server: Duration, client: &Client, authorization: &Authorization) -> Duration {
+    let apis = authorization.apis.iter().filter_map(|api| api.lifetime);
+    apis.chain(client.lifetime).fold(server, Duration::min)
+}
+
+impl Serialize for AccessTokenClaims<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let client_id = self.client.client_id.to_string();
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("iss", self.issuer)?;
+        match (self.profile, self.authorization.apis.as_slice()) {
+            (TokenProfile::Rfc9068, [api]) => map.serialize_entry("aud", &*api.identifier)?,
+            (_, apis) => {
+                let identifiers: Vec<&str> = apis.iter().map(|api| &*api.identifier).collect();
+                map.serialize_entry("aud", &identifiers)?;
+            }
+        }
+        map.serialize_entry("exp", &self.expires_at)?;
+        map.serialize_entry("nbf", &self.issued_at)?;
+        map.serialize_entry("iat", &self.issued_at)?;
+        map.serialize_entry("jti", self.token_id)?;
+        map.serialize_entry("sub", &client_id)?;
+        map.serialize_entry("client_id", &client_id)?;
+        match self.profile {
+            TokenProfile::Rfc9068 => map.serialize_entry("scope", &self.authorization.scope_text())?,
+            TokenProfile::Classic => {
+                let names: Vec<&str> = self.authorization.scopes.iter().map(AsRef::as_ref).collect();
+                map.serialize_entry("scope", &names)?;
+            }
+        }
+        map.serialize_entry("tenant", &*self.client.organisation.slug)?;
+        for (name, value) in self.client.claims.iter().flat_map(|claims| claims.iter()) {
+            map.serialize_entry(name, value)?;
+        }
+        map.end()
+    }
+}
+
+/// The claims of one of our own tokens, as read back from it. A duplicate member or another type is an error.
+#[derive(Debug, Clone, Deserialize)]
+pub struct ReadClaims {
+    /// `iss`
+    pub iss: Box<str>,
+    /// `aud`
+    pub aud: OneOrMany,
+    /// `exp`
+    pub exp: Timestamp,
+    /// `nbf`
+    pub nbf: Timestamp,
+    /// `iat`
+    pub iat: Timestamp,
+    /// `jti`
+    pub jti: Box<str>,
+    /// `client_id`
+    pub client_id: Box<str>,
+    /// `scope`
+    pub scope: ScopeClaim,
+    /// `tenant`
+    pub tenant: Box<str>,
+}
+
+/// A claim that is a text or a list of texts.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum OneOrMany {
+    /// A text.
+    One(String),
+    /// A list.
+    Many(Vec<String>),
+}
+
+impl OneOrMany {
+    /// Whether `value` is among them.
+    pub fn contains(&self, value: &str) -> bool {
+        match self {
+            Self::One(one) => one == value,
+            Self::Many(many) => many.iter().any(|one| one == value),
+        }
+    }
+}
+
+/// `scope` in either profile.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged)]
+pub enum ScopeClaim {
+    /// Names with spaces between.
+    Text(String),
+    /// A list of names.
+    List(Vec<String>),
+}
+
+impl ScopeClaim {
+    /// Whether the scope `name` is among them.
+    pub fn contains(&self, name: &str) -> bool {
+        match self {
+            Self::Text(text) => text.split(' ').any(|given| given == name),
+            Self::List(list) => list.iter().any(|given| given == name),
+        }
+    }
+
+    /// The names with spaces between.
+    pub fn to_text(&self) -> String {
+        match self {
+            Self::Text(text) => text.clone(),
+            Self::List(list) => list.join(" "),
+        }
+    }
+}

@@ -1,0 +1,345 @@
+//! The client: who asks ([RFC 6749 §2](https://www.rfc-editor.org/rfc/rfc6749#section-2)).
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use uuid::Uuid;
+
+use super::api::Api;
+use super::error::OAuthError;
+use super::form;
+use super::request::TokenParams;
+use crate::clock::Timestamp;
+use crate::secret::{Secret, StoredSecret};
+
+/// A `client_id`: a lower-case hyphenated UUID, matched byte for byte.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ClientId(Uuid);
+
+impl ClientId {
+    /// A new one, never given before.
+    pub fn generate() -> Self {
+        Self(Uuid::new_v4())
+    }
+
+    /// Reads the one spelling; every other spelling of the same UUID is not a `client_id`.
+    pub fn parse(text: &str) -> Option<Self> {
+        let canonical = text.len() == 36 && !text.bytes().any(|byte| byte.is_ascii_uppercase());
+        canonical.then(|| Uuid::try_parse(text).ok().map(Self)).flatten()
+    }
+}
+
+impl fmt::Display for ClientId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0.hyphenated(), f)
+    }
+}
+
+/// The ways a client may prove who it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClientAuthMethod {
+    /// The secret in the `Authorization` header ([RFC 6749 §2.3.1](https://www.rfc-editor.org/rfc/rfc6749#section-2.3.1)).
+    ClientSecretBasic,
+    /// The secret in the body.
+    ClientSecretPost,
+}
+
+impl ClientAuthMethod {
+    /// All that are enabled.
+    pub const ALL: &[Self] = &[Self::ClientSecretBasic, Self::ClientSecretPost];
+
+    /// The name in discovery documents.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::ClientSecretBasic => "client_secret_basic",
+            Self::ClientSecretPost => "client_secret_post",
+        }
+    }
+}
+
+/// An organisation, as far as tokens care.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Organisation {
+    /// Ours; never on the wire.
+    pub id: Uuid,
+    /// The `tenant` claim.
+    pub slug: Arc<str>,
+    /// Whether its clients may have and use tokens.
+    pub enabled: bool,
+    /// Tokens issued before this moment are dead.
+    pub not_before: Timestamp,
+}
+
+/// A scope granted to a client, and the API it belongs to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GrantedScope {
+    /// The API.
+    pub api: Arc<Api>,
+    /// The scope's name.
+    pub name: Arc<str>,
+}
+
+/// A live or expired secret of a client. Revoked ones are not loaded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientSecret {
+    /// Ours; counts the secret's use.
+    pub id: Uuid,
+    /// The hash.
+    pub stored: StoredSecret,
+    /// From this moment on the secret is refused.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// A registered client with everything a token request needs to know of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Client {
+    /// `client_id`
+    pub client_id: ClientId,
+    /// What people call it.
+    pub name: Box<str>,
+    /// Whose it is.
+    pub organisation: Arc<Organisation>,
+    /// Whether it may have and use tokens.
+    pub enabled: bool,
+    /// Tokens issued before this moment are dead.
+    pub not_before: Timestamp,
+    /// The longest its tokens may live, if it says so.
+    pub lifetime: Option<Duration>,
+    /// What it was granted.
+    pub granted: Box<[GrantedScope]>,
+    /// Its secrets.
+    pub secrets: Box<[ClientSecret]>,
+    /// Claims that stand in each of its tokens. Their names are absolute URIs, so they collide with no registered claim.
+    pub claims: Option<Box<serde_json::Map<String, serde_json::Value>>>,
+}
+
+impl Client {
+    /// Whether it may have and use tokens: it and its organisation are enabled.
+    pub fn is_active(&self) -> bool {
+        self.enabled && self.organisation.enabled
+    }
+
+    /// Tokens issued before this moment are dead: the latest of all cut-offs that concern the client.
+    pub fn cut_off(&self) -> Timestamp {
+        self.not_before.max(self.organisation.not_before)
+    }
+}
+
+/// Credentials as presented: nothing is proved yet.
+#[derive(Debug)]
+pub struct PresentedCredentials {
+    /// As given; any text.
+    pub client_id: String,
+    /// The secret, in each reading that its encoding allows; at most two.
+    pub secrets: Vec<Secret>,
+    /// How they came.
+    pub method: ClientAuthMethod,
+}
+
+impl PresentedCredentials {
+    /// Whether they came by HTTP Basic, so that a failure is answered with its challenge.
+    pub fn is_basic(&self) -> bool {
+        self.method == ClientAuthMethod::ClientSecretBasic
+    }
+
+    /// Reads the credentials of a request: from the header or from the body, never from both
+    /// ([RFC 6749 §2.3](https://www.rfc-editor.org/rfc/rfc6749#section-2.3)).
+    ///
+    /// # Errors
+    /// `invalid_client` when there are none or they are malformed; `invalid_request` when there are two.
+    pub fn read(authorization: Authorization<'_>, params: &TokenParams<'_>) -> Result<Self, OAuthError> {
+        let body_id = params.get("client_id");
+        let body_secret = params.get("client_secret");
+        if params.get("client_assertion").is_some() && (body_secret.is_some() || authorization != Authorization::None) {
+            return Err(two_methods());
+        }
+        match authorization {
+            Authorization::Several => Err(OAuthError::invalid_client("several Authorization headers")),
+            Authorization::One(header) => {
+                if body_secret.is_some() {
+                    return Err(two_methods());
+                }
+                let credentials = Self::from_basic(header)?;
+                if body_id.is_some_and(|id| id != credentials.client_id) {
+                    return Err(OAuthError::invalid_request(
+                        "The client_id in the body is not the one in the Authorization header.",
+                    ));
+                }
+                Ok(credentials)
+            }
+            Authorization::None => match (body_id, body_secret) {
+                (Some(id), Some(secret)) => Ok(Self {
+                    client_id: id.to_owned(),
+                    secrets: vec![Secret::new(secret)],
+                    method: ClientAuthMethod::ClientSecretPost,
+                }),
+                (None, Some(_)) => Err(OAuthError::invalid_client("client_secret without client_id")),
+                (_, None) => Err(OAuthError::invalid_client("no credentials")),
+            },
+        }
+    }
+
+    /// Both parts are form-encoded before they are joined and base64-encoded. Many clients leave out the form encoding,
+    /// so a secret is tried as decoded and, where that differs, as it stands.
+    fn from_basic(header: &[u8]) -> Result<Self, OAuthError> {
+        let refused = |detail: &str| OAuthError {
+            basic_challenge: true,
+            ..OAuthError::invalid_client(detail)
+        };
+        let (scheme, encoded) = header.split_at_checked(6).ok_or_else(|| refused("not HTTP Basic"))?;
+        if !scheme.eq_ignore_ascii_case(b"basic ") {
+            return Err(OAuthError::invalid_client("an Authorization scheme other than Basic"));
+        }
+        let encoded = encoded.trim_ascii();
+        let joined = STANDARD
+            .decode(encoded)
+            .map_err(|error| refused("bad base64").with_detail(error.to_string()))?;
+        let joined = Secret::new(String::from_utf8(joined).map_err(|_not_utf8| refused("Basic is not UTF-8"))?);
+        let (id, secret) = joined
+            .reveal()
+            .split_once(':')
+            .ok_or_else(|| refused("no colon in Basic"))?;
+        let client_id = form::decode(id.as_bytes())
+            .map_err(|error| refused(error.description()))?
+            .into_owned();
+        let mut secrets = Vec::with_capacity(1);
+        match form::decode(secret.as_bytes()) {
+            Ok(decoded) => {
+                secrets.push(Secret::new(decoded.as_ref()));
+                if decoded != secret {
+                    secrets.push(Secret::new(secret));
+                }
+            }
+            Err(form::FormError::Escape) => secrets.push(Secret::new(secret)),
+            Err(error) => return Err(refused(error.description())),
+        }
+        if client_id.is_empty() || secret.is_empty() {
+            return Err(refused("an empty part in Basic"));
+        }
+        Ok(Self {
+            client_id,
+            secrets,
+            method: ClientAuthMethod::ClientSecretBasic,
+        })
+    }
+}
+
+fn two_methods() -> OAuthError {
+    OAuthError::invalid_request("Use one way of client authentication, not two.")
+}
+
+/// The `Authorization` header of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Authorization<'a> {
+    /// There is none.
+    None,
+    /// Its value.
+    One(&'a [u8]),
+    /// There is more than one: ambiguous.
+    Several,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::error::OAuthErrorCode;
+    use super::*;
+
+    fn read(header: Option<&str>, body: &str) -> Result<PresentedCredentials, OAuthError> {
+        let params = TokenParams::from_form(body.as_bytes())?;
+        let authorization = header.map_or(Authorization::None, |value| Authorization::One(value.as_bytes()));
+        PresentedCredentials::read(authorization, &params)
+    }
+
+    fn basic(joined: &str) -> String {
+        format!("Basic {}", STANDARD.encode(joined))
+    }
+
+    #[test]
+    fn a_client_id_has_one_spelling() {
+        let id = ClientId::generate();
+        let text = id.to_string();
+        assert_eq!(ClientId::parse(&text), Some(id));
+        for other in [
+            text.to_uppercase(),
+            text.replace('-', ""),
+            format!("{{{text}}}"),
+            format!("{text} "),
+            String::new(),
+        ] {
+            assert!(other == text || ClientId::parse(&other).is_none(), "{other}");
+        }
+    }
+
+    #[test]
+    fn basic_is_decoded_from_its_form_encoding_octet_by_octet() {
+        let every_octet: String = (0x20_u8..0x7f)
+            .map(char::from)
+            .filter(|c| *c != '%' && *c != '+')
+            .collect();
+        let encoded: String = every_octet.bytes().map(|byte| format!("%{byte:02X}")).collect();
+        let credentials = read(Some(&basic(&format!("{encoded}:{encoded}"))), "").unwrap();
+        assert_eq!(credentials.client_id, every_octet);
+        assert_eq!(credentials.secrets[0].reveal(), every_octet);
+    }
+
+    #[test]
+    fn a_secret_with_a_percent_sign_is_also_tried_as_it_stands() {
+        let read = |joined| {
+            let credentials = read(Some(&basic(joined)), "").unwrap();
+            credentials
+                .secrets
+                .iter()
+                .map(|secret| secret.reveal().to_owned())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(read("id:plain"), ["plain"]);
+        assert_eq!(read("id:a%2Bb"), ["a+b", "a%2Bb"]);
+        assert_eq!(read("id:100%"), ["100%"]);
+        assert_eq!(read("id:with:colon"), ["with:colon"]);
+    }
+
+    #[test]
+    fn exactly_one_method_is_accepted() {
+        let ok = basic("id:secret");
+        let cases: &[(Option<&str>, &str, Result<&str, OAuthErrorCode>)] = &[
+            (Some(&ok), "", Ok("id")),
+            (Some(&ok.replace("Basic", "bAsIC")), "client_id=id", Ok("id")),
+            (None, "client_id=id&client_secret=s", Ok("id")),
+            (
+                Some(&ok),
+                "client_id=id&client_secret=secret",
+                Err(OAuthErrorCode::InvalidRequest),
+            ),
+            (Some(&ok), "client_id=other", Err(OAuthErrorCode::InvalidRequest)),
+            (Some(&ok), "client_assertion=x", Err(OAuthErrorCode::InvalidRequest)),
+            (
+                None,
+                "client_id=id&client_secret=s&client_assertion=x",
+                Err(OAuthErrorCode::InvalidRequest),
+            ),
+            (None, "", Err(OAuthErrorCode::InvalidClient)),
+            (None, "client_id=id", Err(OAuthErrorCode::InvalidClient)),
+            (None, "client_id=id&client_secret=", Err(OAuthErrorCode::InvalidClient)),
+            (None, "client_secret=s", Err(OAuthErrorCode::InvalidClient)),
+            (Some("Bearer abc"), "", Err(OAuthErrorCode::InvalidClient)),
+            (Some("Basic"), "", Err(OAuthErrorCode::InvalidClient)),
+            (Some("Basic !!!"), "", Err(OAuthErrorCode::InvalidClient)),
+            (Some(&basic("no-colon")), "", Err(OAuthErrorCode::InvalidClient)),
+            (Some(&basic(":secret")), "", Err(OAuthErrorCode::InvalidClient)),
+            (Some(&basic("id:")), "", Err(OAuthErrorCode::InvalidClient)),
+            (Some(&basic("id:a\0b")), "", Err(OAuthErrorCode::InvalidClient)),
+            (Some(&format!("{ok}, {ok}")), "", Err(OAuthErrorCode::InvalidClient)),
+        ];
+        for (header, body, expected) in cases {
+            let got = read(*header, body);
+            let got = got
+                .as_ref()
+                .map(|credentials| credentials.client_id.as_str())
+                .map_err(|error| error.code);
+            assert_eq!(got, *expected, "{header:?} {body}");
+        }
+    }
+}

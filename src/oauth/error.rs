@@ -1,0 +1,192 @@
+//! What a client is told when it gets no token ([RFC 6749 §5.2](https://www.rfc-editor.org/rfc/rfc6749#section-5.2)).
+
+use std::borrow::Cow;
+use std::fmt;
+use std::time::Duration;
+
+/// The error codes this server answers with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum OAuthErrorCode {
+    /// The request is malformed.
+    InvalidRequest,
+    /// Client authentication failed.
+    InvalidClient,
+    /// The grant is not one this server knows.
+    UnsupportedGrantType,
+    /// A scope is unknown, malformed or not granted.
+    InvalidScope,
+    /// A resource is unknown, malformed or not granted ([RFC 8707 §2](https://www.rfc-editor.org/rfc/rfc8707#section-2)).
+    InvalidTarget,
+    /// Too many failures, or more work than the server can take on: try later.
+    TemporarilyUnavailable,
+    /// A fault of the server.
+    ServerError,
+}
+
+impl OAuthErrorCode {
+    /// All of them, for documentation.
+    pub const ALL: &[Self] = &[
+        Self::InvalidRequest,
+        Self::InvalidClient,
+        Self::UnsupportedGrantType,
+        Self::InvalidScope,
+        Self::InvalidTarget,
+        Self::TemporarilyUnavailable,
+        Self::ServerError,
+    ];
+
+    /// The code on the wire.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::InvalidRequest => "invalid_request",
+            Self::InvalidClient => "invalid_client",
+            Self::UnsupportedGrantType => "unsupported_grant_type",
+            Self::InvalidScope => "invalid_scope",
+            Self::InvalidTarget => "invalid_target",
+            Self::TemporarilyUnavailable => "temporarily_unavailable",
+            Self::ServerError => "server_error",
+        }
+    }
+
+    /// What usually causes it and what to do, for the page that `error_uri` leads to.
+    pub const fn advice(self) -> &'static str {
+        match self {
+            Self::InvalidRequest => {
+                "The request could not be read. Send POST with the content type application/x-www-form-urlencoded, each parameter once, the App Key in the Authorization header or in the body but not in both, and nothing in the query string."
+            }
+            Self::InvalidClient => {
+                "The App SID and App Key do not match an enabled app. Check that the key was copied whole (bvk_ and 49 more characters), that it has not expired or been revoked, and that the app is not disabled. For safety the answer is the same whichever it is."
+            }
+            Self::UnsupportedGrantType => {
+                "This server issues tokens to programs: grant_type must be client_credentials, in exactly this spelling."
+            }
+            Self::InvalidScope => {
+                "A scope was misspelt, does not exist, or was not granted to the app. Leave scope out to get everything the app was granted, or grant it the scope first. Scopes are case-sensitive and separated by single spaces."
+            }
+            Self::InvalidTarget => {
+                "The resource (or audience) is not the identifier of an API the app has scopes for, or the APIs asked for together use different token formats. Use the identifier exactly as the API was registered, an absolute URI without a fragment."
+            }
+            Self::TemporarilyUnavailable => {
+                "Too many wrong App Keys came from your address, or the server has more work than it can take on. Wait as many seconds as the Retry-After header says, then try again."
+            }
+            Self::ServerError => {
+                "Something failed inside the server. The request id in the answer finds the reason in the server's log."
+            }
+        }
+    }
+}
+
+/// An error: the public code and sentence, and for the log the private detail.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OAuthError {
+    /// What the client is told in one word.
+    pub code: OAuthErrorCode,
+    /// What the client is told in a sentence. Never echoes input.
+    pub description: Cow<'static, str>,
+    /// What only the log is told.
+    pub detail: Option<String>,
+    /// The client used HTTP Basic, so a failure is answered with that challenge.
+    pub basic_challenge: bool,
+    /// When to try again. Present with `TemporarilyUnavailable`.
+    pub retry_after: Option<Duration>,
+    /// The client did too much (429), as opposed to the server having too much to do (503).
+    pub throttled: bool,
+}
+
+impl OAuthError {
+    /// An error with a fixed public sentence.
+    pub fn new(code: OAuthErrorCode, description: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            code,
+            description: description.into(),
+            detail: None,
+            basic_challenge: false,
+            retry_after: None,
+            throttled: false,
+        }
+    }
+
+    /// `invalid_request`
+    pub fn invalid_request(description: &'static str) -> Self {
+        Self::new(OAuthErrorCode::InvalidRequest, description)
+    }
+
+    /// `invalid_client`: the same words whatever the reason, which goes to the log.
+    pub fn invalid_client(detail: impl Into<String>) -> Self {
+        Self::new(OAuthErrorCode::InvalidClient, "Client authentication failed.").with_detail(detail)
+    }
+
+    /// `temporarily_unavailable`, 429: the client has failed too often.
+    pub fn throttled(retry_after: Duration) -> Self {
+        Self {
+            retry_after: Some(retry_after),
+            throttled: true,
+            ..Self::new(
+                OAuthErrorCode::TemporarilyUnavailable,
+                "Too many failed attempts for this client from this address.",
+            )
+        }
+    }
+
+    /// `temporarily_unavailable`, 503: the server cannot answer now.
+    pub fn unavailable(detail: impl Into<String>) -> Self {
+        Self {
+            retry_after: Some(Duration::from_secs(2)),
+            ..Self::new(
+                OAuthErrorCode::TemporarilyUnavailable,
+                "The server cannot answer at the moment.",
+            )
+        }
+        .with_detail(detail)
+    }
+
+    /// `server_error`
+    pub fn server_error(detail: impl Into<String>) -> Self {
+        Self::new(OAuthErrorCode::ServerError, "Something failed inside the server.").with_detail(detail)
+    }
+
+    /// Adds what only the log is told.
+    #[must_use]
+    pub fn with_detail(mut self, detail: impl Into<String>) -> Self {
+        self.detail = Some(detail.into());
+        self
+    }
+}
+
+impl fmt::Display for OAuthError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{}: {}",
+            self.code.name(),
+            self.detail.as_deref().unwrap_or(&self.description)
+        )
+    }
+}
+
+impl std::error::Error for OAuthError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn public_words_keep_to_the_characters_of_rfc_6749() {
+        let allowed = |c: char| matches!(c, '\x20'..='\x21' | '\x23'..='\x5b' | '\x5d'..='\x7e');
+        for code in OAuthErrorCode::ALL {
+            assert!(
+                code.name().chars().all(allowed) && code.advice().chars().all(allowed),
+                "{}",
+                code.name()
+            );
+        }
+        for error in [
+            OAuthError::invalid_client("x"),
+            OAuthError::throttled(Duration::from_secs(1)),
+            OAuthError::unavailable("x"),
+            OAuthError::server_error("x"),
+        ] {
+            assert!(error.description.chars().all(allowed), "{error}");
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! A token request: its parameters and its grant.
+
+use std::borrow::Cow;
+
+use super::error::{OAuthError, OAuthErrorCode};
+use super::form;
+
+/// The parameters of a request: none twice (but `resource`), none empty
+/// ([RFC 6749 §3.2](https://www.rfc-editor.org/rfc/rfc6749#section-3.2)).
+#[derive(Debug)]
+pub struct TokenParams<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
+
+/// The one parameter that may repeat ([RFC 8707 §2](https://www.rfc-editor.org/rfc/rfc8707#section-2)).
+const REPEATABLE: &str = "resource";
+
+/// Parameters that must not stand in a URL, where proxies and histories keep them.
+const BODY_ONLY: &[&str] = &[
+    "grant_type",
+    "client_id",
+    "client_secret",
+    "client_assertion",
+    "client_assertion_type",
+    "assertion",
+    "scope",
+    "resource",
+    "audience",
+];
+
+impl<'a> TokenParams<'a> {
+    /// Reads a form body.
+    ///
+    /// # Errors
+    /// `invalid_request` when the form is malformed or repeats a parameter.
+    pub fn from_form(body: &'a [u8]) -> Result<Self, OAuthError> {
+        let mut pairs = form::parse_form(body).map_err(|error| OAuthError::invalid_request(error.description()))?;
+        let mut names: Vec<&str> = pairs
+            .iter()
+            .map(|(name, _)| name.as_ref())
+            .filter(|name| *name != REPEATABLE)
+            .collect();
+        names.sort_unstable();
+        if names.windows(2).any(|pair| matches!(pair, [a, b] if a == b)) {
+            return Err(OAuthError::invalid_request("A parameter is repeated."));
+        }
+        pairs.retain(|(_, value)| !value.is_empty());
+        Ok(Self(pairs))
+    }
+
+    /// Refuses a URL's query that holds what belongs in the body
+    /// ([RFC 6749 §2.3.1](https://www.rfc-editor.org/rfc/rfc6749#section-2.3.1)).
+    ///
+    /// # Errors
+    /// `invalid_request`, without looking at the values.
+    pub fn refuse_in_query(query: &str) -> Result<(), OAuthError> {
+        let named = |part: &str| part.split_once('=').map_or(part, |(name, _)| name).to_owned();
+        if query.split('&').any(|part| BODY_ONLY.contains(&named(part).as_str())) {
+            return Err(OAuthError::invalid_request(
+                "Parameters must be in the body, as application/x-www-form-urlencoded, not in the URL.",
+            ));
+        }
+        Ok(())
+    }
+
+    /// The value of a parameter, if it is there and not empty.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0
+            .iter()
+            .find(|(given, _)| given == name)
+            .map(|(_, value)| value.as_ref())
+    }
+
+    fn all<'s>(&'s self, name: &'s str) -> impl Iterator<Item = &'s str> {
+        self.0
+            .iter()
+            .filter(move |(given, _)| given == name)
+            .map(|(_, value)| value.as_ref())
+    }
+}
+
+/// The grants there are, by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum GrantType {
+    /// [RFC 6749 §4.4](https://www.rfc-editor.org/rfc/rfc6749#section-4.4)
+    ClientCredentials,
+}
+
+impl GrantType {
+    /// All that are enabled.
+    pub const ALL: &[Self] = &[Self::ClientCredentials];
+
+    /// The value of `grant_type`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::ClientCredentials => "client_credentials",
+        }
+    }
+}
+
+/// What a request asks for.
+#[derive(Debug)]
+pub enum Grant<'a> {
+    /// A token for the client itself.
+    ClientCredentials(TokenTarget<'a>),
+}
+
+/// Where a token shall be good for.
+#[derive(Debug, Default)]
+pub struct TokenTarget<'a> {
+    /// `scope`: names with single spaces between.
+    pub scope: Option<&'a str>,
+    /// `resource`, and `audience` as another name for it.
+    pub resources: Vec<&'a str>,
+}
+
+impl<'a> Grant<'a> {
+    /// Reads the grant.
+    ///
+    /// # Errors
+    /// `invalid_request` without a `grant_type`, `unsupported_grant_type` with an unknown one.
+    pub fn from_params(params: &'a TokenParams<'_>) -> Result<Self, OAuthError> {
+        let name = params
+            .get("grant_type")
+            .ok_or_else(|| OAuthError::invalid_request("grant_type is missing."))?;
+        let grant_type = GrantType::ALL
+            .iter()
+            .find(|known| known.name() == name)
+            .ok_or_else(|| {
+                OAuthError::new(
+                    OAuthErrorCode::UnsupportedGrantType,
+                    "This server knows the grant_type client_credentials.",
+                )
+            })?;
+        match grant_type {
+            GrantType::ClientCredentials => Ok(Self::ClientCredentials(TokenTarget {
+                scope: params.get("scope"),
+                resources: params.all("resource").chain(params.get("audience")).collect(),
+            })),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn repeated_parameters_are_refused_and_empty_ones_count_as_absent() {
+        let read = |body: &'static str| TokenParams::from_form(body.as_bytes()).map_err(|error| error.code);
+        assert_eq!(read("a=1&a=1").unwrap_err(), OAuthErrorCode::InvalidRequest);
+        assert_eq!(read("a=&a=1").unwrap_err(), OAuthErrorCode::InvalidRequest);
+        assert_eq!(read("%61=1&a=2").unwrap_err(), OAuthErrorCode::InvalidRequest);
+        assert_eq!(read("scope=&x=1").unwrap().get("scope"), None);
+        assert_eq!(
+            read("resource=a&resource=b&resource=").unwrap().all("resource").count(),
+            2
+        );
+    }
+
+    #[test]
+    fn only_the_exact_grant_type_is_known() {
+        let read = |name: &str| {
+            let body = format!("grant_type={name}");
+            let params = TokenParams::from_form(body.as_bytes()).unwrap();
+            Grant::from_params(&params).map(|_| ()).map_err(|error| error.code)
+        };
+        assert_eq!(read("client_credentials"), Ok(()));
+        assert_eq!(read(""), Err(OAuthErrorCode::InvalidRequest));
+        for unknown in [
+            "Client_Credentials",
+            "client_credentials+",
+            "password",
+            "refresh_token",
+            "client%EF%BC%BFcredentials",
+        ] {
+            assert_eq!(read(unknown), Err(OAuthErrorCode::UnsupportedGrantType), "{unknown}");
+        }
+    }
+
+    #[test]
+    fn what_belongs_in_the_body_is_refused_in_the_url() {
+        for query in [
+            "client_secret=x",
+            "a=b&scope",
+            "grant_type=client_credentials",
+            "client_id=",
+        ] {
+            assert!(TokenParams::refuse_in_query(query).is_err(), "{query}");
+        }
+        assert!(TokenParams::refuse_in_query("trace=1&x").is_ok());
+    }
+}

@@ -1,0 +1,29 @@
+//! The walks: one use case per function. Nothing here knows how it was called.
+//!
+//! Two structs hold what the walks need: [`Authority`] for the token road and the guard, [`Management`] for everything
+//! that changes the memory.
+
+pub mod access;
+pub mod accounts;
+pub mod apis;
+pub mod app_keys;
+pub mod apps;
+mod authority;
+pub mod client_auth;
+pub mod demo;
+mod error;
+mod grants;
+pub mod housekeeping;
+pub mod import;
+mod management;
+pub mod organisations;
+mod passwords;
+pub mod revocation;
+pub mod signing_keys;
+mod throttle;
+pub mod token;
+mod usage;
+
+pub use self::authority::{Authority, Caller};
+pub use self::error::ServiceError;
+pub use self::management::{Management, connect, shown_location};

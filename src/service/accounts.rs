@@ -1,0 +1,162 @@
+//! People: developers and the organisations they belong to.
+
+use serde_json::json;
+use uuid::Uuid;
+
+use super::organisations::find as find_organisation;
+use super::{Management, ServiceError};
+use crate::db::developers::{self, Member, NewDeveloper, Role};
+use crate::secret::{Secret, hash_password};
+
+/// NIST SP 800-63B: length is what counts; no composition rules.
+const SHORTEST_PASSWORD: usize = 12;
+const LONGEST_PASSWORD_BYTES: usize = 1_024;
+
+/// A person to be made a member.
+#[derive(Debug)]
+pub struct NewMember<'a> {
+    /// The organisation's slug.
+    pub organisation: &'a str,
+    /// The address; its case does not matter.
+    pub email: &'a str,
+    /// The name under which third parties know the person.
+    pub login: Option<&'a str>,
+    /// What the person may do there.
+    pub role: Role,
+    /// In clear; hashed here.
+    pub password: &'a Secret,
+}
+
+/// Makes a person and a membership.
+///
+/// # Errors
+/// `Invalid` for an address or password that cannot be used, `NotFound` without the organisation, `Conflict` for an
+/// address or login that is taken.
+pub fn create(m: &Management, new: &NewMember<'_>) -> Result<Uuid, ServiceError> {
+    let email = canonical_email(new.email)?;
+    check_password(new.password, &email)?;
+    if new
+        .login
+        .is_some_and(|login| login.is_empty() || login.chars().any(char::is_control))
+    {
+        return Err(ServiceError::Invalid(
+            "a login must not be empty or have control characters".to_owned(),
+        ));
+    }
+    let developer = NewDeveloper {
+        id: Uuid::now_v7(),
+        email,
+        password_hash: hash_password(new.password)?,
+        created_at: m.now(),
+    };
+    let id = developer.id;
+    let (deed, slug, login, role) = (
+        m.deed(),
+        new.organisation.to_owned(),
+        new.login.map(str::to_owned),
+        new.role,
+    );
+    m.database.write(move |conn| {
+        let organisation = find_organisation(conn, &slug)?;
+        let taken = format!("there is a user {} already", developer.email);
+        developers::insert(conn, &developer).map_err(ServiceError::duplicate(taken))?;
+        developers::insert_membership(conn, organisation.id, developer.id, role, login.as_deref(), deed.now)
+            .map_err(ServiceError::duplicate("that login is taken in this organisation"))?;
+        let detail = json!({ "email": developer.email, "role": role.name(), "login": login });
+        let target = developer.id.to_string();
+        Ok::<_, ServiceError>(deed.record(conn, Some(organisation.id), "user.create", &target, detail, None)?)
+    })?;
+    Ok(id)
+}
+
+/// The members of all organisations, or of one.
+///
+/// # Errors
+/// `NotFound` without that organisation.
+pub fn list(m: &Management, organisation: Option<&str>) -> Result<Vec<Member>, ServiceError> {
+    if let Some(slug) = organisation {
+        let slug = slug.to_owned();
+        let known = m
+            .database
+            .read(|conn| crate::db::organisations::find_by_slug(conn, &slug))?;
+        known.ok_or_else(|| {
+            ServiceError::NotFound(format!("there is no organisation `{slug}`; see: brevet org list"))
+        })?;
+    }
+    Ok(m.database.read(|conn| developers::list_members(conn, organisation))?)
+}
+
+/// Switches a person off or on.
+///
+/// # Errors
+/// `NotFound`.
+pub fn set_enabled(m: &Management, email: &str, enabled: bool) -> Result<(), ServiceError> {
+    let (deed, email) = (m.deed(), canonical_email(email)?);
+    m.database.write(move |conn| {
+        let (id, _) = find(conn, &email)?;
+        developers::update_disabled_at(conn, id, (!enabled).then_some(deed.now))?;
+        let action = if enabled { "user.enable" } else { "user.disable" };
+        Ok(deed.record(conn, None, action, &id.to_string(), json!({ "email": email }), None)?)
+    })
+}
+
+/// Gives a person another password.
+///
+/// # Errors
+/// `NotFound`, and `Invalid` for a password that cannot be used.
+pub fn reset_password(m: &Management, email: &str, password: &Secret) -> Result<(), ServiceError> {
+    let email = canonical_email(email)?;
+    check_password(password, &email)?;
+    let (deed, hash) = (m.deed(), hash_password(password)?);
+    m.database.write(move |conn| {
+        let (id, _) = find(conn, &email)?;
+        developers::update_password(conn, id, &hash)?;
+        Ok(deed.record(
+            conn,
+            None,
+            "user.reset-password",
+            &id.to_string(),
+            json!({ "email": email }),
+            None,
+        )?)
+    })
+}
+
+fn find(conn: &mut crate::db::AnyConnection, email: &str) -> Result<(Uuid, String), ServiceError> {
+    developers::find_by_email(conn, email)?
+        .ok_or_else(|| ServiceError::NotFound(format!("there is no user {email}; see: brevet user list")))
+}
+
+/// Lower case, so that two spellings of an address are one person on both databases.
+fn canonical_email(email: &str) -> Result<String, ServiceError> {
+    let email = email.trim().to_lowercase();
+    let well_formed = email.split_once('@').is_some_and(|(local, domain)| {
+        let plain =
+            |part: &str| !part.is_empty() && !part.chars().any(|c| c.is_whitespace() || c.is_control() || c == '@');
+        plain(local) && plain(domain)
+    });
+    if well_formed && email.len() <= 254 {
+        return Ok(email);
+    }
+    Err(ServiceError::Invalid(
+        "that is not an e-mail address; write name@example.com".to_owned(),
+    ))
+}
+
+fn check_password(password: &Secret, email: &str) -> Result<(), ServiceError> {
+    let text = password.reveal();
+    let refused = |reason: String| Err(ServiceError::Invalid(reason));
+    if text.chars().count() < SHORTEST_PASSWORD {
+        return refused(format!("a password needs at least {SHORTEST_PASSWORD} characters"));
+    }
+    if text.len() > LONGEST_PASSWORD_BYTES {
+        return refused(format!("a password may have at most {LONGEST_PASSWORD_BYTES} bytes"));
+    }
+    if text.contains('\0') {
+        return refused("a password must not have a NUL character".to_owned());
+    }
+    if text.to_lowercase().contains(email) {
+        return refused("a password must not hold the e-mail address".to_owned());
+    }
+    Ok(())
+}

@@ -1,0 +1,309 @@
+//! APIs and their scopes.
+
+use std::time::Duration;
+
+use serde_json::json;
+use url::Url;
+use uuid::Uuid;
+
+use super::organisations::{checked_name, find as find_organisation};
+use super::{Management, ServiceError, signing_keys};
+use crate::clock::print_span;
+use crate::db::apis::{self, ApiRecord, ScopeRecord};
+use crate::db::changes::ChangeKind;
+use crate::db::{AnyConnection, DbError};
+use crate::oauth::metadata::path;
+use crate::oauth::scope::{LONGEST_SCOPE_NAME, is_scope_name};
+use crate::oauth::{SigningAlgorithm, TokenProfile};
+
+/// An API to be registered.
+#[derive(Debug)]
+pub struct NewApi<'a> {
+    /// The organisation's slug.
+    pub organisation: &'a str,
+    /// Its name for people.
+    pub name: &'a str,
+    /// What will stand in `aud`: an absolute URI, unique on this server.
+    pub identifier: &'a str,
+    /// Its scopes.
+    pub scopes: Vec<ScopeRecord>,
+    /// What its tokens look like.
+    pub profile: TokenProfile,
+    /// How its tokens are signed.
+    pub algorithm: SigningAlgorithm,
+    /// The longest its tokens may live.
+    pub lifetime: Option<Duration>,
+}
+
+/// What to change of an API; `None` leaves as it is.
+#[derive(Debug, Default)]
+pub struct ApiUpdate {
+    /// Its name for people.
+    pub name: Option<String>,
+    /// What its tokens look like.
+    pub profile: Option<TokenProfile>,
+    /// How its tokens are signed.
+    pub algorithm: Option<SigningAlgorithm>,
+    /// The longest its tokens may live; `Some(None)` for no limit of its own.
+    pub lifetime: Option<Option<Duration>>,
+}
+
+/// Registers an API, and makes a key for its algorithm if there is none.
+///
+/// # Errors
+/// `Invalid` for an identifier, scope or lifetime that cannot be used, `NotFound` without the organisation, `Conflict`
+/// for an identifier or scope that is taken.
+pub fn create(m: &Management, new: &NewApi<'_>) -> Result<ApiRecord, ServiceError> {
+    check_identifier(new.identifier)?;
+    let builtin = format!("{}{}", m.config.issuer, path::API);
+    if new.identifier == builtin {
+        return Err(ServiceError::Conflict(format!(
+            "{builtin} is the identifier of Brevet's own API"
+        )));
+    }
+    for scope in &new.scopes {
+        check_scope(&scope.name)?;
+    }
+    check_lifetime(m, new.lifetime)?;
+    let mut api = ApiRecord {
+        id: Uuid::now_v7(),
+        organisation_id: None,
+        name: checked_name(new.name)?,
+        identifier: new.identifier.to_owned(),
+        profile: new.profile,
+        algorithm: new.algorithm,
+        lifetime: new.lifetime,
+        scopes: new.scopes.clone(),
+        created_at: m.now(),
+    };
+    signing_keys::ensure(m, api.algorithm)?;
+    let (deed, slug) = (m.deed(), new.organisation.to_owned());
+    m.database.write(move |conn| {
+        let organisation = find_organisation(conn, &slug)?;
+        api.organisation_id = Some(organisation.id);
+        refuse_reserved(conn, &api.scopes)?;
+        if apis::find_by_identifier(conn, &api.identifier)?.is_some() {
+            return Err(ServiceError::Conflict(format!(
+                "the identifier {} is taken on this server",
+                api.identifier
+            )));
+        }
+        apis::insert(conn, &api).map_err(taken_scope)?;
+        let detail = json!({
+            "identifier": api.identifier, "profile": api.profile.name(), "algorithm": api.algorithm.name(),
+            "scopes": api.scopes.iter().map(|scope| &scope.name).collect::<Vec<_>>(),
+        });
+        deed.record(
+            conn,
+            Some(organisation.id),
+            "api.create",
+            &api.id.to_string(),
+            detail,
+            Some(ChangeKind::Api),
+        )?;
+        Ok(api)
+    })
+}
+
+/// The APIs an organisation's apps can have scopes of, Brevet's own last.
+///
+/// # Errors
+/// `NotFound` without the organisation.
+pub fn list(m: &Management, organisation: &str) -> Result<Vec<ApiRecord>, ServiceError> {
+    let slug = organisation.to_owned();
+    let found = m
+        .database
+        .read(|conn| match crate::db::organisations::find_by_slug(conn, &slug)? {
+            Some(organisation) => apis::list(conn, organisation.id).map(Some),
+            None => Ok(None),
+        })?;
+    let mut found = found
+        .ok_or_else(|| ServiceError::NotFound(format!("there is no organisation `{slug}`; see: brevet org list")))?;
+    for api in found.iter_mut().filter(|api| api.organisation_id.is_none()) {
+        api.identifier = format!("{}{}", m.config.issuer, path::API);
+    }
+    Ok(found)
+}
+
+/// The API with that identifier.
+///
+/// # Errors
+/// `NotFound`.
+pub fn show(m: &Management, identifier: &str) -> Result<ApiRecord, ServiceError> {
+    let found = m.database.read(|conn| apis::find_by_identifier(conn, identifier))?;
+    found.ok_or_else(|| unknown_api(identifier))
+}
+
+/// Changes an API. Tokens already issued stay as they are.
+///
+/// # Errors
+/// `NotFound`, and `Invalid` for what cannot be used.
+pub fn update(m: &Management, identifier: &str, update: ApiUpdate) -> Result<ApiRecord, ServiceError> {
+    check_lifetime(m, update.lifetime.flatten())?;
+    let name = update.name.as_deref().map(checked_name).transpose()?;
+    if let Some(algorithm) = update.algorithm {
+        signing_keys::ensure(m, algorithm)?;
+    }
+    let (deed, identifier) = (m.deed(), identifier.to_owned());
+    m.database.write(move |conn| {
+        let mut api = find(conn, &identifier)?;
+        api.name = name.unwrap_or(api.name);
+        api.profile = update.profile.unwrap_or(api.profile);
+        api.algorithm = update.algorithm.unwrap_or(api.algorithm);
+        api.lifetime = update.lifetime.unwrap_or(api.lifetime);
+        apis::update(conn, &api)?;
+        let detail = json!({
+            "name": api.name, "profile": api.profile.name(), "algorithm": api.algorithm.name(),
+            "lifetime": api.lifetime.map(print_span),
+        });
+        deed.record(
+            conn,
+            api.organisation_id,
+            "api.update",
+            &api.id.to_string(),
+            detail,
+            Some(ChangeKind::Api),
+        )?;
+        Ok(api)
+    })
+}
+
+/// Deletes an API that no app has scopes of.
+///
+/// # Errors
+/// `NotFound`, and `Conflict` while apps have its scopes.
+pub fn delete(m: &Management, identifier: &str) -> Result<(), ServiceError> {
+    let (deed, identifier) = (m.deed(), identifier.to_owned());
+    m.database.write(move |conn| {
+        let api = find(conn, &identifier)?;
+        let apps = apis::count_apps(conn, api.id)?;
+        if apps > 0 {
+            return Err(ServiceError::Conflict(format!(
+                "{apps} app(s) have scopes of {identifier}; take them away first"
+            )));
+        }
+        apis::delete(conn, api.id)?;
+        let detail = json!({ "identifier": api.identifier });
+        Ok(deed.record(
+            conn,
+            api.organisation_id,
+            "api.delete",
+            &api.id.to_string(),
+            detail,
+            Some(ChangeKind::Api),
+        )?)
+    })
+}
+
+/// Adds a scope to an API.
+///
+/// # Errors
+/// `NotFound`, `Invalid` for a name that cannot be used, `Conflict` for one that is taken.
+pub fn add_scope(m: &Management, identifier: &str, scope: ScopeRecord) -> Result<(), ServiceError> {
+    check_scope(&scope.name)?;
+    let (deed, identifier) = (m.deed(), identifier.to_owned());
+    m.database.write(move |conn| {
+        let api = find(conn, &identifier)?;
+        refuse_reserved(conn, std::slice::from_ref(&scope))?;
+        apis::insert_scope(conn, api.id, api.organisation_id, &scope).map_err(taken_scope)?;
+        let detail = json!({ "scope": scope.name });
+        Ok(deed.record(
+            conn,
+            api.organisation_id,
+            "api.scope.add",
+            &api.id.to_string(),
+            detail,
+            Some(ChangeKind::Api),
+        )?)
+    })
+}
+
+/// Takes a scope from an API and from every app that has it. Tokens already issued keep it until they expire.
+///
+/// # Errors
+/// `NotFound`.
+pub fn remove_scope(m: &Management, identifier: &str, name: &str) -> Result<(), ServiceError> {
+    let (deed, identifier, name) = (m.deed(), identifier.to_owned(), name.to_owned());
+    m.database.write(move |conn| {
+        let api = find(conn, &identifier)?;
+        if !apis::delete_scope(conn, api.id, &name)? {
+            return Err(ServiceError::NotFound(format!("{identifier} has no scope `{name}`")));
+        }
+        let detail = json!({ "scope": name });
+        Ok(deed.record(
+            conn,
+            api.organisation_id,
+            "api.scope.remove",
+            &api.id.to_string(),
+            detail,
+            Some(ChangeKind::Api),
+        )?)
+    })
+}
+
+/// An API that may be changed: one of an organisation, not Brevet's own.
+fn find(conn: &mut AnyConnection, identifier: &str) -> Result<ApiRecord, ServiceError> {
+    let found = apis::find_by_identifier(conn, identifier)?.filter(|api| api.organisation_id.is_some());
+    found.ok_or_else(|| unknown_api(identifier))
+}
+
+fn unknown_api(identifier: &str) -> ServiceError {
+    ServiceError::NotFound(format!("there is no API {identifier}; see: brevet api list --org SLUG"))
+}
+
+fn taken_scope(error: DbError) -> ServiceError {
+    ServiceError::duplicate(
+        "a scope of that name belongs to an API of this organisation already; a name tells which API it is for, so put the API's name in front, such as billing:read",
+    )(error)
+}
+
+fn refuse_reserved(conn: &mut AnyConnection, scopes: &[ScopeRecord]) -> Result<(), ServiceError> {
+    let own = apis::find(conn, apis::MANAGEMENT_API)?
+        .map(|api| api.scopes)
+        .unwrap_or_default();
+    match scopes
+        .iter()
+        .find(|scope| own.iter().any(|reserved| reserved.name == scope.name))
+    {
+        Some(scope) => Err(ServiceError::Conflict(format!(
+            "the scope `{}` belongs to Brevet's own API",
+            scope.name
+        ))),
+        None => Ok(()),
+    }
+}
+
+fn check_identifier(identifier: &str) -> Result<(), ServiceError> {
+    let url = Url::parse(identifier).ok().filter(|url| url.fragment().is_none());
+    let printable = identifier.bytes().all(|byte| byte.is_ascii_graphic());
+    match url {
+        Some(_) if printable && identifier.len() <= 255 => Ok(()),
+        _ => Err(ServiceError::Invalid(format!(
+            "`{identifier}` cannot be an API's identifier: write an absolute URI without a fragment, such as https://api.example.com"
+        ))),
+    }
+}
+
+fn check_scope(name: &str) -> Result<(), ServiceError> {
+    if is_scope_name(name) && name.len() <= LONGEST_SCOPE_NAME {
+        return Ok(());
+    }
+    Err(ServiceError::Invalid(format!(
+        "`{name}` cannot be a scope: use 1 to {LONGEST_SCOPE_NAME} printable ASCII characters without space, quote or backslash"
+    )))
+}
+
+pub(super) fn check_lifetime(m: &Management, lifetime: Option<Duration>) -> Result<(), ServiceError> {
+    let most = m.config.access_token_lifetime;
+    match lifetime {
+        Some(lifetime) if lifetime > most => Err(ServiceError::Invalid(format!(
+            "a lifetime of {} is longer than the server's access-token-lifetime, {}",
+            print_span(lifetime),
+            print_span(most)
+        ))),
+        Some(lifetime) if lifetime.is_zero() => Err(ServiceError::Invalid(
+            "a lifetime must be longer than nothing".to_owned(),
+        )),
+        _ => Ok(()),
+    }
+}

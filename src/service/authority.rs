@@ -1,0 +1,78 @@
+//! What the token road and the guard need: the running authorization server.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use super::passwords::Passwords;
+use super::throttle::Throttle;
+use super::usage::Usage;
+use super::{Management, ServiceError, signing_keys};
+use crate::clock::{Clock, Timestamp};
+use crate::config::Config;
+use crate::directory::{Bounds, Directory};
+use crate::keys::verify::Verifier;
+use crate::secret::Pepper;
+
+/// Who sends a request, as far as the walks care.
+#[derive(Debug, Clone, Copy)]
+pub struct Caller {
+    /// The address, from the connection or from a trusted proxy.
+    pub address: IpAddr,
+    /// Read once for the whole request.
+    pub now: Timestamp,
+}
+
+/// A running authorization server.
+#[derive(Debug)]
+pub struct Authority {
+    /// The hot view.
+    pub directory: Arc<Directory>,
+    /// The settings.
+    pub config: Arc<Config>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Counts that wait to be written.
+    pub usage: Usage,
+    pub(super) verifier: Verifier,
+    pub(super) throttle: Throttle,
+    pub(super) passwords: Passwords,
+    pub(super) pepper: Pepper,
+}
+
+impl Authority {
+    /// Makes the first signing keys if there are none, and opens the hot view.
+    ///
+    /// # Errors
+    /// When the database does not answer or a signing key cannot be opened.
+    pub fn open(m: &Management) -> Result<Self, ServiceError> {
+        signing_keys::advance(m)?;
+        let config = m.config.clone();
+        let bounds = Bounds {
+            apps: config.app_cache,
+            stale_limit: config.stale_limit,
+        };
+        let directory = Directory::open(
+            m.database.clone(),
+            m.master_key.clone(),
+            &config.issuer,
+            config.key_life,
+            bounds,
+            m.clock.now(),
+        )?;
+        Ok(Self {
+            directory: Arc::new(directory),
+            clock: m.clock.clone(),
+            usage: Usage::default(),
+            verifier: Verifier::new(&config.issuer),
+            throttle: Throttle::new(config.throttle_failures),
+            passwords: Passwords::default(),
+            pepper: m.pepper.clone(),
+            config,
+        })
+    }
+
+    /// The issuer, byte for byte.
+    pub fn issuer(&self) -> &str {
+        &self.config.issuer
+    }
+}

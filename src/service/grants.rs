@@ -1,0 +1,3 @@
+//! One file a grant: from what was asked to what is authorised.
+
+pub(super) mod client_credentials;

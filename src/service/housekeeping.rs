@@ -1,0 +1,92 @@
+//! What happens by itself: counts are written, signing keys live on, what has expired is deleted.
+
+use std::sync::Arc;
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use super::{Authority, Management, ServiceError, signing_keys};
+use crate::db::{changes, revocations};
+
+/// Counts are never older than this in the database.
+const WRITE_COUNTS_EVERY: Duration = Duration::from_secs(10);
+const DELETE_EXPIRED_EVERY: Duration = Duration::from_secs(600);
+/// Signing keys are looked at ten times within an announcement, at least once a minute.
+const SLOWEST_KEY_CHECK: Duration = Duration::from_secs(60);
+const TICK: Duration = Duration::from_millis(500);
+
+/// The thread that does it. Dropping it writes the last counts and ends the thread.
+#[derive(Debug)]
+pub struct Housekeeping {
+    stop: Option<Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+struct Chore {
+    every: Duration,
+    last: Instant,
+    run: fn(&Management, &Authority) -> Result<(), ServiceError>,
+    name: &'static str,
+}
+
+impl Housekeeping {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// When the operating system gives no thread.
+    pub fn start(management: Management, authority: Arc<Authority>) -> std::io::Result<Self> {
+        let key_check = (management.config.key_life.announce / 10).clamp(TICK, SLOWEST_KEY_CHECK);
+        let chore = |every, run, name| Chore {
+            every,
+            last: Instant::now(),
+            run,
+            name,
+        };
+        let mut chores = [
+            chore(WRITE_COUNTS_EVERY, write_counts, "write counts"),
+            chore(key_check, |m, _| signing_keys::advance(m), "advance signing keys"),
+            chore(DELETE_EXPIRED_EVERY, delete_expired, "delete what has expired"),
+        ];
+        let (stop, stopped) = channel();
+        let work = move || {
+            while stopped.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
+                for chore in chores.iter_mut().filter(|chore| chore.last.elapsed() >= chore.every) {
+                    chore.last = Instant::now();
+                    if let Err(error) = (chore.run)(&management, &authority) {
+                        log::warn!(chore = chore.name, error:%; "housekeeping failed; it will be tried again");
+                    }
+                }
+            }
+            if let Err(error) = write_counts(&management, &authority) {
+                log::warn!(error:%; "the last counts could not be written");
+            }
+        };
+        let thread = thread::Builder::new().name("housekeeping".to_owned()).spawn(work)?;
+        Ok(Self {
+            stop: Some(stop),
+            thread: Some(thread),
+        })
+    }
+}
+
+impl Drop for Housekeeping {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
+            log::error!("the housekeeping thread had panicked");
+        }
+    }
+}
+
+fn write_counts(m: &Management, authority: &Authority) -> Result<(), ServiceError> {
+    Ok(authority.usage.flush(&m.database, m.now())?)
+}
+
+fn delete_expired(m: &Management, authority: &Authority) -> Result<(), ServiceError> {
+    let now = m.now();
+    m.database.write(move |conn| {
+        revocations::delete_expired(conn, now)?;
+        changes::delete_old(conn, now)
+    })?;
+    Ok(authority.directory.reload_revocations(now)?)
+}

@@ -1,0 +1,233 @@
+//! Moving apps in and out, one JSON object a line.
+
+use std::io::BufRead;
+
+use serde::{Deserialize, Serialize};
+
+use super::apps::{self, CheckedApp, NewApp, NewKey};
+use super::management::Deed;
+use super::{Management, ServiceError};
+use crate::clock::{parse_span, print_span};
+use crate::db::apps::{AppRecord, Claims};
+use crate::oauth::ClientId;
+use crate::secret::{Secret, StoredSecret, generate_client_secret, hint};
+
+/// Rows in one transaction.
+const BATCH: usize = 1_000;
+const LONGEST_LINE: usize = 16_384;
+
+/// A line to be imported. Without `client_id` and `client_secret` new ones are made.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ImportLine {
+    name: String,
+    client_id: Option<String>,
+    client_secret: Option<String>,
+    #[serde(default)]
+    scopes: Vec<String>,
+    lifetime: Option<String>,
+    #[serde(default)]
+    claims: Claims,
+}
+
+/// A line that was exported: everything but the keys, which nobody knows.
+#[derive(Debug, Serialize)]
+pub struct ExportLine {
+    name: String,
+    client_id: String,
+    scopes: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lifetime: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    claims: Option<Claims>,
+}
+
+impl From<AppRecord> for ExportLine {
+    fn from(app: AppRecord) -> Self {
+        Self {
+            client_id: app.client_id.to_string(),
+            name: app.name,
+            scopes: app.scopes.into_iter().map(|(_, scope)| scope).collect(),
+            lifetime: app.lifetime.map(print_span),
+            claims: app.claims,
+        }
+    }
+}
+
+/// An app that was imported; the key only if it was made here.
+#[derive(Debug)]
+pub struct Imported {
+    /// The line it came from, counted from 1.
+    pub line: usize,
+    /// Its id.
+    pub client_id: ClientId,
+    /// Its key, if it was made here: the only time it is seen.
+    pub client_secret: Option<Secret>,
+}
+
+/// A line that was not imported.
+#[derive(Debug)]
+pub struct Rejected {
+    /// Counted from 1.
+    pub line: usize,
+    /// Why.
+    pub reason: String,
+}
+
+struct Row {
+    line: usize,
+    client_id: ClientId,
+    made: Option<Secret>,
+    app: CheckedApp,
+    key: NewKey,
+}
+
+/// Imports apps into an organisation. Lines that cannot be used are reported and skipped; the others are on disk when
+/// `report` hears of them.
+///
+/// # Errors
+/// When the input cannot be read or the database does not take it; what was reported stays.
+pub fn import(
+    m: &Management,
+    organisation: &str,
+    input: &mut dyn BufRead,
+    report: &mut dyn FnMut(Result<Imported, Rejected>),
+) -> Result<(), ServiceError> {
+    let mut rows = Vec::new();
+    let mut text = String::new();
+    for line in 1.. {
+        text.clear();
+        let read =
+            std::io::Read::take(&mut *input, u64::try_from(LONGEST_LINE).unwrap_or(u64::MAX)).read_line(&mut text);
+        let length = read.map_err(|error| ServiceError::Invalid(format!("line {line} cannot be read: {error}")))?;
+        if length == LONGEST_LINE {
+            return Err(ServiceError::Invalid(format!(
+                "line {line} is longer than {LONGEST_LINE} bytes"
+            )));
+        }
+        if !text.trim().is_empty() {
+            match read_row(m, line, &text) {
+                Ok(row) => rows.push(row),
+                Err(error) => report(Err(Rejected {
+                    line,
+                    reason: error.to_string(),
+                })),
+            }
+        }
+        if rows.len() == BATCH || length == 0 {
+            write_batch(m, organisation, std::mem::take(&mut rows), report)?;
+        }
+        if length == 0 {
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn read_row(m: &Management, line: usize, text: &str) -> Result<Row, ServiceError> {
+    let invalid = |reason: String| ServiceError::Invalid(reason);
+    let given: ImportLine = serde_json::from_str(text).map_err(|error| invalid(format!("not an app: {error}")))?;
+    let client_id = match &given.client_id {
+        None => ClientId::generate(),
+        Some(id) => {
+            ClientId::parse(id).ok_or_else(|| invalid("client_id must be a lower-case UUID with hyphens".to_owned()))?
+        }
+    };
+    let (secret, made) = match given.client_secret {
+        Some(secret) if secret.is_empty() || secret.len() > 255 || secret.chars().any(char::is_control) => {
+            return Err(invalid(
+                "client_secret needs 1 to 255 bytes, none of them a control character".to_owned(),
+            ));
+        }
+        Some(secret) => (Secret::new(secret), None),
+        None => {
+            let secret = generate_client_secret()?;
+            (secret.clone(), Some(secret))
+        }
+    };
+    let lifetime = given.lifetime.as_deref().map(parse_span).transpose().map_err(invalid)?;
+    let app = NewApp {
+        name: given.name,
+        scopes: given.scopes,
+        lifetime,
+        claims: given.claims,
+        key_expires_in: None,
+    };
+    Ok(Row {
+        line,
+        client_id,
+        made,
+        app: CheckedApp::new(m, app)?,
+        key: NewKey {
+            hint: hint(&secret),
+            stored: StoredSecret::new(&secret, &m.pepper)?,
+        },
+    })
+}
+
+/// One transaction for the batch; if that fails on a row, each row gets its own, so that one bad row spoils no other.
+fn write_batch(
+    m: &Management,
+    organisation: &str,
+    rows: Vec<Row>,
+    report: &mut dyn FnMut(Result<Imported, Rejected>),
+) -> Result<(), ServiceError> {
+    let rows = std::sync::Arc::new(rows);
+    let (deed, slug) = (m.deed(), organisation.to_owned());
+    let all = write_rows(m, &deed, &slug, &rows, 0..rows.len());
+    for (at, row) in rows.iter().enumerate() {
+        let written = match &all {
+            Ok(()) => Ok(()),
+            Err(ServiceError::NotFound(_) | ServiceError::Conflict(_)) => {
+                write_rows(m, &deed, &slug, &rows, at..at + 1)
+            }
+            Err(error) => return Err(ServiceError::Unavailable(error.to_string())),
+        };
+        report(match written {
+            Ok(()) => Ok(Imported {
+                line: row.line,
+                client_id: row.client_id,
+                client_secret: row.made.clone(),
+            }),
+            Err(error) => Err(Rejected {
+                line: row.line,
+                reason: error.to_string(),
+            }),
+        });
+    }
+    Ok(())
+}
+
+fn write_rows(
+    m: &Management,
+    deed: &Deed,
+    slug: &str,
+    rows: &std::sync::Arc<Vec<Row>>,
+    range: std::ops::Range<usize>,
+) -> Result<(), ServiceError> {
+    let (deed, slug, rows) = (deed.clone(), slug.to_owned(), rows.clone());
+    m.database.write(move |conn| {
+        let chosen = rows.get(range).unwrap_or_default();
+        chosen
+            .iter()
+            .try_for_each(|row| apps::insert(conn, &deed, &slug, row.client_id, &row.app, &row.key))
+    })
+}
+
+/// Every app of an organisation, a page at a time.
+///
+/// # Errors
+/// `NotFound` without the organisation.
+pub fn export(
+    m: &Management,
+    organisation: &str,
+    write: &mut dyn FnMut(ExportLine) -> Result<(), ServiceError>,
+) -> Result<(), ServiceError> {
+    let mut after = None;
+    loop {
+        let page = apps::list(m, organisation, after, 1_000)?;
+        let Some(last) = page.last() else { return Ok(()) };
+        after = Some(last.client_id);
+        page.into_iter().try_for_each(|app| write(app.into()))?;
+    }
+}

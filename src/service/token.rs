@@ -1,0 +1,70 @@
+//! The road of a token request.
+
+use std::time::Duration;
+
+use super::authority::{Authority, Caller};
+use super::client_auth;
+use super::grants::client_credentials;
+use crate::oauth::claims::{AccessTokenClaims, lifetime};
+use crate::oauth::client::PresentedCredentials;
+use crate::oauth::request::{Grant, TokenParams};
+use crate::oauth::{ClientId, OAuthError, SigningAlgorithm, TokenProfile};
+use crate::secret::random_id;
+
+/// A token, and what its answer says about it.
+#[derive(Debug)]
+pub struct IssuedToken {
+    /// The JWT.
+    pub jwt: String,
+    /// How long it lives from now.
+    pub lifetime: Duration,
+    /// What was granted, with spaces between.
+    pub scope: String,
+    /// Whose it is, for the log.
+    pub client_id: ClientId,
+}
+
+/// Answers one token request: who is asking, what for, and the token that says so.
+///
+/// # Errors
+/// Those of [RFC 6749 §5.2](https://www.rfc-editor.org/rfc/rfc6749#section-5.2).
+pub async fn exchange(
+    authority: &Authority,
+    caller: &Caller,
+    presented: &PresentedCredentials,
+    params: &TokenParams<'_>,
+) -> Result<IssuedToken, OAuthError> {
+    let authenticated = client_auth::authenticate(authority, caller, presented).await?;
+    let client = authenticated.client();
+    let authorization = match Grant::from_params(params)? {
+        Grant::ClientCredentials(target) => {
+            client_credentials::authorize(client, &target, authority.directory.management_api())?
+        }
+    };
+    let format = authorization.format_giver();
+    let (profile, algorithm) = format.map_or((TokenProfile::Rfc9068, SigningAlgorithm::Rs256), |api| {
+        (api.profile, api.algorithm)
+    });
+    let lifetime = lifetime(authority.config.access_token_lifetime, client, &authorization);
+    let token_id = random_id().map_err(|error| OAuthError::server_error(error.to_string()))?;
+    let claims = AccessTokenClaims {
+        issuer: authority.issuer(),
+        client,
+        authorization: &authorization,
+        profile,
+        issued_at: caller.now - authority.config.clock_backdate,
+        expires_at: caller.now + lifetime,
+        token_id: &token_id,
+    };
+    let signed = authority.directory.ring().sign(algorithm, profile, &claims, caller.now);
+    let jwt = signed.map_err(|error| OAuthError::server_error(error.to_string()))?;
+    authority
+        .usage
+        .issued(client.client_id, authenticated.secret_id(), caller.address, caller.now);
+    Ok(IssuedToken {
+        jwt,
+        lifetime,
+        scope: authorization.scope_text(),
+        client_id: client.client_id,
+    })
+}

@@ -1,0 +1,82 @@
+//! Counting in memory what is written every few seconds: the only thing that a crash may cost.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Mutex, PoisonError};
+
+use uuid::Uuid;
+
+use crate::clock::Timestamp;
+use crate::db::usage::{AppCount, KeyUse};
+use crate::db::{Database, DbError, usage};
+use crate::oauth::ClientId;
+
+#[derive(Debug, Default, Clone, Copy)]
+struct Counts {
+    issued: i64,
+    refused: i64,
+    last_use: Option<(Uuid, IpAddr, Timestamp)>,
+}
+
+/// Counts since the last time they were written. One entry an app, so no larger than there are apps.
+#[derive(Debug, Default)]
+pub struct Usage(Mutex<HashMap<ClientId, Counts>>);
+
+impl Usage {
+    pub(super) fn issued(&self, client_id: ClientId, key_id: Uuid, from: IpAddr, now: Timestamp) {
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let entry = counts.entry(client_id).or_default();
+        entry.issued += 1;
+        entry.last_use = Some((key_id, from, now));
+    }
+
+    pub(super) fn refused(&self, client_id: ClientId) {
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        counts.entry(client_id).or_default().refused += 1;
+    }
+
+    /// Writes the counts to the database. What cannot be written is kept for the next time. Blocks.
+    ///
+    /// # Errors
+    /// When the database does not take it.
+    pub fn flush(&self, database: &Database, now: Timestamp) -> Result<(), DbError> {
+        let taken = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        if taken.is_empty() {
+            return Ok(());
+        }
+        let count = |(client_id, counts): (&ClientId, &Counts)| AppCount {
+            client_id: *client_id,
+            issued: counts.issued,
+            refused: counts.refused,
+        };
+        let key_use = |(client_id, counts): (&ClientId, &Counts)| {
+            let (key_id, from, at) = counts.last_use?;
+            Some(KeyUse {
+                key_id,
+                client_id: *client_id,
+                at,
+                from: from.to_string(),
+            })
+        };
+        let counts: Vec<AppCount> = taken.iter().map(count).collect();
+        let uses: Vec<KeyUse> = taken.iter().filter_map(key_use).collect();
+        let written = database.write(move |conn| {
+            usage::add(conn, &counts, now)?;
+            usage::record_key_uses(conn, &uses)
+        });
+        if written.is_err() {
+            self.put_back(taken);
+        }
+        written
+    }
+
+    fn put_back(&self, taken: HashMap<ClientId, Counts>) {
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for (client_id, old) in taken {
+            let entry = counts.entry(client_id).or_default();
+            entry.issued += old.issued;
+            entry.refused += old.refused;
+            entry.last_use = entry.last_use.or(old.last_use);
+        }
+    }
+}
