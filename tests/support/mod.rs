@@ -1,0 +1,6 @@
+//! What tests share.
+
+mod app;
+pub mod http;
+
+pub use app::{Credentials, START, TestApp, decode_jwt, new_app, test_config};
