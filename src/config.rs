@@ -15,7 +15,7 @@ use crate::clock::parse_span;
 use crate::secret::Secret;
 
 /// One setting: `--issuer`, `BREVET_ISSUER` and `issuer = "…"` in the file.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct Setting {
     /// Flag and TOML key, in kebab case.
     pub key: &'static str,

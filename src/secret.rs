@@ -262,6 +262,7 @@ pub fn sha256(bytes: &[u8]) -> [u8; 32] {
 }
 
 #[cfg(test)]
+#[allow(clippy::string_slice, reason = "ASCII by construction")]
 mod tests {
     use std::collections::HashSet;
 

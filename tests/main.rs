@@ -4,7 +4,22 @@
     missing_docs,
     unreachable_pub,
     dead_code,
+    unused_imports,
     reason = "a test program has no readers of its API"
+)]
+#![allow(
+    clippy::as_conversions,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    clippy::string_slice,
+    clippy::type_complexity,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on must fail"
 )]
 
 mod support;

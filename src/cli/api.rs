@@ -209,7 +209,7 @@ impl Api {
                     algorithm: update.alg,
                     lifetime,
                 };
-                let api = apis::update(&m, &update.identifier, changes)?;
+                let api = apis::update(&m, &update.identifier, &changes)?;
                 context.output.data(&document(&api), || text(&api))
             }
             Self::Delete { identifier } => {

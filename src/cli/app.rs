@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::output::{print, table};
 use super::{CliError, Context};
-use crate::clock::{Clock, SystemClock, parse_span, print_span};
+use crate::clock::{Clock, SystemClock, Timestamp, parse_span, print_span};
 use crate::db::apps::{AppRecord, Claims};
 use crate::oauth::ClientId;
 use crate::service::apps::{self, AppDetails, NewApp};
@@ -199,8 +199,7 @@ fn run_list(context: &Context, m: &Management, list: &List) -> Result<(), CliErr
                         .map(|(_, scope)| scope.as_str())
                         .collect::<Vec<_>>()
                         .join(" "),
-                    app.last_used_at
-                        .map_or_else(|| "never".to_owned(), crate::clock::Timestamp::rfc3339),
+                    app.last_used_at.map_or_else(|| "never".to_owned(), Timestamp::rfc3339),
                     status(app).to_owned(),
                 ]
             };
@@ -299,7 +298,7 @@ fn app_document(app: &AppRecord) -> Value {
         "client_id": app.client_id.to_string(), "name": app.name, "status": status(app),
         "scopes": app.scopes.iter().map(|(_, scope)| scope).collect::<Vec<_>>(),
         "lifetime": app.lifetime.map(print_span), "claims": app.claims,
-        "created_at": app.created_at.rfc3339(), "last_used_at": app.last_used_at.map(|at| at.rfc3339()),
+        "created_at": app.created_at.rfc3339(), "last_used_at": app.last_used_at.map(Timestamp::rfc3339),
     })
 }
 

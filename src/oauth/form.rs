@@ -31,11 +31,14 @@ impl FormError {
 /// More than any grant needs.
 pub const MOST_PARAMETERS: usize = 100;
 
+/// A decoded name and value.
+pub type Pair<'a> = (Cow<'a, str>, Cow<'a, str>);
+
 /// Splits a form into names and values.
 ///
 /// # Errors
 /// When any part of it is not well-formed.
-pub fn parse_form(body: &[u8]) -> Result<Vec<(Cow<'_, str>, Cow<'_, str>)>, FormError> {
+pub fn parse_form(body: &[u8]) -> Result<Vec<Pair<'_>>, FormError> {
     let mut pairs = Vec::with_capacity(8);
     for part in body.split(|byte| *byte == b'&').filter(|part| !part.is_empty()) {
         if pairs.len() == MOST_PARAMETERS {

@@ -1,14 +1,12 @@
 //! A token request: its parameters and its grant.
 
-use std::borrow::Cow;
-
 use super::error::{OAuthError, OAuthErrorCode};
 use super::form;
 
 /// The parameters of a request: none twice (but `resource`), none empty
 /// ([RFC 6749 §3.2](https://www.rfc-editor.org/rfc/rfc6749#section-3.2)).
 #[derive(Debug)]
-pub struct TokenParams<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
+pub struct TokenParams<'a>(Vec<form::Pair<'a>>);
 
 /// The one parameter that may repeat ([RFC 8707 §2](https://www.rfc-editor.org/rfc/rfc8707#section-2)).
 const REPEATABLE: &str = "resource";

@@ -276,7 +276,8 @@ mod tests {
         let ok = |text: &str| Ok(text.to_owned());
         let scope = Err(OAuthErrorCode::InvalidScope);
         let target = Err(OAuthErrorCode::InvalidTarget);
-        let cases: &[(Option<&str>, &[&str], Result<String, OAuthErrorCode>)] = &[
+        type Case<'a> = (Option<&'a str>, &'a [&'a str], Result<String, OAuthErrorCode>);
+        let cases: &[Case<'_>] = &[
             (Some("b.read"), &[], ok("b.read for https://billing")),
             (
                 Some("s.read b.read"),

@@ -138,19 +138,20 @@ pub fn show(m: &Management, identifier: &str) -> Result<ApiRecord, ServiceError>
 ///
 /// # Errors
 /// `NotFound`, and `Invalid` for what cannot be used.
-pub fn update(m: &Management, identifier: &str, update: ApiUpdate) -> Result<ApiRecord, ServiceError> {
+pub fn update(m: &Management, identifier: &str, update: &ApiUpdate) -> Result<ApiRecord, ServiceError> {
     check_lifetime(m, update.lifetime.flatten())?;
     let name = update.name.as_deref().map(checked_name).transpose()?;
     if let Some(algorithm) = update.algorithm {
         signing_keys::ensure(m, algorithm)?;
     }
     let (deed, identifier) = (m.deed(), identifier.to_owned());
+    let (profile, algorithm, lifetime) = (update.profile, update.algorithm, update.lifetime);
     m.database.write(move |conn| {
         let mut api = find(conn, &identifier)?;
         api.name = name.unwrap_or(api.name);
-        api.profile = update.profile.unwrap_or(api.profile);
-        api.algorithm = update.algorithm.unwrap_or(api.algorithm);
-        api.lifetime = update.lifetime.unwrap_or(api.lifetime);
+        api.profile = profile.unwrap_or(api.profile);
+        api.algorithm = algorithm.unwrap_or(api.algorithm);
+        api.lifetime = lifetime.unwrap_or(api.lifetime);
         apis::update(conn, &api)?;
         let detail = json!({
             "name": api.name, "profile": api.profile.name(), "algorithm": api.algorithm.name(),
