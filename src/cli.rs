@@ -23,6 +23,7 @@ use clap::{Parser, Subcommand};
 
 pub use self::error::CliError;
 use self::flags::{EverywhereFlags, ServeFlags};
+use self::logging::LogWriter;
 use self::output::Output;
 use crate::clock::SystemClock;
 use crate::config::{Config, Settings, SourceValues};
@@ -109,15 +110,22 @@ impl Context {
     }
 
     /// The settings, checked, with the log running by them.
-    fn configure(&self, serve: Option<&ServeFlags>) -> Result<Arc<Config>, CliError> {
-        let config = Arc::new(Config::new(&self.settings(serve)?)?);
-        logging::start(&config, self.quiet, self.verbose, serve.is_some());
+    fn configure(&self) -> Result<Arc<Config>, CliError> {
+        let config = Arc::new(Config::new(&self.settings(None)?)?);
+        logging::start(&config, self.quiet, self.verbose, false);
         Ok(config)
+    }
+
+    /// The same for the server, whose log is written by a thread of its own.
+    fn configure_server(&self, flags: &ServeFlags) -> Result<(Arc<Config>, Option<LogWriter>), CliError> {
+        let config = Arc::new(Config::new(&self.settings(Some(flags))?)?);
+        let writer = logging::start(&config, self.quiet, self.verbose, true);
+        Ok((config, writer))
     }
 
     /// The memory, for a command that changes or shows it.
     fn management(&self) -> Result<Management, CliError> {
-        let config = self.configure(None)?;
+        let config = self.configure()?;
         Ok(Management::open(config, Arc::new(SystemClock), &actor())?)
     }
 }

@@ -30,6 +30,7 @@ mod client_authentication;
 mod clients;
 mod database_story;
 mod discovery;
+mod documentation;
 mod faults;
 mod guard;
 mod key_life;

@@ -16,7 +16,7 @@ pub(super) enum Migrate {
 
 impl Migrate {
     pub(super) fn run(self, context: &Context) -> Result<(), CliError> {
-        let config = context.configure(None)?;
+        let config = context.configure()?;
         let database = connect(&config)?;
         match self {
             Self::Up => {

@@ -33,13 +33,14 @@ pub(super) struct Serve {
 
 impl Serve {
     pub(super) fn run(self, context: &Context) -> Result<(), CliError> {
-        let config = context.configure(Some(&self.settings))?;
+        let (config, log_writer) = context.configure_server(&self.settings)?;
         config.check_for_production()?;
         let management = Management::open(config.clone(), Arc::new(SystemClock), "server")?;
         let demo = if self.demo { demo::create(&management)? } else { None };
         let authority = Arc::new(Authority::open(&management)?);
         let result = System::new().block_on(serve(&config, &management, authority.clone(), demo, self.demo));
         log::info!("stopped");
+        drop(log_writer);
         result
     }
 }

@@ -95,7 +95,7 @@ impl Token {
 
 /// The server's address, and the issuer that its tokens name.
 fn server(context: &Context, given: Option<&str>) -> Result<(String, String), CliError> {
-    let issuer = context.configure(None)?.issuer.clone();
+    let issuer = context.configure()?.issuer.clone();
     let server = given.map_or_else(|| issuer.clone(), |server| server.trim_end_matches('/').to_owned());
     Ok((server, issuer))
 }

@@ -120,7 +120,8 @@ fn bearer_token<'r>(request: &'r HttpRequest, issuer: &str) -> Result<&'r str, A
         return Err(unauthenticated(request, issuer));
     }
     let token = token.trim_start_matches(' ');
-    let is_b64token = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte);
+    let is_b64token =
+        |byte| matches!(byte, b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'+' | b'/' | b'=');
     if token.is_empty() || !token.bytes().all(is_b64token) {
         return Err(malformed(
             "The Authorization header is malformed: write Bearer, a space and the token.",
