@@ -14,7 +14,7 @@ use super::{CliError, Context};
 use crate::clock::{Clock, SystemClock, Timestamp, parse_span, print_span};
 use crate::db::apps::{AppRecord, Claims};
 use crate::oauth::ClientId;
-use crate::service::apps::{self, AppDetails, NewApp};
+use crate::service::apps::{self, AppDetails, AppUpdate, NewApp};
 use crate::service::{Management, ServiceError, import};
 
 #[derive(Debug, Subcommand)]
@@ -32,6 +32,11 @@ pub(super) enum App {
         #[arg(value_parser = parse_sid)]
         sid: ClientId,
     },
+    /// Change an app; tokens already issued stay as they are
+    #[command(
+        after_help = "Example:\n  brevet app update 3f1c0c1e-6f0b-4a55-8d0e-2f7d3c0b9a2e --add-scope billing:write"
+    )]
+    Update(Update),
     /// Switch an app off: it gets no tokens, those it has are refused
     Disable {
         /// The App SID
@@ -98,6 +103,28 @@ pub(super) struct Create {
 }
 
 #[derive(Debug, Args)]
+pub(super) struct Update {
+    /// The App SID
+    #[arg(value_parser = parse_sid)]
+    sid: ClientId,
+    /// Its name for people
+    #[arg(long)]
+    name: Option<String>,
+    /// Grant this scope; may repeat
+    #[arg(long, value_name = "NAME")]
+    add_scope: Vec<String>,
+    /// Take this scope away; may repeat
+    #[arg(long, value_name = "NAME")]
+    remove_scope: Vec<String>,
+    /// The longest its tokens live
+    #[arg(long, value_name = "SPAN", value_parser = parse_span)]
+    lifetime: Option<Duration>,
+    /// No limit of its own
+    #[arg(long, conflicts_with = "lifetime")]
+    no_lifetime: bool,
+}
+
+#[derive(Debug, Args)]
 pub(super) struct List {
     /// The organisation
     #[arg(long, value_name = "SLUG")]
@@ -133,6 +160,29 @@ impl App {
                 context
                     .output
                     .data(&details_document(&details), || details_text(&details))
+            }
+            Self::Update(update) => {
+                let lifetime = if update.no_lifetime {
+                    Some(None)
+                } else {
+                    update.lifetime.map(Some)
+                };
+                let changes = AppUpdate {
+                    name: update.name,
+                    add_scopes: update.add_scope,
+                    remove_scopes: update.remove_scope,
+                    lifetime,
+                };
+                let app = apps::update(&m, update.sid, changes)?;
+                context.output.data(&app_document(&app), || {
+                    let scopes: Vec<&str> = app.scopes.iter().map(|(_, scope)| scope.as_str()).collect();
+                    format!(
+                        "App {} ({}) now has the scopes: {}",
+                        app.client_id,
+                        app.name,
+                        scopes.join(" ")
+                    )
+                })
             }
             Self::Disable { sid } => {
                 apps::set_enabled(&m, sid, false)?;

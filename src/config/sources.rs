@@ -149,17 +149,6 @@ impl Settings {
     }
 }
 
-impl Setting {
-    /// `BREVET_ISSUER` for `issuer`.
-    pub fn variable(&self) -> String {
-        format!("BREVET_{}", self.key.replace('-', "_").to_uppercase())
-    }
-
-    fn file_variable(&self) -> Option<String> {
-        self.secret.then(|| format!("{}_FILE", self.variable()))
-    }
-}
-
 fn variable(setting: &Setting, variables: &[(String, String)]) -> Result<Option<(String, Origin)>, ConfigError> {
     let find = |wanted: &str| {
         variables

@@ -138,6 +138,28 @@ pub fn insert_scope(conn: &mut AnyConnection, client_id: ClientId, api_id: Uuid,
     Ok(())
 }
 
+/// Takes a scope from an app. `false` if it has none of that name.
+///
+/// # Errors
+/// When the database does not take it.
+pub fn delete_scope(conn: &mut AnyConnection, client_id: ClientId, scope: &str) -> Result<bool, DbError> {
+    Ok(diesel::delete(app_scopes::table.find((client_id.to_string(), scope))).execute(conn)? == 1)
+}
+
+/// Changes an app's name and lifetime.
+///
+/// # Errors
+/// When the database does not take it.
+pub fn update(conn: &mut AnyConnection, app: &AppRecord) -> Result<(), DbError> {
+    diesel::update(apps::table.find(app.client_id.to_string()))
+        .set((
+            apps::name.eq(&app.name),
+            apps::lifetime.eq(app.lifetime.map(write_lifetime)),
+        ))
+        .execute(conn)?;
+    Ok(())
+}
+
 /// The app with that id.
 ///
 /// # Errors

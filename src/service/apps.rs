@@ -11,7 +11,7 @@ use super::app_keys::insert_key;
 use super::management::Deed;
 use super::organisations::{checked_name, find as find_organisation};
 use super::{Authority, Management, ServiceError};
-use crate::clock::Timestamp;
+use crate::clock::{Timestamp, print_span};
 use crate::db::app_keys::AppKeyRecord;
 use crate::db::apps::{AppRecord, Claims};
 use crate::db::changes::ChangeKind;
@@ -241,6 +241,62 @@ pub fn list(
         ServiceError::NotFound(format!(
             "there is no organisation `{organisation}`; see: brevet org list"
         ))
+    })
+}
+
+/// What to change of an app; nothing leaves as it is.
+#[derive(Debug, Default)]
+pub struct AppUpdate {
+    /// Its name for people.
+    pub name: Option<String>,
+    /// Scopes to grant.
+    pub add_scopes: Vec<String>,
+    /// Scopes to take away.
+    pub remove_scopes: Vec<String>,
+    /// The longest its tokens may live; `Some(None)` for no limit of its own.
+    pub lifetime: Option<Option<Duration>>,
+}
+
+/// Changes an app. Tokens already issued stay as they are.
+///
+/// # Errors
+/// `NotFound` without the app or a scope, `Invalid` for what cannot be used.
+pub fn update(m: &Management, client_id: ClientId, update: AppUpdate) -> Result<AppRecord, ServiceError> {
+    check_lifetime(m, update.lifetime.flatten())?;
+    let name = update.name.as_deref().map(checked_name).transpose()?;
+    let deed = m.deed();
+    m.database.write(move |conn| {
+        let mut app = find(conn, client_id)?;
+        app.name = name.unwrap_or(app.name);
+        app.lifetime = update.lifetime.unwrap_or(app.lifetime);
+        apps::update(conn, &app)?;
+        let has = |scope: &String| app.scopes.iter().any(|(_, granted)| granted == scope);
+        for (api_id, scope) in resolve_scopes(conn, app.organisation_id, &update.add_scopes)? {
+            if !has(&scope) {
+                apps::insert_scope(conn, client_id, api_id, &scope)?;
+            }
+        }
+        for scope in &update.remove_scopes {
+            if !apps::delete_scope(conn, client_id, scope)? {
+                return Err(ServiceError::NotFound(format!(
+                    "the app was not granted the scope `{scope}`"
+                )));
+            }
+        }
+        let detail = json!({
+            "name": app.name, "lifetime": app.lifetime.map(print_span),
+            "added": update.add_scopes, "removed": update.remove_scopes,
+        });
+        let target = client_id.to_string();
+        deed.record(
+            conn,
+            Some(app.organisation_id),
+            "app.update",
+            &target,
+            detail,
+            Some(ChangeKind::App),
+        )?;
+        find(conn, client_id)
     })
 }
 
