@@ -36,6 +36,9 @@ macro_rules! on_either {
 }
 pub(super) use on_either;
 
+/// Whoever waits longer for a free connection is told to try later: a request must not hang on a database that is away.
+const LONGEST_WAIT_FOR_CONNECTION: Duration = Duration::from_millis(800);
+
 /// Which database it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Backend {
@@ -159,6 +162,7 @@ pub struct Database {
     /// SQLite's one writer; PostgreSQL orders writers by a lock of its own.
     writer: Option<Arc<Writer>>,
     backend: Backend,
+    timeout: Duration,
 }
 
 impl fmt::Debug for Database {
@@ -183,12 +187,17 @@ impl Database {
         let pool = Pool::builder()
             .max_size(pool_size)
             .min_idle(Some(1))
-            .connection_timeout(timeout)
+            .connection_timeout(timeout.min(LONGEST_WAIT_FOR_CONNECTION))
             // A connection to a server may have died in the pool; one to a file has not.
             .test_on_check_out(writer.is_none())
             .error_handler(Box::new(r2d2::NopErrorHandler))
             .build_unchecked(connector);
-        Ok(Self { pool, writer, backend })
+        Ok(Self {
+            pool,
+            writer,
+            backend,
+            timeout,
+        })
     }
 
     /// Which database it is.
@@ -230,7 +239,8 @@ impl Database {
         }
     }
 
-    /// Like [`Self::read`], for the threads that answer requests: waits without blocking them.
+    /// Like [`Self::read`], for the threads that answer requests: waits without blocking them, and no longer than the
+    /// setting `database-timeout`, even for a database that accepts a query and never answers.
     ///
     /// # Errors
     /// What `queries` returns, or `Unavailable`.
@@ -243,9 +253,12 @@ impl Database {
         queries: impl FnOnce(&mut AnyConnection) -> Result<T, DbError> + Send + 'static,
     ) -> Result<T, DbError> {
         let database = self.clone();
-        tokio::task::spawn_blocking(move || database.read(queries))
-            .await
-            .map_err(|error| DbError::Other(format!("a query did not finish: {error}")))?
+        let query = tokio::task::spawn_blocking(move || database.read(queries));
+        match tokio::time::timeout(self.timeout, query).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(error)) => Err(DbError::Other(format!("a query did not finish: {error}"))),
+            Err(_elapsed) => Err(DbError::Unavailable("no answer within database-timeout".to_owned())),
+        }
     }
 
     /// Runs changes in one transaction, on disk when this returns. Writers go one after another on both databases: on

@@ -68,7 +68,7 @@ fn is_passing(message: &str) -> bool {
         "disk I/O error",
         "attempt to write a readonly database",
         "deadlock detected",
-        "canceling statement due to statement timeout",
+        "canceling statement due to",
         "terminating connection",
         "server closed the connection",
         "the database system is",

@@ -62,6 +62,13 @@ impl Directory {
     }
 
     fn take_in(&self, changes: &[Change], now: Timestamp) -> Result<(), OpenError> {
+        // First, so that an API never asks for the signature of a key that is not there yet.
+        if changes
+            .iter()
+            .any(|change| change.kind == Some(ChangeKind::SigningKeys))
+        {
+            self.reload_signing_keys(now)?;
+        }
         for change in changes {
             match (change.kind, Uuid::try_parse(&change.id), ClientId::parse(&change.id)) {
                 (Some(ChangeKind::App), _, Some(client_id)) => self.apps.forget(client_id),
@@ -72,12 +79,6 @@ impl Directory {
                 // A newer program's kind of change, or an id of another form: better to forget too much.
                 _ => self.apps.forget_everything(),
             }
-        }
-        if changes
-            .iter()
-            .any(|change| change.kind == Some(ChangeKind::SigningKeys))
-        {
-            self.reload_signing_keys(now)?;
         }
         Ok(())
     }

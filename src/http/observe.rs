@@ -78,7 +78,7 @@ impl Outcome {
         Self {
             error: Some(error.code.name()),
             detail: error.detail.clone(),
-            client_id: None,
+            client_id: error.client_id,
         }
     }
 

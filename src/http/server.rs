@@ -6,11 +6,12 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::dev::{Server, ServerHandle};
+use actix_web::dev::Server;
 use actix_web::middleware::from_fn;
+use actix_web::rt::spawn;
+use actix_web::rt::time::sleep;
 use actix_web::web::Data;
 use actix_web::{App, HttpServer};
-use futures_util::future::join3;
 
 use super::admin;
 use super::observe::observe;
@@ -159,31 +160,25 @@ impl Running {
     ///
     /// # Errors
     /// When a listener fails.
-    pub async fn serve_until(self, stop: impl Future<Output = ()>) -> std::io::Result<()> {
+    pub async fn serve_until(self, stop: impl Future<Output = ()> + 'static) -> std::io::Result<()> {
         let handle = self.server.handle();
         let admin_handle = self.admin.as_ref().map(Server::handle);
         let (site, grace) = (self.site, self.grace);
-        let shutdown = async move {
+        let stopping = spawn(async move {
             stop.await;
             site.drain();
             // Long enough for a probe to see it and for busy connections to be closed after their next answer.
-            actix_web::rt::time::sleep((grace / 5).min(Duration::from_secs(2))).await;
-            stop_both(handle, admin_handle).await;
-        };
-        let admin = async move {
-            match self.admin {
-                Some(admin) => admin.await,
-                None => Ok(()),
-            }
-        };
-        let (served, administered, ()) = join3(self.server, admin, shutdown).await;
-        served.and(administered)
-    }
-}
-
-async fn stop_both(public: ServerHandle, admin: Option<ServerHandle>) {
-    public.stop(true).await;
-    if let Some(admin) = admin {
-        admin.stop(true).await;
+            sleep((grace / 5).min(Duration::from_secs(2))).await;
+            handle.stop(true).await;
+        });
+        // Still answers while the public side stops.
+        let admin = self.admin.map(spawn);
+        let served = self.server.await;
+        stopping.abort();
+        if let (Some(admin), Some(handle)) = (admin, admin_handle) {
+            handle.stop(true).await;
+            admin.await.map_err(std::io::Error::other)??;
+        }
+        served
     }
 }

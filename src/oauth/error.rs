@@ -4,6 +4,8 @@ use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
+use super::client::ClientId;
+
 /// The error codes this server answers with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum OAuthErrorCode {
@@ -85,6 +87,8 @@ pub struct OAuthError {
     pub description: Cow<'static, str>,
     /// What only the log is told.
     pub detail: Option<String>,
+    /// The client, once it is known; for the log.
+    pub client_id: Option<ClientId>,
     /// The client used HTTP Basic, so a failure is answered with that challenge.
     pub basic_challenge: bool,
     /// When to try again. Present with `TemporarilyUnavailable`.
@@ -100,6 +104,7 @@ impl OAuthError {
             code,
             description: description.into(),
             detail: None,
+            client_id: None,
             basic_challenge: false,
             retry_after: None,
             throttled: false,
@@ -143,6 +148,13 @@ impl OAuthError {
     /// `server_error`
     pub fn server_error(detail: impl Into<String>) -> Self {
         Self::new(OAuthErrorCode::ServerError, "Something failed inside the server.").with_detail(detail)
+    }
+
+    /// Says whose request it was; for the log.
+    #[must_use]
+    pub fn of_client(mut self, client_id: ClientId) -> Self {
+        self.client_id = Some(client_id);
+        self
     }
 
     /// Adds what only the log is told.

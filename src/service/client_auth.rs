@@ -77,7 +77,7 @@ async fn check(
     };
     let refused = |detail: &str| {
         authority.usage.refused(client.client_id);
-        Err(OAuthError::invalid_client(detail))
+        Err(OAuthError::invalid_client(detail).of_client(client.client_id))
     };
     let Some(matching) = matching_secret(authority, &client, presented).await? else {
         return refused("wrong secret");

@@ -14,6 +14,10 @@ use crate::keys::ring::{KeyDates, KeySchedule, KeyState};
 use crate::keys::signing::GeneratedKey;
 use crate::oauth::SigningAlgorithm;
 
+/// By then every node of ours has taken in a change: even a key that shall sign at once waits so long, or another node
+/// would refuse its first tokens.
+const KNOWN_EVERYWHERE: Duration = Duration::from_secs(2);
+
 /// A key as people see it.
 #[derive(Debug)]
 pub struct KeyDetails {
@@ -138,7 +142,7 @@ pub fn generate(m: &Management, algorithm: SigningAlgorithm) -> Result<String, S
 /// When the database does not answer.
 pub fn rotate(m: &Management, algorithm: SigningAlgorithm, at_once: bool) -> Result<(String, Timestamp), ServiceError> {
     let announce = if at_once {
-        Duration::ZERO
+        KNOWN_EVERYWHERE
     } else {
         m.config.key_life.announce
     };

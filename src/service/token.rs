@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::authority::{Authority, Caller};
-use super::client_auth;
+use super::client_auth::{self, AuthenticatedClient};
 use super::grants::client_credentials;
 use crate::oauth::claims::{AccessTokenClaims, lifetime};
 use crate::oauth::client::PresentedCredentials;
@@ -35,6 +35,28 @@ pub async fn exchange(
     params: &TokenParams<'_>,
 ) -> Result<IssuedToken, OAuthError> {
     let authenticated = client_auth::authenticate(authority, caller, presented).await?;
+    let client_id = authenticated.client().client_id;
+    match issue(authority, caller, &authenticated, params) {
+        Ok(issued) => {
+            authority
+                .usage
+                .issued(client_id, authenticated.secret_id(), caller.address, caller.now);
+            Ok(issued)
+        }
+        Err(error) => {
+            authority.usage.refused(client_id);
+            Err(error.of_client(client_id))
+        }
+    }
+}
+
+/// From what an authenticated client asks for to a signed token.
+fn issue(
+    authority: &Authority,
+    caller: &Caller,
+    authenticated: &AuthenticatedClient,
+    params: &TokenParams<'_>,
+) -> Result<IssuedToken, OAuthError> {
     let client = authenticated.client();
     let authorization = match Grant::from_params(params)? {
         Grant::ClientCredentials(target) => {
@@ -58,9 +80,6 @@ pub async fn exchange(
     };
     let signed = authority.directory.ring().sign(algorithm, profile, &claims, caller.now);
     let jwt = signed.map_err(|error| OAuthError::server_error(error.to_string()))?;
-    authority
-        .usage
-        .issued(client.client_id, authenticated.secret_id(), caller.address, caller.now);
     Ok(IssuedToken {
         jwt,
         lifetime,
