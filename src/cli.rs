@@ -34,22 +34,25 @@ use crate::service::Management;
 #[command(name = "brevet", version, max_term_width = 100, after_help = EXAMPLES, propagate_version = true)]
 struct Cli {
     /// Read settings from this TOML file [default: ./brevet.toml, /etc/brevet/brevet.toml]
-    #[arg(long, short, global = true, value_name = "FILE")]
+    #[arg(long, short, global = true, value_name = "FILE", help_heading = GLOBAL)]
     config: Option<PathBuf>,
     /// Print one JSON document on stdout
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = GLOBAL)]
     json: bool,
     /// Say only what went wrong
-    #[arg(long, short, global = true, conflicts_with = "verbose")]
+    #[arg(long, short, global = true, conflicts_with = "verbose", help_heading = GLOBAL)]
     quiet: bool,
     /// Say more
-    #[arg(long, short, global = true)]
+    #[arg(long, short, global = true, help_heading = GLOBAL)]
     verbose: bool,
     #[command(flatten)]
     settings: EverywhereFlags,
     #[command(subcommand)]
     command: Command,
 }
+
+/// Flags of every command stand apart from a command's own.
+const GLOBAL: &str = "Global options";
 
 const EXAMPLES: &str = "Examples:
   brevet serve --demo

@@ -4,6 +4,7 @@ use clap::Subcommand;
 use serde_json::{Value, json};
 
 use super::api::parse_algorithm;
+use super::app::confirm;
 use super::output::table;
 use super::{CliError, Context};
 use crate::clock::{Timestamp, print_span};
@@ -38,9 +39,9 @@ pub(super) enum Key {
     Revoke {
         /// The key
         kid: String,
-        /// The key again, to be sure
-        #[arg(long, value_name = "KID")]
-        confirm: String,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
     },
 }
 
@@ -102,11 +103,11 @@ impl Key {
                     format!("Key {kid} does not sign any more; {successor} does.")
                 })
             }
-            Self::Revoke { kid, confirm } => {
-                if kid != confirm {
-                    return Err(CliError::usage(
-                        "--confirm must name the same key: every token it signed will be refused",
-                    ));
+            Self::Revoke { kid, yes } => {
+                if !yes {
+                    confirm(&format!(
+                        "Revoke the key {kid}? Every token it signed is refused from now on."
+                    ))?;
                 }
                 signing_keys::revoke(&m, &kid)?;
                 let document = json!({ "kid": kid, "state": "revoked" });

@@ -51,7 +51,6 @@ pub(in super::super) enum AppKey {
         #[arg(value_parser = parse_sid)]
         sid: ClientId,
         /// The key's id, as `list` shows it
-        #[arg(long, value_name = "ID")]
         key: Uuid,
     },
 }
