@@ -17,5 +17,5 @@ mod site;
 mod well_known;
 
 pub use self::routes::routes;
-pub use self::server::{Running, StartError, start};
+pub use self::server::{Listeners, Running, StartError, bind, start, start_on};
 pub use self::site::Site;

@@ -35,30 +35,25 @@ impl Serve {
     pub(super) fn run(self, context: &Context) -> Result<(), CliError> {
         let (config, log_writer) = context.configure_server(&self.settings)?;
         config.check_for_production()?;
-        let management = Management::open(config.clone(), Arc::new(SystemClock), "server")?;
-        let demo = if self.demo { demo::create(&management)? } else { None };
-        let authority = Arc::new(Authority::open(&management)?);
-        let result = System::new().block_on(serve(&config, &management, authority.clone(), demo, self.demo));
+        System::new().block_on(serve(&config, self.demo))?;
         log::info!("stopped");
         drop(log_writer);
-        result
+        Ok(())
     }
 }
 
-async fn serve(
-    config: &Config,
-    management: &Management,
-    authority: Arc<Authority>,
-    demo: Option<Demo>,
-    wants_demo: bool,
-) -> Result<(), CliError> {
+async fn serve(config: &Arc<Config>, wants_demo: bool) -> Result<(), CliError> {
+    let listeners = http::bind(config)?;
+    let management = Management::open(config.clone(), Arc::new(SystemClock), "server")?;
+    let demo = if wants_demo { demo::create(&management)? } else { None };
+    let authority = Arc::new(Authority::open(&management)?);
     let stop = StopSignals::new()?;
-    let running = http::start(authority.clone())?;
+    let running = http::start_on(authority.clone(), listeners)?;
     let tail = Tail::start(authority.directory.clone(), authority.clock.clone()).map_err(CliError::internal)?;
     let housekeeping = Housekeeping::start(management.clone(), authority.clone()).map_err(CliError::internal)?;
     print(&banner(
         config,
-        management,
+        &management,
         &authority,
         &running,
         demo.as_ref(),

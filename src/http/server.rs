@@ -12,6 +12,7 @@ use actix_web::rt::spawn;
 use actix_web::rt::time::sleep;
 use actix_web::web::Data;
 use actix_web::{App, HttpServer};
+use tokio::net::TcpSocket;
 
 use super::admin;
 use super::observe::observe;
@@ -79,21 +80,74 @@ pub struct Running {
     grace: Duration,
 }
 
-/// Binds the listeners and starts the workers.
+/// The addresses, taken but not served yet.
+#[derive(Debug)]
+pub struct Listeners {
+    public: Listener,
+    admin: Option<Listener>,
+}
+
+#[derive(Debug)]
+struct Listener {
+    socket: TcpListener,
+    address: SocketAddr,
+}
+
+/// Takes the addresses. Before anything else is done, so that a start that cannot succeed leaves nothing behind and
+/// shows no secret that nobody will see. Needs a tokio runtime around it.
+///
+/// # Errors
+/// When an address cannot be listened on.
+pub fn bind(config: &Config) -> Result<Listeners, StartError> {
+    let admin = config.admin_listen.map(|wanted| bind_one("admin-listen", wanted));
+    Ok(Listeners {
+        public: bind_one("listen", config.listen)?,
+        admin: admin.transpose()?,
+    })
+}
+
+fn bind_one(setting: &'static str, address: SocketAddr) -> Result<Listener, StartError> {
+    listen(address).map_err(|error| StartError::Listen {
+        setting,
+        address,
+        error,
+    })
+}
+
+/// Not `TcpListener::bind`, whose queue holds 128 connections.
+fn listen(address: SocketAddr) -> std::io::Result<Listener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4(),
+        SocketAddr::V6(_) => TcpSocket::new_v6(),
+    }?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    let socket = socket.listen(BACKLOG)?.into_std()?;
+    let address = socket.local_addr()?;
+    Ok(Listener { socket, address })
+}
+
+/// Takes the addresses and starts the workers.
 ///
 /// # Errors
 /// When an address cannot be listened on.
 pub fn start(authority: Arc<Authority>) -> Result<Running, StartError> {
+    let listeners = bind(&authority.config)?;
+    start_on(authority, listeners)
+}
+
+/// Starts the workers on addresses that were taken before.
+///
+/// # Errors
+/// When a template is broken or the operating system gives no thread.
+pub fn start_on(authority: Arc<Authority>, listeners: Listeners) -> Result<Running, StartError> {
     let config = authority.config.clone();
     let site = Data::new(Site::new(authority)?);
-    let (listener, address) = bind("listen", config.listen)?;
-    let public = public_server(&config, site.clone(), listener)?;
-    let (admin, admin_address) = match config.admin_listen {
+    let address = listeners.public.address;
+    let public = public_server(&config, site.clone(), listeners.public.socket)?;
+    let (admin, admin_address) = match listeners.admin {
         None => (None, None),
-        Some(wanted) => {
-            let (listener, address) = bind("admin-listen", wanted)?;
-            (Some(admin_server(site.clone(), listener)?), Some(address))
-        }
+        Some(Listener { socket, address }) => (Some(admin_server(site.clone(), socket)?), Some(address)),
     };
     Ok(Running {
         address,
@@ -103,17 +157,6 @@ pub fn start(authority: Arc<Authority>) -> Result<Running, StartError> {
         admin,
         grace: config.shutdown_grace,
     })
-}
-
-fn bind(setting: &'static str, address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
-    let failed = |error| StartError::Listen {
-        setting,
-        address,
-        error,
-    };
-    let listener = TcpListener::bind(address).map_err(failed)?;
-    let bound = listener.local_addr().map_err(failed)?;
-    Ok((listener, bound))
 }
 
 fn public_server(config: &Config, site: Data<Site>, listener: TcpListener) -> Result<Server, StartError> {
@@ -130,12 +173,12 @@ fn public_server(config: &Config, site: Data<Site>, listener: TcpListener) -> Re
             .configure(configure.clone())
     })
     .workers(workers)
-    .backlog(BACKLOG)
     .max_connections(config.max_connections.div_ceil(workers))
     .keep_alive(KEEP_ALIVE)
     .client_request_timeout(config.request_timeout)
     .client_disconnect_timeout(Duration::from_secs(2))
-    .shutdown_timeout(config.shutdown_grace.as_secs())
+    // The notice comes first, and both together must fit into the grace.
+    .shutdown_timeout(config.shutdown_grace.saturating_sub(notice(config.shutdown_grace)).as_secs().max(1))
     .disable_signals()
     .listen(listener)
     .map_err(StartError::internal)?;
@@ -167,8 +210,7 @@ impl Running {
         let stopping = spawn(async move {
             stop.await;
             site.drain();
-            // Long enough for a probe to see it and for busy connections to be closed after their next answer.
-            sleep((grace / 5).min(Duration::from_secs(2))).await;
+            sleep(notice(grace)).await;
             handle.stop(true).await;
         });
         // Still answers while the public side stops.
@@ -181,4 +223,10 @@ impl Running {
         }
         served
     }
+}
+
+/// How long the server still listens after it said that it stops: long enough for a probe to see it and for busy
+/// connections to be closed after their next answer.
+fn notice(grace: Duration) -> Duration {
+    (grace / 5).min(Duration::from_secs(2))
 }
