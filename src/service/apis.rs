@@ -55,10 +55,10 @@ pub struct ApiUpdate {
 /// for an identifier or scope that is taken.
 pub fn create(m: &Management, new: &NewApi<'_>) -> Result<ApiRecord, ServiceError> {
     check_identifier(new.identifier)?;
-    let builtin = format!("{}{}", m.config.issuer, path::API);
-    if new.identifier == builtin {
+    let own = own_identifier(m);
+    if new.identifier == own {
         return Err(ServiceError::Conflict(format!(
-            "{builtin} is the identifier of Brevet's own API"
+            "{own} is the identifier of Brevet's own API"
         )));
     }
     for scope in &new.scopes {
@@ -120,7 +120,7 @@ pub fn list(m: &Management, organisation: &str) -> Result<Vec<ApiRecord>, Servic
     let mut found = found
         .ok_or_else(|| ServiceError::NotFound(format!("there is no organisation `{slug}`; see: brevet org list")))?;
     for api in found.iter_mut().filter(|api| api.organisation_id.is_none()) {
-        api.identifier = format!("{}{}", m.config.issuer, path::API);
+        api.identifier = own_identifier(m);
     }
     Ok(found)
 }
@@ -130,8 +130,24 @@ pub fn list(m: &Management, organisation: &str) -> Result<Vec<ApiRecord>, Servic
 /// # Errors
 /// `NotFound`.
 pub fn show(m: &Management, identifier: &str) -> Result<ApiRecord, ServiceError> {
-    let found = m.database.read(|conn| apis::find_by_identifier(conn, identifier))?;
-    found.ok_or_else(|| unknown_api(identifier))
+    let own = own_identifier(m);
+    let found = m.database.read(|conn| {
+        if identifier == own {
+            apis::find(conn, apis::MANAGEMENT_API)
+        } else {
+            apis::find_by_identifier(conn, identifier)
+        }
+    })?;
+    let mut api = found.ok_or_else(|| unknown_api(identifier))?;
+    if api.organisation_id.is_none() {
+        api.identifier = own;
+    }
+    Ok(api)
+}
+
+/// The identifier of Brevet's own API: it follows the issuer, so the database does not hold it.
+fn own_identifier(m: &Management) -> String {
+    format!("{}{}", m.config.issuer, path::API)
 }
 
 /// Changes an API. Tokens already issued stay as they are.
