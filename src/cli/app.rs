@@ -14,6 +14,7 @@ use super::{CliError, Context};
 use crate::clock::{Clock, SystemClock, Timestamp, parse_span, print_span};
 use crate::db::apps::{AppRecord, Claims};
 use crate::oauth::ClientId;
+use crate::secret::Secret;
 use crate::service::apps::{self, AppDetails, AppUpdate, NewApp};
 use crate::service::{Management, ServiceError, import};
 
@@ -72,7 +73,7 @@ pub(super) enum App {
         /// The file; `-` for stdin
         file: String,
     },
-    /// Print the apps of an organisation, one JSON object a line; App Keys are stored hashed and cannot be exported
+    /// Print the apps of an organisation, one JSON object a line (with --json, one array); App Keys are stored hashed and cannot be exported
     Export {
         /// The organisation
         #[arg(long, value_name = "SLUG")]
@@ -199,6 +200,15 @@ impl App {
             Self::Delete { sid, yes } => run_delete(context, &m, sid, yes),
             Self::Key(command) => command.run(context, &m),
             Self::Import { org, file } => run_import(context, &m, &org, &file),
+            Self::Export { org } if context.output.is_json() => {
+                let mut lines = Vec::new();
+                let mut collect = |line| {
+                    lines.push(line);
+                    Ok(())
+                };
+                import::export(&m, &org, &mut collect)?;
+                context.output.data(&lines, String::new)
+            }
             Self::Export { org } => {
                 let mut write = |line| {
                     let text =
@@ -300,14 +310,19 @@ fn run_import(context: &Context, m: &Management, org: &str, file: &str) -> Resul
         let opened = File::open(file).map_err(|error| CliError::no_input(format!("{file} cannot be read: {error}")))?;
         Box::new(BufReader::new(opened))
     };
+    let is_json = context.output.is_json();
     let (mut imported, mut rejected) = (0_usize, 0_usize);
+    let (mut made, mut refused) = (Vec::new(), Vec::new());
     let mut printed = Ok(());
-    import::import(m, org, &mut *input, &mut |result| match result {
+    let ended = import::import(m, org, &mut *input, &mut |result| match result {
         Ok(app) => {
             imported += 1;
-            if let Some(secret) = &app.client_secret {
-                let made = json!({ "line": app.line, "client_id": app.client_id.to_string(), "client_secret": secret.reveal() });
-                printed = std::mem::replace(&mut printed, Ok(())).and_then(|()| print(&made.to_string()));
+            let secret = app.client_secret.as_ref().map(Secret::reveal);
+            let line = json!({ "line": app.line, "client_id": app.client_id.to_string(), "client_secret": secret });
+            if is_json {
+                made.push(line);
+            } else if secret.is_some() {
+                printed = std::mem::replace(&mut printed, Ok(())).and_then(|()| print(&line.to_string()));
             }
             if imported % 10_000 == 0 {
                 context.output.message(format_args!("{imported} apps imported so far"));
@@ -318,8 +333,16 @@ fn run_import(context: &Context, m: &Management, org: &str, file: &str) -> Resul
             context
                 .output
                 .message(format_args!("line {}: {}", line.line, line.reason));
+            refused.push(json!({ "line": line.line, "reason": line.reason }));
         }
-    })?;
+    });
+    if is_json {
+        // Also of an import that broke off: the keys that were made are shown this once.
+        printed = context
+            .output
+            .data(&json!({ "imported": made, "rejected": refused }), String::new);
+    }
+    ended?;
     printed?;
     context
         .output

@@ -86,13 +86,16 @@ struct Row {
 /// `report` hears of them.
 ///
 /// # Errors
-/// When the input cannot be read or the database does not take it; what was reported stays.
+/// `NotFound` without the organisation; when the input cannot be read or the database does not take it, and then what
+/// was reported stays.
 pub fn import(
     m: &Management,
     organisation: &str,
     input: &mut dyn BufRead,
     report: &mut dyn FnMut(Result<Imported, Rejected>),
 ) -> Result<(), ServiceError> {
+    // Told once, not for each line.
+    apps::list(m, organisation, None, 1)?;
     let mut rows = Vec::new();
     let mut text = String::new();
     for line in 1.. {
