@@ -2,5 +2,6 @@
 
 mod app;
 pub mod http;
+pub mod process;
 
 pub use app::{Credentials, START, TestApp, decode_jwt, new_app, test_config};
