@@ -410,7 +410,8 @@ mod changes {
         server.token_request(&[], &app.form()).assert_status(401);
 
         let rotated = brevet(data.path()).args(&["key", "rotate", "--now"]).json();
-        let signed_by = eventually(PROMISED, "the new signing key signs", || {
+        // At once, but not before every node knows it.
+        let signed_by = eventually(Duration::from_secs(4), "the new signing key signs", || {
             let (header, _) = decode_jwt(&server.token(&renewed));
             (header["kid"] == rotated["kid"]).then_some(header)
         });
@@ -431,6 +432,35 @@ mod changes {
         });
         run(&["app", "delete", sid, "--yes"]);
         eventually(PROMISED, "the app is gone", || whoami_is(401)(&server, &token));
+    }
+
+    #[test]
+    fn a_revoked_signing_key_kills_its_tokens_and_no_request_goes_without() {
+        let data = data_directory();
+        let app = create_app(data.path());
+        let server = Server::start(data.path());
+        let token = server.token(&app);
+        let (header, _) = decode_jwt(&token);
+        let kid = header["kid"].as_str().unwrap();
+        brevet(data.path()).args(&["key", "revoke", kid]).ok();
+        eventually(PROMISED, "the tokens of a revoked key are refused", || {
+            let fresh = server.token(&app);
+            let refused = server.whoami(&token).status == 401;
+            // Whatever signs now must hold as well.
+            (refused && server.whoami(&fresh).status == 200).then_some(())
+        });
+        let began_at = Instant::now();
+        while began_at.elapsed() < Duration::from_secs(3) {
+            server.whoami(&server.token(&app)).assert_status(200);
+        }
+        let published = server.get("/.well-known/jwks.json").json();
+        assert!(
+            published["keys"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .all(|key| key["kid"] != kid)
+        );
     }
 
     #[test]
