@@ -1,4 +1,5 @@
--- Ids are UUIDs and times are seconds since 1970, both made by the program.
+-- Ids are UUIDs and times are seconds since 1970, both made by the program. What lists are ordered by is COLLATE "C", the
+-- order of bytes, which is SQLite's: pages and the scopes in tokens are the same whatever the language of the database.
 
 CREATE TABLE meta (
     name TEXT NOT NULL PRIMARY KEY,
@@ -7,7 +8,7 @@ CREATE TABLE meta (
 
 CREATE TABLE organisations (
     id TEXT COLLATE "C" NOT NULL PRIMARY KEY,
-    slug TEXT NOT NULL UNIQUE,
+    slug TEXT COLLATE "C" NOT NULL UNIQUE,
     name TEXT NOT NULL,
     disabled_at BIGINT,
     not_before BIGINT NOT NULL DEFAULT 0,
@@ -16,7 +17,7 @@ CREATE TABLE organisations (
 
 CREATE TABLE developers (
     id TEXT COLLATE "C" NOT NULL PRIMARY KEY,
-    email TEXT NOT NULL UNIQUE,
+    email TEXT COLLATE "C" NOT NULL UNIQUE,
     password_hash TEXT NOT NULL,
     disabled_at BIGINT,
     created_at BIGINT NOT NULL
@@ -39,7 +40,7 @@ CREATE TABLE apis (
     id TEXT COLLATE "C" NOT NULL PRIMARY KEY,
     organisation_id TEXT REFERENCES organisations (id) ON DELETE CASCADE,
     name TEXT NOT NULL,
-    identifier TEXT NOT NULL UNIQUE,
+    identifier TEXT COLLATE "C" NOT NULL UNIQUE,
     profile TEXT NOT NULL CHECK (profile IN ('rfc9068', 'classic')),
     algorithm TEXT NOT NULL CHECK (algorithm IN ('RS256', 'PS256', 'ES256', 'EdDSA')),
     lifetime BIGINT CHECK (lifetime > 0),
@@ -52,7 +53,7 @@ CREATE INDEX apis_organisation ON apis (organisation_id);
 CREATE TABLE api_scopes (
     api_id TEXT NOT NULL REFERENCES apis (id) ON DELETE CASCADE,
     organisation_id TEXT REFERENCES organisations (id) ON DELETE CASCADE,
-    name TEXT NOT NULL,
+    name TEXT COLLATE "C" NOT NULL,
     description TEXT NOT NULL,
     position BIGINT NOT NULL,
     PRIMARY KEY (api_id, name),
@@ -75,7 +76,7 @@ CREATE INDEX apps_organisation ON apps (organisation_id, id);
 CREATE TABLE app_scopes (
     app_id TEXT NOT NULL REFERENCES apps (id) ON DELETE CASCADE,
     api_id TEXT NOT NULL,
-    scope TEXT NOT NULL,
+    scope TEXT COLLATE "C" NOT NULL,
     PRIMARY KEY (app_id, scope),
     FOREIGN KEY (api_id, scope) REFERENCES api_scopes (api_id, name) ON DELETE CASCADE
 );
@@ -96,7 +97,7 @@ CREATE TABLE app_keys (
 CREATE INDEX app_keys_app ON app_keys (app_id);
 
 CREATE TABLE signing_keys (
-    kid TEXT NOT NULL PRIMARY KEY,
+    kid TEXT COLLATE "C" NOT NULL PRIMARY KEY,
     algorithm TEXT NOT NULL CHECK (algorithm IN ('RS256', 'PS256', 'ES256', 'EdDSA')),
     sealed_private_key BYTEA NOT NULL,
     created_at BIGINT NOT NULL,
