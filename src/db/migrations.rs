@@ -85,10 +85,10 @@ pub(super) fn migrate(conn: &mut AnyConnection) -> Result<Vec<String>, DbError> 
             AnsiTransactionManager::begin_transaction_sql(c, "BEGIN EXCLUSIVE")?;
         }
         AnyConnection::Postgresql(c) => {
-            // Waiting for another node's migration takes as long as it takes.
-            sql_query("SET lock_timeout = 0").execute(c)?;
-            sql_query("SET statement_timeout = 0").execute(c)?;
             AnsiTransactionManager::begin_transaction_sql(c, "BEGIN")?;
+            // Waiting for another node's migration takes as long as it takes. LOCAL: the connection goes back to the pool.
+            sql_query("SET LOCAL lock_timeout = 0").execute(c)?;
+            sql_query("SET LOCAL statement_timeout = 0").execute(c)?;
             sql_query(format!("SELECT pg_advisory_xact_lock({MIGRATION_LOCK})")).execute(c)?;
         }
     }
