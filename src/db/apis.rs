@@ -9,7 +9,7 @@ use diesel::{
 };
 use uuid::Uuid;
 
-use super::conn::AnyConnection;
+use super::conn::{AnyConnection, is_storable};
 use super::error::DbError;
 use super::organisations::parse_id;
 use super::schema::{api_scopes, apis, app_scopes};
@@ -177,7 +177,7 @@ pub fn insert_scope(
 /// # Errors
 /// When the database does not take it.
 pub fn delete_scope(conn: &mut AnyConnection, api_id: Uuid, name: &str) -> Result<bool, DbError> {
-    Ok(diesel::delete(api_scopes::table.find((api_id.to_string(), name))).execute(conn)? == 1)
+    Ok(is_storable(name) && diesel::delete(api_scopes::table.find((api_id.to_string(), name))).execute(conn)? == 1)
 }
 
 /// The API with that id.
@@ -194,6 +194,9 @@ pub fn find(conn: &mut AnyConnection, id: Uuid) -> Result<Option<ApiRecord>, DbE
 /// # Errors
 /// When the database does not answer.
 pub fn find_by_identifier(conn: &mut AnyConnection, identifier: &str) -> Result<Option<ApiRecord>, DbError> {
+    if !is_storable(identifier) {
+        return Ok(None);
+    }
     let row: Option<Row> = apis::table
         .filter(apis::identifier.eq(identifier))
         .first(conn)
@@ -222,6 +225,9 @@ pub fn list(conn: &mut AnyConnection, organisation_id: Uuid) -> Result<Vec<ApiRe
 /// # Errors
 /// When the database does not answer.
 pub fn find_by_scope(conn: &mut AnyConnection, organisation_id: Uuid, scope: &str) -> Result<Option<Uuid>, DbError> {
+    if !is_storable(scope) {
+        return Ok(None);
+    }
     let here = api_scopes::organisation_id
         .eq(organisation_id.to_string())
         .or(api_scopes::organisation_id.is_null());

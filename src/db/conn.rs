@@ -134,6 +134,12 @@ impl ManageConnection for Connector {
     }
 }
 
+/// Whether a text can stand in a table at all: PostgreSQL has no NUL in its texts, and SQLite must say the same. Asked
+/// before a text from outside is looked for.
+pub(super) fn is_storable(text: &str) -> bool {
+    !text.contains('\0')
+}
+
 /// A transaction whose body has an error type that knows nothing of diesel.
 pub(super) fn in_transaction<T, E: From<DbError>>(
     conn: &mut AnyConnection,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, Queryable, RunQueryDsl};
 use uuid::Uuid;
 
-use super::conn::AnyConnection;
+use super::conn::{AnyConnection, is_storable};
 use super::error::DbError;
 use super::schema::organisations;
 use crate::clock::Timestamp;
@@ -104,6 +104,9 @@ pub fn find(conn: &mut AnyConnection, id: Uuid) -> Result<Option<OrganisationRec
 /// # Errors
 /// When the database does not answer.
 pub fn find_by_slug(conn: &mut AnyConnection, slug: &str) -> Result<Option<OrganisationRecord>, DbError> {
+    if !is_storable(slug) {
+        return Ok(None);
+    }
     let row: Option<Row> = organisations::table
         .filter(organisations::slug.eq(slug))
         .first(conn)

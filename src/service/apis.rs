@@ -16,6 +16,9 @@ use crate::oauth::metadata::path;
 use crate::oauth::scope::{LONGEST_SCOPE_NAME, is_scope_name};
 use crate::oauth::{SigningAlgorithm, TokenProfile};
 
+/// What a scope means to people is at most this long.
+const LONGEST_DESCRIPTION: usize = 500;
+
 /// An API to be registered.
 #[derive(Debug)]
 pub struct NewApi<'a> {
@@ -62,7 +65,7 @@ pub fn create(m: &Management, new: &NewApi<'_>) -> Result<ApiRecord, ServiceErro
         )));
     }
     for scope in &new.scopes {
-        check_scope(&scope.name)?;
+        check_scope(scope)?;
     }
     check_lifetime(m, new.lifetime)?;
     let mut api = ApiRecord {
@@ -217,7 +220,7 @@ pub fn delete(m: &Management, identifier: &str) -> Result<(), ServiceError> {
 /// # Errors
 /// `NotFound`, `Invalid` for a name that cannot be used, `Conflict` for one that is taken.
 pub fn add_scope(m: &Management, identifier: &str, scope: ScopeRecord) -> Result<(), ServiceError> {
-    check_scope(&scope.name)?;
+    check_scope(&scope)?;
     let (deed, identifier) = (m.deed(), identifier.to_owned());
     m.database.write(move |conn| {
         let api = find(conn, &identifier)?;
@@ -301,13 +304,19 @@ fn check_identifier(identifier: &str) -> Result<(), ServiceError> {
     }
 }
 
-fn check_scope(name: &str) -> Result<(), ServiceError> {
-    if is_scope_name(name) && name.len() <= LONGEST_SCOPE_NAME {
-        return Ok(());
+fn check_scope(scope: &ScopeRecord) -> Result<(), ServiceError> {
+    let ScopeRecord { name, description } = scope;
+    if !is_scope_name(name) || name.len() > LONGEST_SCOPE_NAME {
+        return Err(ServiceError::Invalid(format!(
+            "`{name}` cannot be a scope: use 1 to {LONGEST_SCOPE_NAME} printable ASCII characters without space, quote or backslash"
+        )));
     }
-    Err(ServiceError::Invalid(format!(
-        "`{name}` cannot be a scope: use 1 to {LONGEST_SCOPE_NAME} printable ASCII characters without space, quote or backslash"
-    )))
+    if description.chars().count() > LONGEST_DESCRIPTION || description.chars().any(char::is_control) {
+        return Err(ServiceError::Invalid(format!(
+            "the text of the scope {name} may have at most {LONGEST_DESCRIPTION} characters, none of them a control character"
+        )));
+    }
+    Ok(())
 }
 
 pub(super) fn check_lifetime(m: &Management, lifetime: Option<Duration>) -> Result<(), ServiceError> {
