@@ -7,8 +7,8 @@ mod revocations;
 mod signing_keys;
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use self::apps::Apps;
@@ -76,6 +76,8 @@ pub struct Directory {
     /// How many changes were taken in. A load that began before a change and ended after it is not kept.
     generation: Arc<AtomicU64>,
     heard: Heard,
+    /// Held by whoever takes something in: a list read before a change must not be put in place after it.
+    taking_in: Mutex<()>,
     stale_limit: Duration,
 }
 
@@ -123,6 +125,7 @@ impl Directory {
             seq: AtomicI64::new(seq),
             generation,
             heard: Heard::now(),
+            taking_in: Mutex::new(()),
             stale_limit: bounds.stale_limit,
             master_key,
             database,

@@ -39,6 +39,7 @@ impl Directory {
     /// # Errors
     /// When the database does not answer; then nothing was taken in and the next call tries again.
     pub fn catch_up(&self, now: Timestamp) -> Result<(), OpenError> {
+        let _one_at_a_time = self.taking_in.lock().unwrap_or_else(PoisonError::into_inner);
         let seq = self.seq.load(Ordering::SeqCst);
         let (changes, first, last) = self.database.read(|conn| {
             let changes = db::changes::list_after(conn, seq)?;
@@ -50,7 +51,7 @@ impl Directory {
         if missed {
             self.generation.fetch_add(1, Ordering::SeqCst);
             self.apps.forget_everything();
-            self.reload_revocations(now)?;
+            self.replace_revocations(now)?;
             self.reload_signing_keys(now)?;
         } else if !changes.is_empty() {
             self.generation.fetch_add(1, Ordering::SeqCst);
@@ -88,6 +89,11 @@ impl Directory {
     /// # Errors
     /// When the database does not answer.
     pub fn reload_revocations(&self, now: Timestamp) -> Result<(), OpenError> {
+        let _one_at_a_time = self.taking_in.lock().unwrap_or_else(PoisonError::into_inner);
+        self.replace_revocations(now)
+    }
+
+    fn replace_revocations(&self, now: Timestamp) -> Result<(), OpenError> {
         self.revocations
             .replace(self.database.read(|conn| db::revocations::list(conn, now))?);
         Ok(())
