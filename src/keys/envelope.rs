@@ -11,7 +11,7 @@ use aws_lc_rs::hkdf::{HKDF_SHA256, KeyType, Salt};
 use zeroize::{ZeroizeOnDrop, Zeroizing};
 
 use super::KeyError;
-use crate::secret::{Pepper, random_bytes};
+use crate::secret::{Pepper, random_bytes, random_id};
 
 /// 256 bits from which every other key at rest is derived.
 #[derive(ZeroizeOnDrop)]
@@ -99,7 +99,8 @@ impl MasterKey {
             .map_err(|error| KeyError::new(format!("{error}: {shown} is damaged; restore it from a backup")))
     }
 
-    /// Writes the key to a new file of mode 0600, on disk when this returns. `false` if the file is there already.
+    /// Writes the key to a new file of mode 0600, on disk when this returns. `false` if the file is there already. The
+    /// file appears whole: a program that starts at the same time never reads half a key.
     ///
     /// # Errors
     /// When the file cannot be written.
@@ -107,15 +108,22 @@ impl MasterKey {
         let failed = |error: std::io::Error| {
             KeyError::new(format!("the master key {} cannot be written: {error}", path.display()))
         };
-        let mut file = match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+        let name = random_id().map_err(|error| KeyError::new(error.to_string()))?;
+        let draft = path.with_extension(format!("{name}.draft"));
+        let placed = self.write_new(&draft).and_then(|()| match fs::hard_link(&draft, path) {
+            // A file system without hard links: there, who reads in the same moment is told that the file is damaged.
+            Err(error) if matches!(error.kind(), ErrorKind::Unsupported | ErrorKind::PermissionDenied) => {
+                self.write_new(path)
+            }
+            placed => placed,
+        });
+        // Under its real name the key is there, or it is not wanted.
+        let _never_written = fs::remove_file(&draft);
+        match placed {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => return Ok(false),
             Err(error) => return Err(failed(error)),
-            Ok(file) => file,
-        };
-        let hex: String = self.0.iter().map(|byte| format!("{byte:02x}")).collect();
-        file.write_all(Zeroizing::new(format!("{hex}\n")).as_bytes())
-            .map_err(failed)?;
-        file.sync_all().map_err(failed)?;
+            Ok(()) => {}
+        }
         // The name is durable only once the directory is.
         if let Some(directory) = path.parent() {
             fs::File::open(directory)
@@ -123,6 +131,14 @@ impl MasterKey {
                 .map_err(failed)?;
         }
         Ok(true)
+    }
+
+    fn write_new(&self, path: &Path) -> std::io::Result<()> {
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+        let hex: Zeroizing<String> = Zeroizing::new(self.0.iter().map(|byte| format!("{byte:02x}")).collect());
+        file.write_all(hex.as_bytes())?;
+        file.write_all(b"\n")?;
+        file.sync_all()
     }
 
     /// A key for one purpose. HKDF cannot fail for 32 bytes.
@@ -254,5 +270,30 @@ mod tests {
                 "{damaged}"
             );
         }
+    }
+
+    #[test]
+    fn a_program_that_starts_at_the_same_time_reads_a_whole_key_or_none() {
+        let directory = tempfile::tempdir().unwrap();
+        for round in 0..50 {
+            let path = directory.path().join(format!("{round}.key"));
+            let key = MasterKey::generate().unwrap();
+            std::thread::scope(|scope| {
+                let reader = scope.spawn(|| {
+                    loop {
+                        if let Some(read) = MasterKey::read_file(&path).unwrap() {
+                            return read.fingerprint().unwrap();
+                        }
+                    }
+                });
+                assert!(key.create_file(&path).unwrap());
+                assert_eq!(reader.join().unwrap(), key.fingerprint().unwrap());
+            });
+        }
+        assert_eq!(
+            fs::read_dir(directory.path()).unwrap().count(),
+            50,
+            "no drafts are left"
+        );
     }
 }
