@@ -884,12 +884,7 @@ fn named_tables() -> BTreeMap<String, Table> {
     let mut tables = BTreeMap::new();
     for block in source.split("diesel::table! {").skip(1) {
         let (head, body) = block.split_once('{').unwrap();
-        let (name, key) = head
-            .trim()
-            .trim_end_matches(')')
-            .trim_end_matches(") ")
-            .split_once('(')
-            .unwrap();
+        let (name, key) = head.trim().trim_end_matches(')').split_once('(').unwrap();
         let columns = body
             .split('}')
             .next()
