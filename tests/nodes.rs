@@ -1,15 +1,270 @@
-//! x
-use crate::support::postgres;
-use diesel::connection::SimpleConnection;
+//! Two nodes on one database, and a node whose database goes away.
+
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use brevet::clock::ManualClock;
+use brevet::directory::Tail;
+use brevet::keys::verify::{JwksKeys, verify_access_token};
+use brevet::oauth::SigningAlgorithm;
+use brevet::service::{app_keys, apps, organisations, revocation, signing_keys};
+
+use crate::support::{Credentials, START, TestApp, decode_jwt, new_app, postgres};
+
+/// What is promised: a change is known on every node within this.
+const PROMISE: Duration = Duration::from_secs(1);
+const ISSUER: &str = "http://127.0.0.1:8080";
+
+macro_rules! on_both_databases {
+    ($($test:ident)*) => {
+        mod on_sqlite {
+            $(#[test] fn $test() { super::$test(&[]); })*
+        }
+        mod on_postgresql {
+            $(#[test] fn $test() {
+                if let Some(url) = crate::support::postgres::database() {
+                    super::$test(&[("database-url", &url)]);
+                }
+            })*
+        }
+    };
+}
+
+on_both_databases! {
+    what_is_switched_off_on_one_node_is_refused_on_the_other
+    what_is_registered_on_one_node_is_known_on_the_other
+    keys_that_are_rotated_on_one_node_sign_on_the_other
+}
+
+/// A server that follows changes as in production.
+struct Node {
+    app: TestApp,
+    _tail: Tail,
+}
+
+impl Node {
+    fn follow(app: TestApp) -> Self {
+        let tail = Tail::start(app.authority.directory.clone(), app.clock.clone()).unwrap();
+        Self { app, _tail: tail }
+    }
+
+    fn token_status(&self, credentials: &Credentials) -> u16 {
+        self.app.token_request(&[], &credentials.form()).status.as_u16()
+    }
+
+    fn guard_status(&self, token: &str) -> u16 {
+        self.app.get_with_token("/api/v1/whoami", token).status.as_u16()
+    }
+
+    fn jwks(&self) -> String {
+        self.app.get("/.well-known/jwks.json", &[]).assert_status(200).body
+    }
+
+    fn verifies(&self, token: &str) -> bool {
+        let keys = JwksKeys::parse(self.jwks().as_bytes()).unwrap();
+        verify_access_token(token, ISSUER, |kid| keys.find(kid)).is_ok()
+    }
+}
+
+/// Two nodes with one data directory and one database. They ask again and again whether an app is refused yet.
+fn two_nodes(settings: &[(&str, &str)]) -> (Node, Node) {
+    let settings = &[settings, &[("throttle-failures", "off")]].concat();
+    let first = TestApp::with(settings);
+    let second = TestApp::on(first.data.clone(), first.clock.clone(), settings);
+    (Node::follow(first), Node::follow(second))
+}
+
+/// Waits for something to become so, and says how long that took.
+fn wait_for(what: &str, limit: Duration, so: impl Fn() -> bool) -> Duration {
+    let start = Instant::now();
+    while !so() {
+        assert!(start.elapsed() < limit, "not within {limit:?}: {what}");
+        thread::sleep(Duration::from_millis(10));
+    }
+    start.elapsed()
+}
+
+fn what_is_switched_off_on_one_node_is_refused_on_the_other(settings: &[(&str, &str)]) {
+    let (here, there) = two_nodes(settings);
+    let m = &here.app.management;
+    let [off, deleted, rotated, revoked, bystander] = [(); 5].map(|()| here.app.create_app(&["billing:read"]));
+    let tokens = [&off, &deleted, &rotated, &revoked, &bystander].map(|app| there.app.token(app));
+    let [off_token, deleted_token, rotated_token, revoked_token, bystander_token] = &tokens;
+    assert!(tokens.iter().all(|token| there.guard_status(token) == 200));
+
+    apps::set_enabled(m, off.id(), false).unwrap();
+    wait_for("a disabled app", PROMISE, || {
+        there.token_status(&off) == 401 && there.guard_status(off_token) == 401
+    });
+    apps::set_enabled(m, off.id(), true).unwrap();
+    wait_for("an enabled app", PROMISE, || {
+        there.token_status(&off) == 200 && there.guard_status(off_token) == 200
+    });
+    apps::delete(m, deleted.id()).unwrap();
+    wait_for("a deleted app", PROMISE, || {
+        there.token_status(&deleted) == 401 && there.guard_status(deleted_token) == 401
+    });
+    let fresh = app_keys::rotate(m, rotated.id(), Duration::ZERO, None).unwrap();
+    let fresh = Credentials {
+        secret: fresh.client_secret.reveal().to_owned(),
+        ..rotated.clone()
+    };
+    wait_for("a rotated App Key", PROMISE, || {
+        there.token_status(&rotated) == 401 && there.token_status(&fresh) == 200
+    });
+    assert_eq!(
+        there.guard_status(rotated_token),
+        200,
+        "a token outlives the key that got it"
+    );
+    revocation::revoke(m, revoked_token).unwrap();
+    wait_for("a revoked token", PROMISE, || there.guard_status(revoked_token) == 401);
+    assert_eq!(there.token_status(&revoked), 200);
+    assert_eq!(there.guard_status(bystander_token), 200);
+    organisations::set_enabled(m, "acme", false).unwrap();
+    wait_for("a disabled organisation", PROMISE, || {
+        there.token_status(&bystander) == 401 && there.guard_status(bystander_token) == 401
+    });
+}
+
+fn what_is_registered_on_one_node_is_known_on_the_other(settings: &[(&str, &str)]) {
+    let (here, there) = two_nodes(settings);
+    let known = here.app.create_app(&["billing:read"]);
+    let stranger = Credentials {
+        client_id: known.client_id.replace(|c: char| c.is_ascii_digit(), "a"),
+        secret: known.secret.clone(),
+    };
+    assert_eq!(there.token_status(&stranger), 401);
+    assert_eq!(there.token_status(&known), 200);
+    let token = here.app.token(&known);
+    assert!(there.verifies(&token));
+    assert_eq!(there.guard_status(&token), 200);
+
+    here.app.create_api("acme", "https://second.example", &["second:read"]);
+    let app = here.app.create_app(&["billing:read", "second:read"]);
+    let (_, claims) = decode_jwt(&there.app.token(&app));
+    assert_eq!(claims["scope"], "billing:read second:read");
+}
+
+fn keys_that_are_rotated_on_one_node_sign_on_the_other(settings: &[(&str, &str)]) {
+    let (here, there) = two_nodes(settings);
+    let app = here.app.create_app(&["billing:read"]);
+    let kid = |node: &Node| decode_jwt(&node.app.token(&app)).0["kid"].as_str().unwrap().to_owned();
+    let old = there.app.token(&app);
+    assert_eq!(kid(&here), kid(&there));
+    assert_eq!(here.jwks(), there.jwks());
+
+    let next = signing_keys::generate(&here.app.management, SigningAlgorithm::Rs256).unwrap();
+    wait_for("a next key", PROMISE, || there.jwks().contains(&next));
+    assert_ne!(kid(&there), next, "it does not sign yet");
+    here.app.clock.advance(Duration::from_secs(1));
+    let (rotated, _) = signing_keys::rotate(&here.app.management, SigningAlgorithm::Rs256, true).unwrap();
+    assert_eq!(rotated, next);
+    wait_for("a rotation", PROMISE, || kid(&there) == next && kid(&here) == next);
+    let new = there.app.token(&app);
+    assert!(here.verifies(&new) && here.verifies(&old));
+    assert!(there.verifies(&new) && there.verifies(&old));
+    assert_eq!((here.guard_status(&new), there.guard_status(&old)), (200, 200));
+    assert_eq!(here.jwks(), there.jwks());
+}
+
+/// The answer's status, how long it took, and its `Retry-After`.
+fn timed(node: &Node, credentials: &Credentials) -> (u16, Duration, String) {
+    let start = Instant::now();
+    let answer = node.app.token_request(&[], &credentials.form());
+    (
+        answer.status.as_u16(),
+        start.elapsed(),
+        answer.header("retry-after").to_owned(),
+    )
+}
+
 #[test]
-fn smoke() {
-    let url = postgres::database().unwrap();
-    let mut c = postgres::connect(&url);
-    c.batch_execute("create table a (b text)").unwrap();
-    let p = postgres::Cluster::start().unwrap();
-    let url = p.database();
-    postgres::connect(&url);
-    p.stop();
-    p.resume();
-    postgres::connect(&url);
+fn a_node_bears_the_loss_of_its_database_and_recovers_by_itself() {
+    let Some(cluster) = postgres::Cluster::start() else {
+        return;
+    };
+    let url = cluster.database();
+    let settings = [("database-url", url.as_str()), ("stale-limit", "3s"), ("workers", "2")];
+    let data = Arc::new(tempfile::tempdir().unwrap());
+    let node = Node::follow(TestApp::on(data, Arc::new(ManualClock::new(START)), &settings));
+    node.app.create_organisation("acme");
+    node.app
+        .create_api("acme", "https://billing.example", &["billing:read"]);
+    let create = || node.app.create_app_with("acme", new_app(&["billing:read"]));
+    let held = create();
+    let token = node.app.token(&held);
+    // Opens every connection that the pool may have.
+    let strangers: Vec<Credentials> = (0..32).map(|_| create()).collect();
+    let ask_all = |apps: &[Credentials]| -> Vec<u16> {
+        thread::scope(|scope| {
+            let threads: Vec<_> = apps.iter().map(|app| scope.spawn(|| node.token_status(app))).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        })
+    };
+    assert_eq!(ask_all(&strangers[..16]), [200; 16]);
+    let documents = || {
+        let paths = [
+            "/.well-known/jwks.json",
+            "/.well-known/openid-configuration",
+            "/.well-known/oauth-authorization-server",
+        ];
+        paths.map(|path| {
+            let answer = node.app.get(path, &[]);
+            assert!(answer.header("cache-control").contains("max-age"), "{path}");
+            answer.status.as_u16()
+        })
+    };
+
+    cluster.stop();
+    let stopped = Instant::now();
+    assert_eq!(documents(), [200; 3]);
+    assert_eq!(node.token_status(&held), 200, "what is held in memory is served");
+    assert_eq!(node.guard_status(&token), 200);
+    let (status, took, retry_after) = timed(&node, &strangers[16]);
+    assert_eq!((status, retry_after.is_empty()), (503, false));
+    assert!(took < Duration::from_secs(1), "{took:?}");
+    assert!(
+        stopped.elapsed() < Duration::from_secs(3),
+        "too slow a machine for this test"
+    );
+    let flushed = node.app.authority.usage.flush(node.app.management.database(), START);
+    assert!(
+        flushed
+            .unwrap_err()
+            .to_string()
+            .starts_with("the database is unavailable")
+    );
+
+    wait_for("answers from memory end", Duration::from_secs(5), || {
+        node.token_status(&held) == 503
+    });
+    assert!(stopped.elapsed() > Duration::from_secs(2), "{:?}", stopped.elapsed());
+    let (status, took, retry_after) = timed(&node, &held);
+    assert_eq!((status, retry_after.is_empty()), (503, false));
+    assert!(took < Duration::from_secs(1), "{took:?}");
+    assert_eq!(node.guard_status(&token), 503);
+    assert_eq!(documents(), [200; 3]);
+
+    cluster.resume();
+    let took = wait_for("recovery", Duration::from_secs(2), || node.token_status(&held) == 200);
+    assert_eq!(
+        ask_all(&strangers[16..]),
+        [200; 16],
+        "after {took:?}: no connection from before is used"
+    );
+    assert_eq!(node.guard_status(&token), 200);
+    apps::set_enabled(&node.app.management, held.id(), false).unwrap();
+    wait_for("a disabled app", PROMISE, || node.token_status(&held) == 401);
+
+    // What was counted meanwhile was kept.
+    node.app
+        .authority
+        .usage
+        .flush(node.app.management.database(), START)
+        .unwrap();
+    let details = apps::show(&node.app.management, strangers[0].id()).unwrap();
+    assert_eq!((details.issued_24h, details.refused_24h), (1, 0));
+    assert!(apps::show(&node.app.management, held.id()).unwrap().issued_24h >= 2);
 }
