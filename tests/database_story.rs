@@ -247,7 +247,7 @@ fn apis_and_their_scopes_are_kept(settings: Pairs) {
         algorithm: Some(SigningAlgorithm::EdDsa),
         lifetime: Some(Some(Duration::from_secs(600))),
     };
-    let updated = apis::update(&m, BILLING, update).unwrap();
+    let updated = apis::update(&m, BILLING, &update).unwrap();
     assert_eq!(apis::show(&m, BILLING).unwrap(), updated);
     assert_eq!(updated.lifetime, Some(Duration::from_secs(600)));
     let of_beta = apis::list(&m, "beta").unwrap();

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use diesel::connection::SimpleConnection;
@@ -36,9 +37,6 @@ macro_rules! on_either {
 }
 pub(super) use on_either;
 
-/// Whoever waits longer for a free connection is told to try later: a request must not hang on a database that is away.
-const LONGEST_WAIT_FOR_CONNECTION: Duration = Duration::from_millis(800);
-
 /// Which database it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Backend {
@@ -48,11 +46,18 @@ pub enum Backend {
     Postgresql,
 }
 
+/// How often whoever waits for a connection looks whether the database can be reached at all.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// A database that could not be reached is tried again at least this often.
+const TRY_AGAIN_EVERY: Duration = Duration::from_millis(500);
+
 /// Makes connections for the pool.
 struct Connector {
     url: Secret,
     backend: Backend,
     timeout: Duration,
+    /// Whether the last attempt to connect went well.
+    reachable: Arc<AtomicBool>,
 }
 
 impl Connector {
@@ -65,6 +70,7 @@ impl Connector {
             url: url.clone(),
             backend,
             timeout,
+            reachable: Arc::new(AtomicBool::new(true)),
         }
     }
 
@@ -122,7 +128,9 @@ impl ManageConnection for Connector {
     type Error = DbError;
 
     fn connect(&self) -> Result<AnyConnection, DbError> {
-        self.open()
+        let opened = self.open();
+        self.reachable.store(opened.is_ok(), Ordering::Relaxed);
+        opened
     }
 
     fn is_valid(&self, conn: &mut AnyConnection) -> Result<(), DbError> {
@@ -168,7 +176,9 @@ pub struct Database {
     /// SQLite's one writer; PostgreSQL orders writers by a lock of its own.
     writer: Option<Arc<Writer>>,
     backend: Backend,
+    /// How long to wait for a free connection.
     timeout: Duration,
+    reachable: Arc<AtomicBool>,
 }
 
 impl fmt::Debug for Database {
@@ -184,7 +194,7 @@ impl Database {
     /// `Unavailable` when the database cannot be reached.
     pub fn connect(url: &Secret, pool_size: u32, timeout: Duration) -> Result<Self, DbError> {
         let connector = Connector::new(url, timeout);
-        let backend = connector.backend.clone();
+        let (backend, reachable) = (connector.backend.clone(), connector.reachable.clone());
         let first = connector.open()?;
         let writer = match backend {
             Backend::Sqlite(_) => Some(Arc::new(Writer::start(first)?)),
@@ -193,7 +203,8 @@ impl Database {
         let pool = Pool::builder()
             .max_size(pool_size)
             .min_idle(Some(1))
-            .connection_timeout(timeout.min(LONGEST_WAIT_FOR_CONNECTION))
+            // The pool doubles its pause between two attempts up to half of this; `checkout` says how long callers wait.
+            .connection_timeout(2 * TRY_AGAIN_EVERY)
             // A connection to a server may have died in the pool; one to a file has not.
             .test_on_check_out(writer.is_none())
             .error_handler(Box::new(r2d2::NopErrorHandler))
@@ -203,6 +214,7 @@ impl Database {
             writer,
             backend,
             timeout,
+            reachable,
         })
     }
 
@@ -220,10 +232,21 @@ impl Database {
         )
     }
 
+    /// Waits for a free connection, but not while the database cannot be reached: then callers are told at once, and the
+    /// pool goes on trying.
     fn checkout(&self) -> Result<PooledConnection<Connector>, DbError> {
-        self.pool
-            .get()
-            .map_err(|error| DbError::Unavailable(error.to_string().replace('\n', " ")))
+        let mut left = self.timeout;
+        loop {
+            let step = left.min(LOOK_EVERY);
+            left = left.saturating_sub(step);
+            match self.pool.get_timeout(step) {
+                Ok(conn) => return Ok(conn),
+                Err(error) if left.is_zero() || !self.reachable.load(Ordering::Relaxed) => {
+                    return Err(DbError::Unavailable(error.to_string().replace('\n', " ")));
+                }
+                Err(_none_free_yet) => {}
+            }
+        }
     }
 
     /// Runs queries that change nothing, all on one view of the data. Blocks: not for the threads that answer requests.
