@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::{Management, ServiceError};
 use crate::clock::{Timestamp, print_span};
+use crate::config::KeyLife;
 use crate::db::changes::ChangeKind;
 use crate::db::signing_keys::{self, SigningKeyRecord};
 use crate::db::{AnyConnection, DbError};
@@ -17,6 +18,16 @@ use crate::oauth::SigningAlgorithm;
 /// By then every node of ours has taken in a change: even a key that shall sign at once waits so long, or another node
 /// would refuse its first tokens.
 const KNOWN_EVERYWHERE: Duration = Duration::from_secs(2);
+
+/// The life of keys as they are dated: the announcement counts from when every node publishes the key. Moments are cut
+/// to whole seconds, so without that a verifier could fetch the JWKS just before and keep it past the first signature.
+fn dated_life(m: &Management) -> KeyLife {
+    let life = m.config.key_life;
+    KeyLife {
+        announce: life.announce + KNOWN_EVERYWHERE,
+        ..life
+    }
+}
 
 /// A key as people see it.
 #[derive(Debug)]
@@ -63,7 +74,7 @@ fn schedule(conn: &mut AnyConnection) -> Result<KeySchedule, DbError> {
 /// # Errors
 /// When the database does not answer.
 pub fn advance(m: &Management) -> Result<(), ServiceError> {
-    let (now, life) = (m.now(), m.config.key_life);
+    let (now, life) = (m.now(), dated_life(m));
     let known = m.database.read(schedule)?;
     let used = |algorithm: &SigningAlgorithm| {
         *algorithm == SigningAlgorithm::Rs256 || known.keys().iter().any(|key| key.algorithm == *algorithm)
@@ -112,7 +123,7 @@ pub fn ensure(m: &Management, algorithm: SigningAlgorithm) -> Result<(), Service
 
 /// The key is made before the transaction, which then looks again whether it is still wanted.
 fn add_when_due(m: &Management, algorithm: SigningAlgorithm) -> Result<(), ServiceError> {
-    let life = m.config.key_life;
+    let life = dated_life(m);
     add(m, algorithm, "key.generate", move |schedule, now| {
         Ok(schedule.new_key_due(algorithm, now, life))
     })?;
@@ -124,7 +135,7 @@ fn add_when_due(m: &Management, algorithm: SigningAlgorithm) -> Result<(), Servi
 /// # Errors
 /// `Conflict` when there is a next key already.
 pub fn generate(m: &Management, algorithm: SigningAlgorithm) -> Result<String, ServiceError> {
-    let life = m.config.key_life;
+    let life = dated_life(m);
     let added = add(m, algorithm, "key.generate", move |schedule, now| {
         refuse_second_next(schedule, algorithm, now)?;
         let over = schedule
@@ -144,7 +155,7 @@ pub fn rotate(m: &Management, algorithm: SigningAlgorithm, at_once: bool) -> Res
     let announce = if at_once {
         KNOWN_EVERYWHERE
     } else {
-        m.config.key_life.announce
+        dated_life(m).announce
     };
     let deed = m.deed();
     let known = m.database.read(schedule)?;
