@@ -50,8 +50,11 @@ impl<'a> TokenParams<'a> {
     /// # Errors
     /// `invalid_request`, without looking at the values.
     pub fn refuse_in_query(query: &str) -> Result<(), OAuthError> {
-        let named = |part: &str| part.split_once('=').map_or(part, |(name, _)| name).to_owned();
-        if query.split('&').any(|part| BODY_ONLY.contains(&named(part).as_str())) {
+        let belongs_in_body = |part: &str| {
+            let (name, _) = part.split_once('=').unwrap_or((part, ""));
+            form::decode(name.as_bytes()).is_ok_and(|name| BODY_ONLY.contains(&name.as_ref()))
+        };
+        if query.split('&').any(belongs_in_body) {
             return Err(OAuthError::invalid_request(
                 "Parameters must be in the body, as application/x-www-form-urlencoded, not in the URL.",
             ));
@@ -181,9 +184,10 @@ mod tests {
             "a=b&scope",
             "grant_type=client_credentials",
             "client_id=",
+            "client%5Fsecret=x",
         ] {
             assert!(TokenParams::refuse_in_query(query).is_err(), "{query}");
         }
-        assert!(TokenParams::refuse_in_query("trace=1&x").is_ok());
+        assert!(TokenParams::refuse_in_query("trace=1&x&%zz").is_ok());
     }
 }
