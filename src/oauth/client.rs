@@ -189,8 +189,9 @@ impl PresentedCredentials {
             basic_challenge: true,
             ..OAuthError::invalid_client(detail)
         };
-        let (scheme, encoded) = header.split_at_checked(6).ok_or_else(|| refused("not HTTP Basic"))?;
-        if !scheme.eq_ignore_ascii_case(b"basic ") {
+        let mut parts = header.splitn(2, |byte| *byte == b' ');
+        let (scheme, encoded) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+        if !scheme.eq_ignore_ascii_case(b"basic") {
             return Err(OAuthError::invalid_client("an Authorization scheme other than Basic"));
         }
         let encoded = encoded.trim_ascii();
