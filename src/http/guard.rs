@@ -16,6 +16,7 @@ use super::site::Site;
 use crate::keys::verify::TokenError;
 use crate::oauth::api::management_scope;
 use crate::oauth::client::Authorization;
+use crate::oauth::form;
 use crate::oauth::metadata::path;
 use crate::service::access::{self, AccessError, ValidToken};
 
@@ -102,11 +103,7 @@ fn bearer_token<'r>(request: &'r HttpRequest, issuer: &str) -> Result<&'r str, A
         let parameters = format!(", error=\"invalid_request\", error_description=\"{description}\"");
         ApiError::bad_request(request, description).with_challenge(challenge(issuer, &parameters))
     };
-    let in_query = request
-        .query_string()
-        .split('&')
-        .any(|part| part == "access_token" || part.starts_with("access_token="));
-    if in_query {
+    if form::query_names(request.query_string(), &["access_token"]) {
         return Err(malformed("Send the token in the Authorization header, not in the URL."));
     }
     let header = match authorization(request) {

@@ -82,6 +82,14 @@ pub fn decode(encoded: &[u8]) -> Result<Cow<'_, str>, FormError> {
     }
 }
 
+/// Whether a URL's query names one of these parameters, however the name is encoded.
+pub fn query_names(query: &str, names: &[&str]) -> bool {
+    query.split('&').any(|part| {
+        let (name, _) = part.split_once('=').unwrap_or((part, ""));
+        decode(name.as_bytes()).is_ok_and(|name| names.contains(&name.as_ref()))
+    })
+}
+
 fn hex_digit(byte: Option<&u8>) -> Result<u8, FormError> {
     match byte {
         Some(digit @ b'0'..=b'9') => Ok(digit - b'0'),

@@ -50,11 +50,7 @@ impl<'a> TokenParams<'a> {
     /// # Errors
     /// `invalid_request`, without looking at the values.
     pub fn refuse_in_query(query: &str) -> Result<(), OAuthError> {
-        let belongs_in_body = |part: &str| {
-            let (name, _) = part.split_once('=').unwrap_or((part, ""));
-            form::decode(name.as_bytes()).is_ok_and(|name| BODY_ONLY.contains(&name.as_ref()))
-        };
-        if query.split('&').any(belongs_in_body) {
+        if form::query_names(query, BODY_ONLY) {
             return Err(OAuthError::invalid_request(
                 "Parameters must be in the body, as application/x-www-form-urlencoded, not in the URL.",
             ));
