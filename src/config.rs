@@ -2,6 +2,7 @@
 
 mod sources;
 mod table;
+mod values;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -13,6 +14,10 @@ use url::Url;
 
 pub use self::sources::{Origin, Settings, SourceValues};
 pub use self::table::{Flag, SETTINGS, Setting};
+use self::values::{
+    boolean, check_database_url, check_issuer, log_format, networks, off_or, per_minute, positive_span, socket_address,
+    whole_number,
+};
 use crate::clock::parse_span;
 use crate::secret::Secret;
 
@@ -163,109 +168,6 @@ impl Config {
         Url::parse(&self.issuer)
             .map(|url| url.path().trim_end_matches('/').to_owned())
             .unwrap_or_default()
-    }
-}
-
-fn check_database_url(text: &str) -> Result<String, String> {
-    let known = ["sqlite://", "postgres://", "postgresql://"];
-    if known
-        .iter()
-        .any(|scheme| text.strip_prefix(scheme).is_some_and(|rest| !rest.is_empty()))
-    {
-        Ok(text.to_owned())
-    } else {
-        Err("write sqlite://FILE or postgres://USER:PASSWORD@HOST/NAME".to_owned())
-    }
-}
-
-fn check_issuer(text: &str) -> Result<String, String> {
-    let url = Url::parse(text).map_err(|error| format!("it is not a URL ({error}); write https://id.example.com"))?;
-    let plain =
-        url.query().is_none() && url.fragment().is_none() && url.username().is_empty() && url.password().is_none();
-    if !matches!(url.scheme(), "http" | "https") || !url.has_host() || !plain {
-        return Err("it must be an http:// or https:// URL without user, query or fragment".to_owned());
-    }
-    if text.ends_with('/') {
-        return Err(format!(
-            "it must not end in a slash; write {}",
-            text.trim_end_matches('/')
-        ));
-    }
-    let normal = url.as_str().trim_end_matches('/');
-    if normal != text {
-        return Err(format!(
-            "verifiers compare it byte for byte, so it must be in normal form; write {normal}"
-        ));
-    }
-    Ok(text.to_owned())
-}
-
-fn socket_address(text: &str) -> Result<SocketAddr, String> {
-    text.parse()
-        .map_err(|_error| "write an address and a port, such as 127.0.0.1:8080 or [::]:8080".to_owned())
-}
-
-fn off_or<T>(text: &str, read: impl Fn(&str) -> Result<T, String>) -> Result<Option<T>, String> {
-    if text == "off" {
-        Ok(None)
-    } else {
-        read(text).map(Some).map_err(|wrong| format!("{wrong}, or `off`"))
-    }
-}
-
-fn boolean(text: &str) -> Result<bool, String> {
-    match text {
-        "true" | "1" | "yes" => Ok(true),
-        "false" | "0" | "no" => Ok(false),
-        _ => Err("write true or false".to_owned()),
-    }
-}
-
-fn whole_number<N: TryFrom<u64>>(text: &str, least: u64, most: u64) -> Result<N, String> {
-    let in_range = text
-        .parse::<u64>()
-        .ok()
-        .filter(|number| (least..=most).contains(number));
-    in_range
-        .and_then(|number| N::try_from(number).ok())
-        .ok_or_else(|| format!("write a whole number from {least} to {most}"))
-}
-
-fn positive_span(text: &str) -> Result<Duration, String> {
-    let span = parse_span(text)?;
-    if span.is_zero() {
-        Err("it must be longer than nothing".to_owned())
-    } else {
-        Ok(span)
-    }
-}
-
-fn per_minute(text: &str) -> Result<u32, String> {
-    let count = text
-        .strip_suffix("/min")
-        .ok_or("write a count a minute, such as 10/min")?;
-    whole_number(count, 1, 1_000_000)
-}
-
-fn networks(text: &str) -> Result<Vec<IpNet>, String> {
-    let named = text.split(',').map(str::trim).filter(|part| !part.is_empty());
-    named
-        .map(|part| {
-            let address = || part.parse().ok().map(|address: std::net::IpAddr| IpNet::from(address));
-            part.parse().ok().or_else(address).ok_or_else(|| {
-                format!(
-                    "`{part}` is not a network; write addresses or CIDRs with commas between, such as 10.0.0.0/8,::1"
-                )
-            })
-        })
-        .collect()
-}
-
-fn log_format(text: &str) -> Result<LogFormat, String> {
-    match text {
-        "text" => Ok(LogFormat::Text),
-        "json" => Ok(LogFormat::Json),
-        _ => Err("write text or json".to_owned()),
     }
 }
 
