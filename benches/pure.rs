@@ -54,16 +54,10 @@ impl World {
             "https://billing.acme.example",
             &["billing:read", "billing:write", "billing:admin"],
         );
-        let granted = billing.scopes.iter().map(|name| GrantedScope {
-            api: billing.clone(),
-            name: name.clone(),
-        });
+        let granted = billing.scopes.iter().map(|name| GrantedScope { api: billing.clone(), name: name.clone() });
         let (secret, pepper) = (generate_client_secret()?, Pepper::new([7; 32]));
-        let stored = ClientSecret {
-            id: Uuid::new_v4(),
-            stored: StoredSecret::new(&secret, &pepper)?,
-            expires_at: None,
-        };
+        let stored =
+            ClientSecret { id: Uuid::new_v4(), stored: StoredSecret::new(&secret, &pepper)?, expires_at: None };
         Ok(Self {
             client: Client {
                 client_id: ClientId::generate(),
@@ -128,10 +122,7 @@ fn requests(c: &mut Criterion, world: &World) -> Result<()> {
         b.iter(|| PresentedCredentials::read(AuthorizationHeader::One(black_box(header.as_bytes())), &params));
     });
     let everything = TokenTarget::default();
-    let two = TokenTarget {
-        scope: Some("billing:read billing:write"),
-        resources: Vec::new(),
-    };
+    let two = TokenTarget { scope: Some("billing:read billing:write"), resources: Vec::new() };
     c.bench_function("scopes: all that was granted", |b| {
         b.iter(|| Authorization::narrow(&world.client, black_box(&everything), &world.management));
     });
@@ -195,10 +186,7 @@ fn secrets(c: &mut Criterion, world: &World) -> Result<()> {
     Ok(())
 }
 
-#[allow(
-    clippy::expect_used,
-    reason = "a benchmark that cannot prepare its input has nothing to measure"
-)]
+#[allow(clippy::expect_used, reason = "a benchmark that cannot prepare its input has nothing to measure")]
 fn all(c: &mut Criterion) {
     let world = World::new().expect("a client to measure with");
     requests(c, &world).expect("requests can be prepared");

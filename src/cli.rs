@@ -137,10 +137,7 @@ impl Context {
 fn actor() -> String {
     let name = std::env::var("SUDO_USER").or_else(|_unset| std::env::var("USER"));
     let name = name.unwrap_or_else(|_unset| "unknown".to_owned());
-    format!(
-        "cli:{}",
-        name.chars().filter(|c| !c.is_control()).take(64).collect::<String>()
-    )
+    format!("cli:{}", name.chars().filter(|c| !c.is_control()).take(64).collect::<String>())
 }
 
 /// Runs the program.
@@ -157,13 +154,8 @@ pub fn main() -> ExitCode {
         }
     };
     let output = Output::new(cli.json, cli.quiet);
-    let context = Context {
-        config: cli.config,
-        settings: cli.settings,
-        output,
-        quiet: cli.quiet,
-        verbose: cli.verbose,
-    };
+    let context =
+        Context { config: cli.config, settings: cli.settings, output, quiet: cli.quiet, verbose: cli.verbose };
     let result = match cli.command {
         Command::Serve(command) => command.run(&context),
         Command::Org(command) => command.run(&context),

@@ -90,8 +90,7 @@ impl ManualClock {
 
     /// Moves the clock forward.
     pub fn advance(&self, span: Duration) {
-        self.0
-            .fetch_add(i64::try_from(span.as_secs()).unwrap_or(i64::MAX), Ordering::SeqCst);
+        self.0.fetch_add(i64::try_from(span.as_secs()).unwrap_or(i64::MAX), Ordering::SeqCst);
     }
 }
 
@@ -121,10 +120,7 @@ pub fn parse_span(text: &str) -> Result<Duration, String> {
     if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(wrong());
     }
-    let seconds = digits
-        .parse::<u64>()
-        .ok()
-        .and_then(|count| count.checked_mul(seconds_each));
+    let seconds = digits.parse::<u64>().ok().and_then(|count| count.checked_mul(seconds_each));
     match seconds {
         Some(seconds) if seconds <= HUNDRED_YEARS => Ok(Duration::from_secs(seconds)),
         _ => Err(format!("`{text}` is longer than 100 years")),
@@ -160,10 +156,7 @@ mod tests {
     fn what_is_not_a_span_is_refused_with_an_example() {
         for text in ["", "h", "24", "-1h", "1.5h", "24 h", "1w", "é", "99999999999999999999s"] {
             let message = parse_span(text).unwrap_err();
-            assert!(
-                message.contains("90d") || message.contains("100 years"),
-                "{text}: {message}"
-            );
+            assert!(message.contains("90d") || message.contains("100 years"), "{text}: {message}");
         }
     }
 

@@ -113,9 +113,7 @@ impl Config {
         let config = Self {
             data_dir: PathBuf::from(settings.text("data-dir")),
             database_url: Secret::new(settings.checked("database-url", check_database_url)?),
-            master_key: Some(settings.text("master-key"))
-                .filter(|key| !key.is_empty())
-                .map(Secret::new),
+            master_key: Some(settings.text("master-key")).filter(|key| !key.is_empty()).map(Secret::new),
             issuer: settings.checked("issuer", check_issuer)?,
             listen: settings.checked("listen", socket_address)?,
             admin_listen: settings.checked("admin-listen", |text| off_or(text, socket_address))?,
@@ -165,9 +163,7 @@ impl Config {
 
     /// The path of the issuer's URL: empty, or `/…` without a trailing slash.
     pub fn issuer_path(&self) -> String {
-        Url::parse(&self.issuer)
-            .map(|url| url.path().trim_end_matches('/').to_owned())
-            .unwrap_or_default()
+        Url::parse(&self.issuer).map(|url| url.path().trim_end_matches('/').to_owned()).unwrap_or_default()
     }
 }
 
@@ -176,15 +172,8 @@ mod tests {
     use super::*;
 
     fn config_with(pairs: &[(&str, &str)]) -> Result<Config, ConfigError> {
-        let flags = pairs
-            .iter()
-            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
-            .collect();
-        let sources = SourceValues {
-            flags,
-            variables: Vec::new(),
-            file: None,
-        };
+        let flags = pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        let sources = SourceValues { flags, variables: Vec::new(), file: None };
         Config::new(&Settings::resolve(&sources)?)
     }
 
@@ -232,17 +221,9 @@ mod tests {
     fn an_http_issuer_on_a_reachable_listener_is_refused_unless_told() {
         let reachable = ("listen", "0.0.0.0:8080");
         assert!(config_with(&[reachable]).unwrap().check_for_production().is_err());
+        assert!(config_with(&[reachable, ("insecure-http", "true")]).unwrap().check_for_production().is_ok());
         assert!(
-            config_with(&[reachable, ("insecure-http", "true")])
-                .unwrap()
-                .check_for_production()
-                .is_ok()
-        );
-        assert!(
-            config_with(&[reachable, ("issuer", "https://id.example.com")])
-                .unwrap()
-                .check_for_production()
-                .is_ok()
+            config_with(&[reachable, ("issuer", "https://id.example.com")]).unwrap().check_for_production().is_ok()
         );
     }
 }

@@ -83,9 +83,7 @@ pub struct Directory {
 
 impl fmt::Debug for Directory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Directory")
-            .field("database", &self.database)
-            .finish_non_exhaustive()
+        f.debug_struct("Directory").field("database", &self.database).finish_non_exhaustive()
     }
 }
 
@@ -112,10 +110,8 @@ impl Directory {
         })?;
         let management =
             management.ok_or_else(|| DbError::Schema("Brevet's own API is not in the database".to_owned()))?;
-        let management = Arc::new(Api {
-            identifier: format!("{issuer}{}", path::API).into(),
-            ..management.for_tokens()
-        });
+        let management =
+            Arc::new(Api { identifier: format!("{issuer}{}", path::API).into(), ..management.for_tokens() });
         let ring = KeyRing::new(signing_keys::open_all(&keys, &master_key)?, life, now)?;
         let generation = Arc::new(AtomicU64::new(0));
         Ok(Self {

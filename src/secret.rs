@@ -95,9 +95,7 @@ pub fn is_generated_client_secret(text: &str) -> bool {
     let Some((signed, given)) = text.split_at_checked(PREFIX.len() + BODY_LENGTH) else {
         return false;
     };
-    signed
-        .strip_prefix(PREFIX)
-        .is_some_and(|body| body.bytes().all(|byte| byte.is_ascii_alphanumeric()))
+    signed.strip_prefix(PREFIX).is_some_and(|body| body.bytes().all(|byte| byte.is_ascii_alphanumeric()))
         && given == checksum(signed)
 }
 
@@ -251,9 +249,7 @@ pub fn verify_password(phc: &str, password: &Secret) -> bool {
     if cost("m") > ARGON2_MOST_MEMORY_KIB || cost("t") > ARGON2_MOST_PASSES {
         return false;
     }
-    Argon2::default()
-        .verify_password(password.0.as_bytes(), &stored)
-        .is_ok()
+    Argon2::default().verify_password(password.0.as_bytes(), &stored).is_ok()
 }
 
 /// SHA-256: a short name for a long text, such as a token in a cache.
@@ -270,9 +266,8 @@ mod tests {
 
     #[test]
     fn a_client_secret_has_the_published_form_and_never_repeats() {
-        let secrets: HashSet<String> = (0..10_000)
-            .map(|_| generate_client_secret().unwrap().reveal().to_owned())
-            .collect();
+        let secrets: HashSet<String> =
+            (0..10_000).map(|_| generate_client_secret().unwrap().reveal().to_owned()).collect();
         assert_eq!(secrets.len(), 10_000);
         for secret in secrets {
             assert_eq!(secret.len(), 53);
@@ -285,15 +280,9 @@ mod tests {
         let secret = generate_client_secret().unwrap().reveal().to_owned();
         let last = if secret.ends_with('a') { "b" } else { "a" };
         let mistyped = [&secret[..52], last].concat();
-        for wrong in [
-            mistyped.as_str(),
-            &secret[..52],
-            &secret[1..],
-            "",
-            "bvk_",
-            &format!("{secret}a"),
-            &"é".repeat(27),
-        ] {
+        for wrong in
+            [mistyped.as_str(), &secret[..52], &secret[1..], "", "bvk_", &format!("{secret}a"), &"é".repeat(27)]
+        {
             assert!(!is_generated_client_secret(wrong), "{wrong}");
         }
     }
@@ -309,11 +298,7 @@ mod tests {
         let mean = 2_000.0 * 43.0 / 62.0;
         for digit in BASE62 {
             let seen = f64::from(counts[usize::from(*digit)]);
-            assert!(
-                (seen - mean).abs() < mean * 0.2,
-                "{} seen {seen} times",
-                char::from(*digit)
-            );
+            assert!((seen - mean).abs() < mean * 0.2, "{} seen {seen} times", char::from(*digit));
         }
     }
 

@@ -40,9 +40,7 @@ fn shown(token: &str, client: &Credentials) -> String {
 
 /// A token for these further parameters.
 fn token_for(app: &TestApp, client: &Credentials, more: &str) -> String {
-    let answer = app
-        .token_request(&[], &format!("{}&{more}", client.form()))
-        .assert_status(200);
+    let answer = app.token_request(&[], &format!("{}&{more}", client.form())).assert_status(200);
     answer.json()["access_token"].as_str().unwrap().to_owned()
 }
 
@@ -72,17 +70,10 @@ fn server_of_all_formats() -> TestApp {
 fn a_token_looks_as_its_profile_says() {
     let app = TestApp::new();
     app.create_api("acme", "https://mail.example", &["mail:send"]);
-    for (identifier, scopes) in [
-        ("https://old.example", ["old:read", "old:write"]),
-        ("urn:older", ["older:read", "older:write"]),
-    ] {
-        app.create_api_with(
-            "acme",
-            identifier,
-            &scopes,
-            TokenProfile::Classic,
-            SigningAlgorithm::Rs256,
-        );
+    for (identifier, scopes) in
+        [("https://old.example", ["old:read", "old:write"]), ("urn:older", ["older:read", "older:write"])]
+    {
+        app.create_api_with("acme", identifier, &scopes, TokenProfile::Classic, SigningAlgorithm::Rs256);
     }
     let client = app.create_app(&["billing:read", "billing:write", "mail:send"]);
     let classic = app.create_app(&["old:read", "old:write", "older:read"]);
@@ -123,21 +114,12 @@ fn an_app_without_scopes_gets_a_token_that_says_only_who_it_is() {
 #[test]
 fn the_management_api_takes_on_the_format_of_its_companion() {
     let app = TestApp::new();
-    app.create_api_with(
-        "acme",
-        "https://old.example",
-        &["old:read"],
-        TokenProfile::Classic,
-        SigningAlgorithm::Es256,
-    );
+    app.create_api_with("acme", "https://old.example", &["old:read"], TokenProfile::Classic, SigningAlgorithm::Es256);
     let client = app.create_app(&["apps:read", "old:read"]);
     let token = app.token(&client);
     let (header, claims) = decode_jwt(&token);
     assert_eq!((&header["alg"], &header["typ"]), (&json!("ES256"), &json!("JWT")));
-    assert_eq!(
-        claims["aud"],
-        json!(["http://127.0.0.1:8080/api/v1", "https://old.example"])
-    );
+    assert_eq!(claims["aud"], json!(["http://127.0.0.1:8080/api/v1", "https://old.example"]));
     app.get_with_token("/api/v1/apps", &token).assert_status(200);
     let (header, claims) = decode_jwt(&token_for(&app, &client, "scope=apps:read"));
     assert_eq!((&header["alg"], &header["typ"]), (&json!("RS256"), &json!("at+jwt")));
@@ -158,10 +140,7 @@ fn tokens_of_every_format_verify_with_the_published_keys_and_at_our_own_routes()
             assert_eq!(header.as_object().unwrap().len(), 3, "alg, typ and kid only: {header}");
             let verified = verify_offline(&app, &token).unwrap();
             assert_eq!(*verified.claims.client_id, *client.client_id, "{name}");
-            assert!(
-                verified.claims.aud.contains(&format!("https://{name}.example")),
-                "{name}"
-            );
+            assert!(verified.claims.aud.contains(&format!("https://{name}.example")), "{name}");
             assert!(verified.claims.scope.contains(&format!("{name}:read")), "{name}");
             let body = app.get_with_token("/api/v1/whoami", &token).assert_status(200).json();
             assert_eq!(body["scope"], format!("{name}:read"), "whoami says it in one way");
@@ -172,20 +151,16 @@ fn tokens_of_every_format_verify_with_the_published_keys_and_at_our_own_routes()
 #[test]
 fn apis_of_different_formats_never_share_a_token() {
     let app = server_of_all_formats();
-    for (one, other) in [
-        ("RS256-rfc9068", "RS256-classic"),
-        ("RS256-rfc9068", "PS256-rfc9068"),
-        ("ES256-classic", "EdDSA-classic"),
-    ] {
+    for (one, other) in
+        [("RS256-rfc9068", "RS256-classic"), ("RS256-rfc9068", "PS256-rfc9068"), ("ES256-classic", "EdDSA-classic")]
+    {
         let client = app.create_app(&[&format!("{one}:read"), &format!("{other}:read")]);
         for more in [
             String::new(),
             format!("scope={one}:read+{other}:read"),
             format!("resource=https://{one}.example&resource=https://{other}.example"),
         ] {
-            let answer = app
-                .token_request(&[], &format!("{}&{more}", client.form()))
-                .assert_status(400);
+            let answer = app.token_request(&[], &format!("{}&{more}", client.form())).assert_status(400);
             assert_eq!(answer.error(), "invalid_target", "{one}, {other}, {more}");
         }
         for (more, aud) in [
@@ -194,10 +169,7 @@ fn apis_of_different_formats_never_share_a_token() {
             (format!("scope={one}:read"), one),
         ] {
             let verified = verify_offline(&app, &token_for(&app, &client, &more)).unwrap();
-            assert!(
-                verified.claims.aud.contains(&format!("https://{aud}.example")),
-                "{more}"
-            );
+            assert!(verified.claims.aud.contains(&format!("https://{aud}.example")), "{more}");
         }
     }
 }
@@ -213,11 +185,8 @@ fn the_smallest_of_the_lifetimes_wins() {
         ("the API's below the app's", minutes(5), minutes(10), 300),
     ] {
         let app = TestApp::with(&[("access-token-lifetime", "1h")]);
-        let lifetime = ApiUpdate {
-            lifetime: Some(api),
-            ..ApiUpdate::default()
-        };
-        apis::update(&app.management, "https://billing.example", lifetime).unwrap();
+        let lifetime = ApiUpdate { lifetime: Some(api), ..ApiUpdate::default() };
+        apis::update(&app.management, "https://billing.example", &lifetime).unwrap();
         app.create_api("acme", "https://mail.example", &["mail:send"]);
         let mut new = new_app(&["billing:read", "mail:send"]);
         new.lifetime = client;
@@ -258,10 +227,7 @@ fn an_apps_own_claims_stand_in_its_tokens_and_collide_with_nothing() {
     for (name, value) in claims.as_object().unwrap() {
         assert_eq!(found[name], *value);
     }
-    assert_eq!(
-        verify_offline(&app, &token).unwrap().claims.client_id.as_ref(),
-        client.client_id
-    );
+    assert_eq!(verify_offline(&app, &token).unwrap().claims.client_id.as_ref(), client.client_id);
 
     let too_long = "x".repeat(3_000);
     for (name, value) in [
@@ -307,10 +273,7 @@ fn one_changed_bit_anywhere_in_a_token_is_noticed() {
     for algorithm in SigningAlgorithm::ALL {
         let client = app.create_app(&[&format!("{}-rfc9068:read", algorithm.name())]);
         let token = app.token(&client);
-        let parts: Vec<Vec<u8>> = token
-            .split('.')
-            .map(|part| URL_SAFE_NO_PAD.decode(part).unwrap())
-            .collect();
+        let parts: Vec<Vec<u8>> = token.split('.').map(|part| URL_SAFE_NO_PAD.decode(part).unwrap()).collect();
         for part in 0..3 {
             for bit in 0..parts[part].len() * 8 {
                 let mut changed = parts.clone();
@@ -350,25 +313,16 @@ fn a_token_has_one_spelling() {
         ("a space before", format!(" {token}")),
         ("a dot behind", format!("{token}.")),
         ("a dot before", format!(".{token}")),
-        (
-            "five parts",
-            format!("{header}.{payload}.{signature}.{signature}.{signature}"),
-        ),
+        ("five parts", format!("{header}.{payload}.{signature}.{signature}.{signature}")),
         ("no signature", format!("{signed}.")),
         ("no third part", signed.to_owned()),
         ("no payload", format!("{header}..{signature}")),
         ("the signature twice", format!("{signed}.{signature}{signature}")),
-        (
-            "JSON serialisation",
-            json!({ "protected": header, "payload": payload, "signature": signature }).to_string(),
-        ),
+        ("JSON serialisation", json!({ "protected": header, "payload": payload, "signature": signature }).to_string()),
         ("not encoded", format!("{}.{payload}.{signature}", decode_jwt(&token).0)),
         ("nothing", String::new()),
         ("dots", "..".to_owned()),
-        (
-            "a very long one",
-            format!("{header}.{}.{signature}", "A".repeat(100_000)),
-        ),
+        ("a very long one", format!("{header}.{}.{signature}", "A".repeat(100_000))),
     ] {
         assert!(verify_offline(&app, &spelling).is_err(), "{what}");
     }
@@ -410,16 +364,9 @@ impl Forger {
 fn a_header_that_asks_for_anything_else_is_refused_although_the_signature_holds() {
     let forger = Forger::new();
     let claims = Forger::claims().to_string();
-    assert_eq!(
-        forger.verify(r#"{"alg":"EdDSA","kid":"k","typ":"at+jwt"}"#, &claims),
-        Ok(())
-    );
+    assert_eq!(forger.verify(r#"{"alg":"EdDSA","kid":"k","typ":"at+jwt"}"#, &claims), Ok(()));
     let embedded = r#"{"alg":"EdDSA","kid":"k","typ":"at+jwt","jku":"http://127.0.0.1:1","jwk":{"kty":"oct"},"x5u":"http://127.0.0.1:1"}"#;
-    assert_eq!(
-        forger.verify(embedded, &claims),
-        Ok(()),
-        "keys and addresses in the header are not looked at"
-    );
+    assert_eq!(forger.verify(embedded, &claims), Ok(()), "keys and addresses in the header are not looked at");
     for (header, reason) in [
         (r#"{"alg":"none","kid":"k","typ":"at+jwt"}"#, TokenError::Algorithm),
         (r#"{"alg":"None","kid":"k","typ":"at+jwt"}"#, TokenError::Algorithm),
@@ -431,54 +378,27 @@ fn a_header_that_asks_for_anything_else_is_refused_although_the_signature_holds(
         (r#"{"alg":null,"kid":"k","typ":"at+jwt"}"#, TokenError::Malformed),
         (r#"{"alg":["EdDSA"],"kid":"k","typ":"at+jwt"}"#, TokenError::Malformed),
         (r#"{"kid":"k","typ":"at+jwt"}"#, TokenError::Malformed),
-        (
-            r#"{"alg":"EdDSA","alg":"none","kid":"k","typ":"at+jwt"}"#,
-            TokenError::Malformed,
-        ),
+        (r#"{"alg":"EdDSA","alg":"none","kid":"k","typ":"at+jwt"}"#, TokenError::Malformed),
         (r#"{"alg":"EdDSA","typ":"at+jwt"}"#, TokenError::UnknownKey),
         (r#"{"alg":"EdDSA","kid":"K","typ":"at+jwt"}"#, TokenError::UnknownKey),
         (r#"{"alg":"EdDSA","kid":"","typ":"at+jwt"}"#, TokenError::UnknownKey),
         (r#"{"alg":"EdDSA","kid":"../k","typ":"at+jwt"}"#, TokenError::UnknownKey),
-        (
-            r#"{"alg":"EdDSA","kid":"k' OR 1=1 --","typ":"at+jwt"}"#,
-            TokenError::UnknownKey,
-        ),
+        (r#"{"alg":"EdDSA","kid":"k' OR 1=1 --","typ":"at+jwt"}"#, TokenError::UnknownKey),
         (r#"{"alg":"EdDSA","kid":7,"typ":"at+jwt"}"#, TokenError::Malformed),
         (r#"{"alg":"EdDSA","kid":"k"}"#, TokenError::Type),
         (r#"{"alg":"EdDSA","kid":"k","typ":""}"#, TokenError::Type),
         (r#"{"alg":"EdDSA","kid":"k","typ":"dpop+jwt"}"#, TokenError::Type),
         (r#"{"alg":"EdDSA","kid":"k","typ":"logout+jwt"}"#, TokenError::Type),
-        (
-            r#"{"alg":"EdDSA","kid":"k","typ":"token-introspection+jwt"}"#,
-            TokenError::Type,
-        ),
+        (r#"{"alg":"EdDSA","kid":"k","typ":"token-introspection+jwt"}"#, TokenError::Type),
         (r#"{"alg":"EdDSA","kid":"k","typ":"secevent+jwt"}"#, TokenError::Type),
-        (
-            r#"{"alg":"EdDSA","kid":"k","typ":"at+jwt","crit":["exp"],"exp":1}"#,
-            TokenError::Algorithm,
-        ),
-        (
-            r#"{"alg":"EdDSA","kid":"k","typ":"at+jwt","crit":["b64"],"b64":false}"#,
-            TokenError::Algorithm,
-        ),
-        (
-            r#"{"alg":"EdDSA","kid":"k","typ":"at+jwt","b64":true}"#,
-            TokenError::Algorithm,
-        ),
-        (
-            r#"{"alg":"EdDSA","kid":"k","typ":"at+jwt","zip":"DEF"}"#,
-            TokenError::Algorithm,
-        ),
-        (
-            r#"{"alg":"EdDSA","enc":"A256GCM","kid":"k","typ":"at+jwt"}"#,
-            TokenError::Algorithm,
-        ),
+        (r#"{"alg":"EdDSA","kid":"k","typ":"at+jwt","crit":["exp"],"exp":1}"#, TokenError::Algorithm),
+        (r#"{"alg":"EdDSA","kid":"k","typ":"at+jwt","crit":["b64"],"b64":false}"#, TokenError::Algorithm),
+        (r#"{"alg":"EdDSA","kid":"k","typ":"at+jwt","b64":true}"#, TokenError::Algorithm),
+        (r#"{"alg":"EdDSA","kid":"k","typ":"at+jwt","zip":"DEF"}"#, TokenError::Algorithm),
+        (r#"{"alg":"EdDSA","enc":"A256GCM","kid":"k","typ":"at+jwt"}"#, TokenError::Algorithm),
         (r#"{"alg":"EdDSA","kid":"k","typ":"at+jwt"} x"#, TokenError::Malformed),
         (r#"["EdDSA","k","at+jwt"]"#, TokenError::Malformed),
-        (
-            "\u{feff}{\"alg\":\"EdDSA\",\"kid\":\"k\",\"typ\":\"at+jwt\"}",
-            TokenError::Malformed,
-        ),
+        ("\u{feff}{\"alg\":\"EdDSA\",\"kid\":\"k\",\"typ\":\"at+jwt\"}", TokenError::Malformed),
         ("", TokenError::Malformed),
     ] {
         assert_eq!(forger.verify(header, &claims), Err(reason), "{header}");
@@ -497,29 +417,15 @@ fn claims_that_are_missing_or_of_another_type_are_refused_although_the_signature
     for name in ["iss", "aud", "exp", "nbf", "iat", "jti", "client_id", "scope", "tenant"] {
         let mut claims = Forger::claims();
         claims.as_object_mut().unwrap().remove(name);
-        assert_eq!(
-            forger.verify(header, &claims.to_string()),
-            Err(TokenError::Malformed),
-            "without {name}"
-        );
+        assert_eq!(forger.verify(header, &claims.to_string()), Err(TokenError::Malformed), "without {name}");
         assert_eq!(with(name, Value::Null), Err(TokenError::Malformed), "{name} is null");
         assert_eq!(with(name, json!({})), Err(TokenError::Malformed), "{name} is an object");
-        let twice = Forger::claims()
-            .to_string()
-            .replacen('{', &format!("{{\"{name}\":{},", Forger::claims()[name]), 1);
-        assert_eq!(
-            forger.verify(header, &twice),
-            Err(TokenError::Malformed),
-            "{name} twice"
-        );
+        let twice = Forger::claims().to_string().replacen('{', &format!("{{\"{name}\":{},", Forger::claims()[name]), 1);
+        assert_eq!(forger.verify(header, &twice), Err(TokenError::Malformed), "{name} twice");
     }
     for time in ["exp", "nbf", "iat"] {
         for value in [json!("9999999999"), json!(1.5), json!(1e30), json!(true), json!([1])] {
-            assert_eq!(
-                with(time, value.clone()),
-                Err(TokenError::Malformed),
-                "{time} = {value}"
-            );
+            assert_eq!(with(time, value.clone()), Err(TokenError::Malformed), "{time} = {value}");
         }
     }
     let expired = |at: i64| Err(TokenError::Expired(Timestamp::from_seconds(at)));
@@ -534,24 +440,9 @@ fn claims_that_are_missing_or_of_another_type_are_refused_although_the_signature
             json!(START.seconds() + 1),
             Err(TokenError::NotYetValid(START + Duration::from_secs(1))),
         ),
-        (
-            "another issuer",
-            "iss",
-            json!("https://evil.example"),
-            Err(TokenError::Issuer),
-        ),
-        (
-            "a slash more",
-            "iss",
-            json!(format!("{ISSUER}/")),
-            Err(TokenError::Issuer),
-        ),
-        (
-            "in other case",
-            "iss",
-            json!(ISSUER.to_uppercase()),
-            Err(TokenError::Issuer),
-        ),
+        ("another issuer", "iss", json!("https://evil.example"), Err(TokenError::Issuer)),
+        ("a slash more", "iss", json!(format!("{ISSUER}/")), Err(TokenError::Issuer)),
+        ("in other case", "iss", json!(ISSUER.to_uppercase()), Err(TokenError::Issuer)),
         ("several issuers", "iss", json!([ISSUER]), Err(TokenError::Malformed)),
         ("no issuer", "iss", json!(""), Err(TokenError::Issuer)),
     ] {
@@ -587,11 +478,7 @@ fn rsa_signatures_with_any_other_padding_or_form_are_refused() {
     let keys = JwksKeys::parse(json!({ "keys": keys }).to_string().as_bytes()).unwrap();
     let signed = |alg: &str| {
         let header = json!({ "alg": alg, "kid": alg, "typ": "at+jwt" }).to_string();
-        format!(
-            "{}.{}",
-            URL_SAFE_NO_PAD.encode(header),
-            URL_SAFE_NO_PAD.encode(Forger::claims().to_string())
-        )
+        format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(Forger::claims().to_string()))
     };
     let verify = |alg: &str, signature: &[u8]| {
         let token = format!("{}.{}", signed(alg), URL_SAFE_NO_PAD.encode(signature));
@@ -620,77 +507,29 @@ fn rsa_signatures_with_any_other_padding_or_form_are_refused() {
     let short = |head: &[u8], tail: usize| [head, &[0], &info, &[0x55].repeat(tail)].concat();
     let eight = [&[0, 1][..], &[0xff; 8]].concat();
     for (what, message) in [
-        (
-            "no NULL parameter",
-            with_prefix("30 2f 30 0b 06 09 60 86 48 01 65 03 04 02 01 04 20"),
-        ),
-        (
-            "a length in long form",
-            with_prefix("30 81 31 30 0d 06 09 60 86 48 01 65 03 04 02 01 05 00 04 20"),
-        ),
-        (
-            "an indefinite length",
-            with_prefix("30 80 30 0d 06 09 60 86 48 01 65 03 04 02 01 05 00 04 20"),
-        ),
-        (
-            "a NULL with content",
-            with_prefix("30 32 30 0e 06 09 60 86 48 01 65 03 04 02 01 05 01 00 04 20"),
-        ),
-        (
-            "an OCTET STRING for NULL",
-            with_prefix("30 31 30 0d 06 09 60 86 48 01 65 03 04 02 01 04 00 04 20"),
-        ),
-        (
-            "a NULL twice",
-            with_prefix("30 33 30 0f 06 09 60 86 48 01 65 03 04 02 01 05 00 05 00 04 20"),
-        ),
-        (
-            "the name of SHA-1",
-            with_prefix("30 2d 30 09 06 05 2b 0e 03 02 1a 05 00 04 20"),
-        ),
-        (
-            "the name of SHA-224",
-            with_prefix("30 31 30 0d 06 09 60 86 48 01 65 03 04 02 04 05 00 04 20"),
-        ),
-        (
-            "the name of SHA-384",
-            with_prefix("30 31 30 0d 06 09 60 86 48 01 65 03 04 02 02 05 00 04 20"),
-        ),
-        (
-            "the name of SHA-512",
-            with_prefix("30 31 30 0d 06 09 60 86 48 01 65 03 04 02 03 05 00 04 20"),
-        ),
-        (
-            "a bit string for the hash",
-            with_prefix("30 31 30 0d 06 09 60 86 48 01 65 03 04 02 01 05 00 03 20"),
-        ),
-        (
-            "a wrong length inside",
-            with_prefix("30 30 30 0d 06 09 60 86 48 01 65 03 04 02 01 05 00 04 20"),
-        ),
+        ("no NULL parameter", with_prefix("30 2f 30 0b 06 09 60 86 48 01 65 03 04 02 01 04 20")),
+        ("a length in long form", with_prefix("30 81 31 30 0d 06 09 60 86 48 01 65 03 04 02 01 05 00 04 20")),
+        ("an indefinite length", with_prefix("30 80 30 0d 06 09 60 86 48 01 65 03 04 02 01 05 00 04 20")),
+        ("a NULL with content", with_prefix("30 32 30 0e 06 09 60 86 48 01 65 03 04 02 01 05 01 00 04 20")),
+        ("an OCTET STRING for NULL", with_prefix("30 31 30 0d 06 09 60 86 48 01 65 03 04 02 01 04 00 04 20")),
+        ("a NULL twice", with_prefix("30 33 30 0f 06 09 60 86 48 01 65 03 04 02 01 05 00 05 00 04 20")),
+        ("the name of SHA-1", with_prefix("30 2d 30 09 06 05 2b 0e 03 02 1a 05 00 04 20")),
+        ("the name of SHA-224", with_prefix("30 31 30 0d 06 09 60 86 48 01 65 03 04 02 04 05 00 04 20")),
+        ("the name of SHA-384", with_prefix("30 31 30 0d 06 09 60 86 48 01 65 03 04 02 02 05 00 04 20")),
+        ("the name of SHA-512", with_prefix("30 31 30 0d 06 09 60 86 48 01 65 03 04 02 03 05 00 04 20")),
+        ("a bit string for the hash", with_prefix("30 31 30 0d 06 09 60 86 48 01 65 03 04 02 01 05 00 03 20")),
+        ("a wrong length inside", with_prefix("30 30 30 0d 06 09 60 86 48 01 65 03 04 02 01 05 00 04 20")),
         ("the hash alone", padded(&hash)),
         ("no hash", padded(&prefix)),
         ("half a hash", padded(&[&prefix[..], &hash[..16]].concat())),
-        (
-            "another message's hash",
-            padded(&[&prefix[..], &sha256(b"another")].concat()),
-        ),
+        ("another message's hash", padded(&[&prefix[..], &sha256(b"another")].concat())),
         ("the hash of the hash", padded(&[&prefix[..], &sha256(&hash)].concat())),
         ("an octet behind the hash", padded(&[&info[..], &[0]].concat())),
         ("garbage behind a short padding", short(&eight, 256 - 11 - info.len())),
         ("garbage behind no padding", short(&[0, 1], 256 - 3 - info.len())),
-        (
-            "garbage before",
-            [&eight[..], &[0], &[0x55].repeat(256 - 11 - info.len()), &info].concat(),
-        ),
-        (
-            "no padding but zeros",
-            [vec![0; 256 - info.len()], info.clone()].concat(),
-        ),
-        (
-            "no separator",
-            [&[0, 1][..], &[0xff].repeat(254 - info.len()), &info].concat(),
-        ),
+        ("garbage before", [&eight[..], &[0], &[0x55].repeat(256 - 11 - info.len()), &info].concat()),
+        ("no padding but zeros", [vec![0; 256 - info.len()], info.clone()].concat()),
+        ("no separator", [&[0, 1][..], &[0xff].repeat(254 - info.len()), &info].concat()),
         ("a hole in the padding", with_octet(100, 0)),
         ("an odd octet in the padding", with_octet(100, 0xfe)),
         ("block type 0", with_octet(1, 0)),
@@ -737,22 +576,13 @@ fn rsa_signatures_with_any_other_padding_or_form_are_refused() {
         let encoding: &'static dyn aws_lc_rs::signature::RsaEncoding =
             if pss { &RSA_PSS_SHA256 } else { &RSA_PKCS1_SHA256 };
         let mut signature = vec![0; 256];
-        pair.sign(encoding, &SystemRandom::new(), signed(alg).as_bytes(), &mut signature)
-            .unwrap();
+        pair.sign(encoding, &SystemRandom::new(), signed(alg).as_bytes(), &mut signature).unwrap();
         verify(alg, &signature)
     };
     assert_eq!(sign("RS256", false), Ok(()));
     assert_eq!(sign("PS256", true), Ok(()));
-    assert_eq!(
-        sign("RS256", true),
-        Err(TokenError::Signature),
-        "a PSS signature is none of RS256"
-    );
-    assert_eq!(
-        sign("PS256", false),
-        Err(TokenError::Signature),
-        "and the other way round"
-    );
+    assert_eq!(sign("RS256", true), Err(TokenError::Signature), "a PSS signature is none of RS256");
+    assert_eq!(sign("PS256", false), Err(TokenError::Signature), "and the other way round");
 }
 
 #[test]
@@ -771,22 +601,14 @@ fn elliptic_signatures_of_any_other_form_are_refused() {
     let keys = JwksKeys::parse(keys.to_string().as_bytes()).unwrap();
     let signed = |alg: &str| {
         let header = json!({ "alg": alg, "kid": alg, "typ": "at+jwt" }).to_string();
-        format!(
-            "{}.{}",
-            encode(header.as_bytes()),
-            encode(Forger::claims().to_string().as_bytes())
-        )
+        format!("{}.{}", encode(header.as_bytes()), encode(Forger::claims().to_string().as_bytes()))
     };
     let verify = |alg: &str, signature: &[u8]| {
         let token = format!("{}.{}", signed(alg), encode(signature));
         verify_access_token(&token, ISSUER, |kid| keys.find(kid)).map(|_good| ())
     };
 
-    let good = fixed
-        .sign(&random, signed("ES256").as_bytes())
-        .unwrap()
-        .as_ref()
-        .to_vec();
+    let good = fixed.sign(&random, signed("ES256").as_bytes()).unwrap().as_ref().to_vec();
     assert_eq!(verify("ES256", &good), Ok(()));
     let order = octets("ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551");
     let (r, s) = good.split_at(32);
@@ -800,27 +622,19 @@ fn elliptic_signatures_of_any_other_form_are_refused() {
         ("both are the order", order.repeat(2)),
         ("all ones", vec![0xff; 64]),
         ("r and s exchanged", [s, r].concat()),
-        (
-            "in DER",
-            der.sign(&random, signed("ES256").as_bytes()).unwrap().as_ref().to_vec(),
-        ),
+        ("in DER", der.sign(&random, signed("ES256").as_bytes()).unwrap().as_ref().to_vec()),
         ("cut", good[..63].to_vec()),
         ("an octet more", [&good[..], &[0]].concat()),
         ("an octet before", [&[0], &good[..]].concat()),
         ("as long as for P-384", [&[0; 16], r, &[0; 16], s].concat()),
-        (
-            "an Ed25519 signature",
-            edwards.sign(signed("ES256").as_bytes()).as_ref().to_vec(),
-        ),
+        ("an Ed25519 signature", edwards.sign(signed("ES256").as_bytes()).as_ref().to_vec()),
     ] {
         assert_eq!(verify("ES256", &signature), Err(TokenError::Signature), "{what}");
     }
 
     let good = edwards.sign(signed("EdDSA").as_bytes()).as_ref().to_vec();
     assert_eq!(verify("EdDSA", &good), Ok(()));
-    let group = BigUint::from_bytes_le(&octets(
-        "edd3f55c1a631258d69cf7a2def9de1400000000000000000000000000000010",
-    ));
+    let group = BigUint::from_bytes_le(&octets("edd3f55c1a631258d69cf7a2def9de1400000000000000000000000000000010"));
     let (point, scalar) = good.split_at(32);
     let mut larger = (BigUint::from_bytes_le(scalar) + &group).to_bytes_le();
     larger.resize(32, 0);
@@ -834,14 +648,7 @@ fn elliptic_signatures_of_any_other_form_are_refused() {
         ("halves exchanged", [scalar, point].concat()),
         ("cut", good[..63].to_vec()),
         ("an octet more", [&good[..], &[0]].concat()),
-        (
-            "an ECDSA signature",
-            fixed
-                .sign(&random, signed("EdDSA").as_bytes())
-                .unwrap()
-                .as_ref()
-                .to_vec(),
-        ),
+        ("an ECDSA signature", fixed.sign(&random, signed("EdDSA").as_bytes()).unwrap().as_ref().to_vec()),
     ] {
         assert_eq!(verify("EdDSA", &signature), Err(TokenError::Signature), "{what}");
     }
@@ -851,42 +658,15 @@ fn elliptic_signatures_of_any_other_form_are_refused() {
 fn a_published_key_that_is_private_symmetric_or_mislabelled_is_not_used() {
     let (n, e) = (URL_SAFE_NO_PAD.encode([0xc1; 256]), "AQAB");
     for (what, key) in [
-        (
-            "symmetric",
-            json!({ "kty": "oct", "kid": "k", "alg": "HS256", "k": "c2VjcmV0" }),
-        ),
-        (
-            "symmetric under another name",
-            json!({ "kty": "oct", "kid": "k", "alg": "RS256", "k": "c2VjcmV0" }),
-        ),
-        (
-            "without an algorithm",
-            json!({ "kty": "RSA", "kid": "k", "n": n, "e": e }),
-        ),
-        (
-            "without a name",
-            json!({ "kty": "RSA", "alg": "RS256", "n": n, "e": e }),
-        ),
-        (
-            "of another algorithm",
-            json!({ "kty": "RSA", "kid": "k", "alg": "RS512", "n": n, "e": e }),
-        ),
-        (
-            "for encryption",
-            json!({ "kty": "RSA", "kid": "k", "alg": "RSA-OAEP", "n": n, "e": e }),
-        ),
-        (
-            "of another type",
-            json!({ "kty": "RSA", "kid": "k", "alg": "ES256", "n": n, "e": e }),
-        ),
-        (
-            "not on the curve",
-            json!({ "kty": "EC", "crv": "P-256", "kid": "k", "alg": "ES256", "x": "AQ", "y": "AQ" }),
-        ),
-        (
-            "on another curve",
-            json!({ "kty": "EC", "crv": "P-384", "kid": "k", "alg": "ES256", "x": "AQ", "y": "AQ" }),
-        ),
+        ("symmetric", json!({ "kty": "oct", "kid": "k", "alg": "HS256", "k": "c2VjcmV0" })),
+        ("symmetric under another name", json!({ "kty": "oct", "kid": "k", "alg": "RS256", "k": "c2VjcmV0" })),
+        ("without an algorithm", json!({ "kty": "RSA", "kid": "k", "n": n, "e": e })),
+        ("without a name", json!({ "kty": "RSA", "alg": "RS256", "n": n, "e": e })),
+        ("of another algorithm", json!({ "kty": "RSA", "kid": "k", "alg": "RS512", "n": n, "e": e })),
+        ("for encryption", json!({ "kty": "RSA", "kid": "k", "alg": "RSA-OAEP", "n": n, "e": e })),
+        ("of another type", json!({ "kty": "RSA", "kid": "k", "alg": "ES256", "n": n, "e": e })),
+        ("not on the curve", json!({ "kty": "EC", "crv": "P-256", "kid": "k", "alg": "ES256", "x": "AQ", "y": "AQ" })),
+        ("on another curve", json!({ "kty": "EC", "crv": "P-384", "kid": "k", "alg": "ES256", "x": "AQ", "y": "AQ" })),
     ] {
         let keys = JwksKeys::parse(json!({ "keys": [key] }).to_string().as_bytes()).unwrap();
         assert!(keys.find("k").is_none(), "{what}");
@@ -898,29 +678,18 @@ fn an_rsa_key_that_is_too_weak_verifies_nothing() {
     let small = rsa::RsaPrivateKey::new(&mut rand_core::OsRng, 1024).unwrap();
     let good = rsa::RsaPrivateKey::new(&mut rand_core::OsRng, 2048).unwrap();
     let one = BigUint::from(1_u8);
-    for (what, n, e, d) in [
-        ("1024 bits", small.n(), small.e(), small.d()),
-        ("the exponent 1", good.n(), &one, &one),
-    ] {
+    for (what, n, e, d) in [("1024 bits", small.n(), small.e(), small.d()), ("the exponent 1", good.n(), &one, &one)] {
         let encode = |number: &BigUint| URL_SAFE_NO_PAD.encode(number.to_bytes_be());
         let keys = json!({ "keys": [{ "kty": "RSA", "alg": "RS256", "kid": "k", "n": encode(n), "e": encode(e) }] });
         let keys = JwksKeys::parse(keys.to_string().as_bytes()).unwrap();
         let header = r#"{"alg":"RS256","kid":"k","typ":"at+jwt"}"#;
-        let signed = format!(
-            "{}.{}",
-            URL_SAFE_NO_PAD.encode(header),
-            URL_SAFE_NO_PAD.encode(Forger::claims().to_string())
-        );
+        let signed =
+            format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(Forger::claims().to_string()));
         let info = [&octets(SHA256_INFO)[..], &sha256(signed.as_bytes())].concat();
         let length = n.to_bytes_be().len();
-        let message = BigUint::from_bytes_be(&padded(&info, length))
-            .modpow(d, n)
-            .to_bytes_be();
+        let message = BigUint::from_bytes_be(&padded(&info, length)).modpow(d, n).to_bytes_be();
         let signature = [vec![0; length - message.len()], message].concat();
         let token = format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature));
-        assert!(
-            verify_access_token(&token, ISSUER, |kid| keys.find(kid)).is_err(),
-            "{what}"
-        );
+        assert!(verify_access_token(&token, ISSUER, |kid| keys.find(kid)).is_err(), "{what}");
     }
 }

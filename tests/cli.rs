@@ -51,11 +51,8 @@ fn every_command(data: &Path, path: &[String], found: &mut Vec<Vec<String>>) {
     let mut args: Vec<&str> = path.iter().map(String::as_str).collect();
     args.push("--help");
     let help = brevet(data).args(&args).ok();
-    let commands = help
-        .lines()
-        .skip_while(|line| *line != "Commands:")
-        .skip(1)
-        .take_while(|line| line.starts_with("  "));
+    let commands =
+        help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| line.starts_with("  "));
     for name in commands.filter(|line| !line.starts_with("   ")) {
         let name = name.split_whitespace().next().unwrap();
         if name != "help" {
@@ -77,32 +74,20 @@ fn every_command_has_a_help_page_and_those_that_make_something_show_an_example()
         assert_eq!(ran.stderr, "", "{command:?}");
         assert!(ran.stdout.contains("Usage: brevet"), "{command:?}");
         assert!(!ran.stdout.contains('\u{1b}'), "{command:?} has colours in a pipe");
-        let makes = matches!(
-            command.last().map(String::as_str),
-            Some("create" | "rotate" | "import" | "get" | "serve")
-        );
+        let makes =
+            matches!(command.last().map(String::as_str), Some("create" | "rotate" | "import" | "get" | "serve"));
         let of_key = command.first().is_some_and(|first| first == "key");
         if makes && !of_key {
-            assert!(
-                ran.stdout.contains("Example") || ran.stdout.contains("A line:"),
-                "{command:?}"
-            );
+            assert!(ran.stdout.contains("Example") || ran.stdout.contains("A line:"), "{command:?}");
         }
     }
-    assert_eq!(
-        fs::read_dir(data.path()).unwrap().count(),
-        0,
-        "help made files in the data directory"
-    );
+    assert_eq!(fs::read_dir(data.path()).unwrap().count(), 0, "help made files in the data directory");
 }
 
 #[test]
 fn the_version_is_printed_on_stdout() {
     let data = tempfile::tempdir().unwrap();
-    assert_eq!(
-        run(&data, "--version").assert_code(0).stdout,
-        concat!("brevet ", env!("CARGO_PKG_VERSION"), "\n")
-    );
+    assert_eq!(run(&data, "--version").assert_code(0).stdout, concat!("brevet ", env!("CARGO_PKG_VERSION"), "\n"));
 }
 
 #[test]
@@ -114,28 +99,13 @@ fn a_command_written_wrongly_exits_with_64_and_names_the_mistake() {
         ("org create --slug acme", "--name <NAME>"),
         ("org create --slug a --nam b", "'--name'"),
         ("app show nope", "an App SID is a lower-case UUID with hyphens"),
-        (
-            "app show 3F1C0C1E-6F0B-4A55-8D0E-2F7D3C0B9A2E",
-            "an App SID is a lower-case UUID with hyphens",
-        ),
-        (
-            "app create --org acme --name n --lifetime 1w",
-            "such as 90s, 10m, 24h or 90d",
-        ),
+        ("app show 3F1C0C1E-6F0B-4A55-8D0E-2F7D3C0B9A2E", "an App SID is a lower-case UUID with hyphens"),
+        ("app create --org acme --name n --lifetime 1w", "such as 90s, 10m, 24h or 90d"),
         ("app create --org acme --name n --claim plan", "write URI=VALUE"),
         ("app list --org acme --limit 0", "0 is not in 1..=100000"),
-        (
-            "api create --org acme --name n --identifier urn:x --alg HS256",
-            "write RS256, PS256, ES256 or EdDSA",
-        ),
-        (
-            "api create --org acme --name n --identifier urn:x --profile jwt",
-            "write rfc9068 or classic",
-        ),
-        (
-            "user create --org acme --email a@b.c --role king",
-            "owner, admin, developer, viewer",
-        ),
+        ("api create --org acme --name n --identifier urn:x --alg HS256", "write RS256, PS256, ES256 or EdDSA"),
+        ("api create --org acme --name n --identifier urn:x --profile jwt", "write rfc9068 or classic"),
+        ("user create --org acme --email a@b.c --role king", "owner, admin, developer, viewer"),
         ("-q -v org list", "cannot be used with"),
         ("key revoke", "<KID>"),
     ];
@@ -204,14 +174,8 @@ fn data_that_cannot_be_used_exits_with_65_and_says_what_could_be() {
 #[test]
 fn organisations_are_made_shown_and_switched() {
     let data = data_directory();
-    assert_eq!(
-        members(&document(&data, "org create --slug beta --name Beta")),
-        ["id", "name", "slug"]
-    );
-    assert_eq!(
-        text(&data, "org create --slug gamma --name Gamma"),
-        "Organisation gamma created."
-    );
+    assert_eq!(members(&document(&data, "org create --slug beta --name Beta")), ["id", "name", "slug"]);
+    assert_eq!(text(&data, "org create --slug gamma --name Gamma"), "Organisation gamma created.");
     text(&data, "org disable beta");
     assert_snapshot!(text(&data, "org list"), @r"
     SLUG   NAME      STATUS    CREATED
@@ -219,14 +183,8 @@ fn organisations_are_made_shown_and_switched() {
     beta   Beta      disabled  TIME................
     gamma  Gamma     active    TIME................
     ");
-    assert_eq!(
-        document(&data, "org disable gamma"),
-        json!({ "slug": "gamma", "status": "disabled" })
-    );
-    assert_eq!(
-        document(&data, "org enable gamma"),
-        json!({ "slug": "gamma", "status": "active" })
-    );
+    assert_eq!(document(&data, "org disable gamma"), json!({ "slug": "gamma", "status": "disabled" }));
+    assert_eq!(document(&data, "org enable gamma"), json!({ "slug": "gamma", "status": "active" }));
     let all = document(&data, "org list");
     assert_eq!(members(&all[0]), ["created_at", "id", "name", "slug", "status"]);
     assert_eq!(all[1]["status"], "disabled");
@@ -262,16 +220,10 @@ fn people_get_their_passwords_from_a_file_or_stdin_and_no_command_shows_them() {
         json!({ "email": "bo@acme.example", "status": "active" })
     );
     let listed = document(&data, "user list --org acme");
-    assert_eq!(
-        members(&listed[0]),
-        ["email", "id", "login", "organisation", "role", "status"]
-    );
+    assert_eq!(members(&listed[0]), ["email", "id", "login", "organisation", "role", "status"]);
     assert!(!listed.to_string().contains(password));
     assert_eq!(
-        document(
-            &data,
-            &format!("user reset-password ana@acme.example --password-file {file}")
-        ),
+        document(&data, &format!("user reset-password ana@acme.example --password-file {file}")),
         json!({ "email": "ana@acme.example" })
     );
 
@@ -295,19 +247,7 @@ fn apis_and_their_scopes_are_made_shown_changed_and_deleted() {
         &data,
         "api create --org acme --name Reports --identifier https://reports.example --scope reports:read --profile classic --alg ES256 --lifetime 1h",
     );
-    assert_eq!(
-        members(&made),
-        [
-            "alg",
-            "created_at",
-            "id",
-            "identifier",
-            "lifetime",
-            "name",
-            "profile",
-            "scopes"
-        ]
-    );
+    assert_eq!(members(&made), ["alg", "created_at", "id", "identifier", "lifetime", "name", "profile", "scopes"]);
     assert_eq!(made["scopes"], json!([{ "name": "reports:read", "description": "" }]));
     assert_snapshot!(text(&data, "api list --org acme"), @r"
     NAME                   IDENTIFIER                    PROFILE  SCOPES
@@ -335,12 +275,7 @@ fn apis_and_their_scopes_are_made_shown_changed_and_deleted() {
         "api update https://reports.example --name Numbers --profile rfc9068 --alg EdDSA --no-lifetime",
     );
     assert_eq!(
-        (
-            &changed["name"],
-            &changed["profile"],
-            &changed["alg"],
-            &changed["lifetime"]
-        ),
+        (&changed["name"], &changed["profile"], &changed["alg"], &changed["lifetime"]),
         (&json!("Numbers"), &json!("rfc9068"), &json!("EdDSA"), &Value::Null)
     );
     assert_eq!(
@@ -370,19 +305,12 @@ fn apis_and_their_scopes_are_made_shown_changed_and_deleted() {
 #[test]
 fn an_app_key_is_shown_by_the_command_that_made_it_and_by_no_other() {
     let data = data_directory();
-    let made = run(
-        &data,
-        "app create --org acme --name Robot --scope billing:read --lifetime 1h",
-    )
-    .assert_code(0);
+    let made = run(&data, "app create --org acme --name Robot --scope billing:read --lifetime 1h").assert_code(0);
     assert_snapshot!(steady(&made.stdout), @r"
     App SID  UUID................................
     App Key  KEY..................................................
     ");
-    assert_eq!(
-        made.stderr,
-        "Keep the App Key now: it is stored hashed and will not be shown again.\n"
-    );
+    assert_eq!(made.stderr, "Keep the App Key now: it is stored hashed and will not be shown again.\n");
     let made = document(
         &data,
         "app create --org acme --name Other --scope billing:read --scope billing:write --claim https://acme.example/plan=gold",
@@ -398,16 +326,8 @@ fn an_app_key_is_shown_by_the_command_that_made_it_and_by_no_other() {
         "Keep the App Key now: it is stored hashed and will not be shown again.\nThe old key works for another 1h.\n"
     );
     let third = rotated.stdout.split_whitespace().last().unwrap().to_owned();
-    let secrets = [
-        made["client_secret"].as_str().unwrap(),
-        added["client_secret"].as_str().unwrap(),
-        &third,
-    ];
-    assert!(
-        secrets
-            .iter()
-            .all(|secret| secret.len() == 53 && secret.starts_with("bvk_"))
-    );
+    let secrets = [made["client_secret"].as_str().unwrap(), added["client_secret"].as_str().unwrap(), &third];
+    assert!(secrets.iter().all(|secret| secret.len() == 53 && secret.starts_with("bvk_")));
 
     let later = [
         format!("app show {sid}"),
@@ -424,10 +344,7 @@ fn an_app_key_is_shown_by_the_command_that_made_it_and_by_no_other() {
     for command in later {
         let ran = run(&data, &command).assert_code(0);
         for secret in secrets {
-            assert!(
-                !ran.stdout.contains(secret) && !ran.stderr.contains(secret),
-                "{command}"
-            );
+            assert!(!ran.stdout.contains(secret) && !ran.stderr.contains(secret), "{command}");
         }
     }
 }
@@ -471,15 +388,9 @@ fn apps_are_shown_switched_and_deleted() {
             "status"
         ]
     );
-    assert_eq!(
-        document(&data, &format!("app disable {sid}")),
-        json!({ "client_id": sid, "status": "disabled" })
-    );
+    assert_eq!(document(&data, &format!("app disable {sid}")), json!({ "client_id": sid, "status": "disabled" }));
     assert_eq!(document(&data, "app list --org acme")[0]["status"], "disabled");
-    assert_eq!(
-        document(&data, &format!("app enable {sid}")),
-        json!({ "client_id": sid, "status": "active" })
-    );
+    assert_eq!(document(&data, &format!("app enable {sid}")), json!({ "client_id": sid, "status": "active" }));
     let updated = document(
         &data,
         &format!("app update {sid} --name Renamed --add-scope billing:write --remove-scope billing:read --lifetime 1h"),
@@ -493,17 +404,10 @@ fn apps_are_shown_switched_and_deleted() {
     // Without a terminal there is nobody to ask, with or without --yes.
     let other = create_app(data.path()).client_id;
     assert_eq!(
-        text(&data, &format!("app delete {other}"))
-            .split(' ')
-            .skip(2)
-            .collect::<Vec<_>>()
-            .join(" "),
+        text(&data, &format!("app delete {other}")).split(' ').skip(2).collect::<Vec<_>>().join(" "),
         "is deleted; its tokens are refused within a second."
     );
-    assert_eq!(
-        document(&data, &format!("app delete {sid} --yes")),
-        json!({ "client_id": sid, "status": "deleted" })
-    );
+    assert_eq!(document(&data, &format!("app delete {sid} --yes")), json!({ "client_id": sid, "status": "deleted" }));
     assert_eq!(document(&data, "app list --org acme"), json!([]));
     assert_eq!(text(&data, "app export --org acme"), "");
 }
@@ -532,21 +436,13 @@ fn the_states_of_app_keys_are_told_apart() {
     let sid = &app.client_id;
     text(&data, &format!("app key rotate {sid}"));
     let keys = document(&data, &format!("app key list {sid}"));
-    assert_eq!(
-        (&keys[0]["state"], &keys[1]["state"]),
-        (&json!("ending"), &json!("active"))
-    );
+    assert_eq!((&keys[0]["state"], &keys[1]["state"]), (&json!("ending"), &json!("active")));
     assert_eq!(keys[0]["hint"], format!("bvk_…{}", &app.secret[app.secret.len() - 4..]));
     text(&data, &format!("app key rotate {sid} --overlap 0s"));
     let first = keys[0]["id"].as_str().unwrap();
     run(&data, &format!("app key revoke {sid} {first}")).assert_code(0);
     let keys = document(&data, &format!("app key list {sid}"));
-    let states: Vec<&str> = keys
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|key| key["state"].as_str().unwrap())
-        .collect();
+    let states: Vec<&str> = keys.as_array().unwrap().iter().map(|key| key["state"].as_str().unwrap()).collect();
     assert_eq!(states, ["revoked", "revoked", "active"]);
     assert_eq!(
         members(&keys[0]),
@@ -590,23 +486,13 @@ not json
     3 apps imported, 5 lines rejected
     brevet: 5 lines were not imported
     ");
-    let printed: Vec<Value> = ran
-        .stdout
-        .lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect();
+    let printed: Vec<Value> = ran.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let lines: Vec<&Value> = printed.iter().map(|made| &made["line"]).collect();
-    assert_eq!(
-        lines,
-        [&json!(1), &json!(9)],
-        "keys are printed for the lines that had none"
-    );
+    assert_eq!(lines, [&json!(1), &json!(9)], "keys are printed for the lines that had none");
     assert!(!ran.stdout.contains("an imported key"));
     let exported = run(&data, "app export --org acme").assert_code(0).stdout;
-    let names: Vec<Value> = exported
-        .lines()
-        .map(|line| serde_json::from_str::<Value>(line).unwrap()["name"].clone())
-        .collect();
+    let names: Vec<Value> =
+        exported.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["name"].clone()).collect();
     assert_eq!(names.len(), 3);
     assert!(["made", "own", "last"].iter().all(|name| names.contains(&json!(name))));
     assert!(!exported.contains("secret") && !exported.contains("bvk_"), "{exported}");
@@ -622,12 +508,7 @@ fn import_and_export_print_one_document_with_json() {
         .assert_code(65);
     let report = ran.json();
     assert_eq!(report["imported"][0]["line"], 1);
-    assert!(
-        report["imported"][0]["client_secret"]
-            .as_str()
-            .unwrap()
-            .starts_with("bvk_")
-    );
+    assert!(report["imported"][0]["client_secret"].as_str().unwrap().starts_with("bvk_"));
     assert_eq!(report["imported"][1]["client_secret"], Value::Null);
     assert_eq!(report["rejected"][0]["line"], 2);
     let exported = document(&data, "app export --org acme");
@@ -638,15 +519,9 @@ fn import_and_export_print_one_document_with_json() {
 fn what_was_exported_can_be_imported_elsewhere() {
     let (from, to) = (data_directory(), data_directory());
     create_app(from.path());
-    text(
-        &from,
-        "app create --org acme --name Plain --lifetime 10m --claim https://acme.example/plan=gold",
-    );
+    text(&from, "app create --org acme --name Plain --lifetime 10m --claim https://acme.example/plan=gold");
     let exported = run(&from, "app export --org acme").assert_code(0).stdout;
-    brevet(to.path())
-        .args(&["app", "import", "--org=acme", "-"])
-        .stdin(&exported)
-        .ok();
+    brevet(to.path()).args(&["app", "import", "--org=acme", "-"]).stdin(&exported).ok();
     assert_eq!(run(&to, "app export --org acme").assert_code(0).stdout, exported);
 }
 
@@ -671,10 +546,7 @@ fn signing_keys_go_through_their_life() {
     let next = document(&data, "key generate --alg RS256");
     assert_eq!(members(&next), ["alg", "kid"]);
     let message = refusal(&data, "key generate");
-    assert!(
-        message.starts_with("65: there is a next key for RS256 already, "),
-        "{message}"
-    );
+    assert!(message.starts_with("65: there is a next key for RS256 already, "), "{message}");
     let rotated = document(&data, "key rotate");
     assert_eq!(members(&rotated), ["alg", "kid", "signs_from"]);
     assert_eq!(rotated["kid"], next["kid"]);
@@ -695,11 +567,7 @@ fn signing_keys_go_through_their_life() {
     assert_eq!(states(&data), ["signing"]);
     let elliptic = document(&data, "key generate --alg ES256");
     assert_eq!(elliptic["alg"], "ES256");
-    assert_eq!(
-        states(&data),
-        ["signing", "signing"],
-        "the first key of an algorithm signs at once"
-    );
+    assert_eq!(states(&data), ["signing", "signing"], "the first key of an algorithm signs at once");
 }
 
 #[test]
@@ -707,10 +575,7 @@ fn migrations_are_shown_and_run() {
     let data = tempfile::tempdir().unwrap();
     let before = run(&data, "migrate status --json").assert_code(1);
     assert_eq!(before.json()["applied"], json!([]));
-    assert_eq!(
-        before.stderr,
-        "brevet: the tables and this program are not of the same version\n"
-    );
+    assert_eq!(before.stderr, "brevet: the tables and this program are not of the same version\n");
     let ran = document(&data, "migrate up");
     assert_eq!(ran["run"], before.json()["pending"]);
     assert_eq!(text(&data, "migrate up"), "The tables are up to date.");
@@ -723,10 +588,7 @@ fn migrations_are_shown_and_run() {
         .env("BREVET_AUTO_MIGRATE", "false")
         .run()
         .assert_code(78);
-    assert_eq!(
-        refused.refusal(),
-        "the tables are not up to date and auto-migrate is off; run: brevet migrate up"
-    );
+    assert_eq!(refused.refusal(), "the tables are not up to date and auto-migrate is off; run: brevet migrate up");
 }
 
 #[test]
@@ -750,18 +612,12 @@ fn config_show_tells_where_each_value_comes_from_and_masks_secrets() {
     };
     let shown = show(&["--origin", "--workers", "5", "--json"]).json();
     let entry = |key: &str| (shown[key]["value"].clone(), shown[key]["origin"].clone());
-    assert_eq!(
-        entry("issuer"),
-        (json!("https://file.example"), json!(format!("file {file}")))
-    );
+    assert_eq!(entry("issuer"), (json!("https://file.example"), json!(format!("file {file}"))));
     assert_eq!(entry("listen"), (json!("127.0.0.1:1"), json!("variable BREVET_LISTEN")));
     assert_eq!(entry("workers"), (json!("5"), json!("flag --workers")));
     assert_eq!(entry("trusted-proxies").0, "10.0.0.0/8,::1");
     assert_eq!(entry("log"), (json!("info"), json!("default")));
-    assert_eq!(
-        entry("database-url"),
-        (json!("[set]"), json!("variable BREVET_DATABASE_URL"))
-    );
+    assert_eq!(entry("database-url"), (json!("[set]"), json!("variable BREVET_DATABASE_URL")));
     assert_eq!(entry("master-key").0, "[set]");
     let text = show(&["--origin"]).stdout;
     assert!(text.starts_with("SETTING "), "{text}");
@@ -801,10 +657,7 @@ fn settings_that_cannot_be_used_exit_with_78_and_suggest_the_right_ones() {
 fn a_configuration_file_in_the_working_directory_is_found() {
     let data = tempfile::tempdir().unwrap();
     write_file(&data, "brevet.toml", "issuer = 'https://here.example'");
-    let shown = brevet(data.path())
-        .current_dir(data.path())
-        .args(&["config", "show"])
-        .json();
+    let shown = brevet(data.path()).current_dir(data.path()).args(&["config", "show"]).json();
     assert_eq!(shown["issuer"], "https://here.example");
 }
 
@@ -828,10 +681,7 @@ fn a_reader_that_goes_away_is_no_error() {
         crate::support::process::PROGRAM,
         data.path().display()
     );
-    let output = std::process::Command::new("bash")
-        .args(["-c", &pipeline])
-        .output()
-        .unwrap();
+    let output = std::process::Command::new("bash").args(["-c", &pipeline]).output().unwrap();
     assert!(output.status.success(), "{output:?}");
     assert_eq!(String::from_utf8_lossy(&output.stderr), "");
 }
@@ -854,32 +704,16 @@ mod token {
         let app = create_app(data.path());
         let server = Server::start_as_issuer(data.path(), &[]);
         let key_file = write_file(&data, "key.txt", &format!("{}\n", app.secret));
-        Scene {
-            data,
-            server,
-            app,
-            key_file,
-        }
+        Scene { data, server, app, key_file }
     }
 
     impl Scene {
         fn brevet(&self, args: &[&str]) -> crate::support::process::Run {
-            brevet(self.data.path())
-                .env("BREVET_ISSUER", &self.server.url)
-                .args(args)
+            brevet(self.data.path()).env("BREVET_ISSUER", &self.server.url).args(args)
         }
 
         fn get(&self, more: &[&str]) -> Ran {
-            self.brevet(&[
-                "token",
-                "get",
-                "--sid",
-                &self.app.client_id,
-                "--key-file",
-                &self.key_file,
-            ])
-            .args(more)
-            .run()
+            self.brevet(&["token", "get", "--sid", &self.app.client_id, "--key-file", &self.key_file]).args(more).run()
         }
     }
 
@@ -889,39 +723,20 @@ mod token {
         let token = scene.get(&["--scope", "billing:read"]).assert_code(0).stdout;
         let token = token.trim();
         let (header, claims) = decode_jwt(token);
-        let answer = scene
-            .get(&["--json", "--resource", "https://billing.example"])
-            .assert_code(0)
-            .json();
+        let answer = scene.get(&["--json", "--resource", "https://billing.example"]).assert_code(0).json();
         assert_eq!(members(&answer), ["access_token", "expires_in", "scope", "token_type"]);
 
-        let inspected = scene
-            .brevet(&["token", "inspect", "--json"])
-            .stdin(token)
-            .run()
-            .assert_code(0);
-        assert_eq!(
-            inspected.json(),
-            json!({ "header": header, "claims": claims, "verified": false })
-        );
+        let inspected = scene.brevet(&["token", "inspect", "--json"]).stdin(token).run().assert_code(0);
+        assert_eq!(inspected.json(), json!({ "header": header, "claims": claims, "verified": false }));
         assert_eq!(inspected.stderr, "Nothing was checked; for that: brevet token verify\n");
         let inspected = scene.brevet(&["token", "inspect", "-"]).stdin(token).ok();
         assert!(inspected.contains("\nexpires      20"), "{inspected}");
 
         let file = write_file(&scene.data, "token.txt", token);
         let verify = |more: &[&str]| scene.brevet(&["token", "verify", &file]).args(more).run();
-        let verified = verify(&[
-            "--json",
-            "--audience",
-            "https://billing.example",
-            "--scope",
-            "billing:read",
-        ]);
+        let verified = verify(&["--json", "--audience", "https://billing.example", "--scope", "billing:read"]);
         let verified = verified.assert_code(0).json();
-        assert_eq!(
-            members(&verified),
-            ["aud", "client_id", "expires_at", "scope", "tenant", "valid"]
-        );
+        assert_eq!(members(&verified), ["aud", "client_id", "expires_at", "scope", "tenant", "valid"]);
         assert_eq!(verified["client_id"], scene.app.client_id);
         assert_snapshot!(verify(&["--audience", "urn:other"]).assert_code(1).refusal(), @"The access token is not for this resource.");
         assert_snapshot!(verify(&["--scope", "billing:write"]).assert_code(1).refusal(), @"The access token lacks the scope billing:write.");
@@ -939,37 +754,25 @@ mod token {
     fn what_goes_wrong_with_tokens_has_its_own_exit_codes() {
         let scene = scene();
         let wrong = write_file(&scene.data, "wrong.txt", "bvk_wrong");
-        let refused = scene
-            .brevet(&["token", "get", "--sid", &scene.app.client_id, "--key-file", &wrong])
-            .run()
-            .assert_code(1);
+        let refused =
+            scene.brevet(&["token", "get", "--sid", &scene.app.client_id, "--key-file", &wrong]).run().assert_code(1);
         assert!(refused.refusal().contains("invalid_client"), "{refused:?}");
         let refused = scene.get(&["--scope", "billing:write"]).assert_code(1);
         assert!(refused.refusal().contains("invalid_scope"), "{refused:?}");
         let unreachable = scene.get(&["--server", "http://127.0.0.1:1"]).assert_code(69);
         assert!(
-            unreachable
-                .refusal()
-                .starts_with("http://127.0.0.1:1/connect/token does not answer: "),
+            unreachable.refusal().starts_with("http://127.0.0.1:1/connect/token does not answer: "),
             "{unreachable:?}"
         );
-        let missing = scene
-            .brevet(&["token", "get", "--sid", UNKNOWN_SID, "--key-file", "/nowhere"])
-            .run()
-            .assert_code(66);
-        assert_eq!(
-            missing.refusal(),
-            "/nowhere cannot be read: No such file or directory (os error 2)"
-        );
+        let missing =
+            scene.brevet(&["token", "get", "--sid", UNKNOWN_SID, "--key-file", "/nowhere"]).run().assert_code(66);
+        assert_eq!(missing.refusal(), "/nowhere cannot be read: No such file or directory (os error 2)");
         let not_a_token = |command: &str| scene.brevet(&["token", command]).stdin("nonsense").run();
         assert_eq!(
             not_a_token("inspect").assert_code(65).refusal(),
             "that is not a JWT: it has three parts in base64url with dots between, eyJ….eyJ….…"
         );
-        assert_eq!(
-            not_a_token("verify").assert_code(1).refusal(),
-            "The access token is malformed."
-        );
+        assert_eq!(not_a_token("verify").assert_code(1).refusal(), "The access token is malformed.");
         assert_eq!(
             not_a_token("revoke").assert_code(65).refusal(),
             "that token cannot be revoked: The access token is malformed."

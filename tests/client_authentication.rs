@@ -55,10 +55,7 @@ fn by_body(app: &TestApp, id: &str, secret: &str) -> Answer {
 
 /// Whether this key of the app works, both ways.
 fn works(app: &TestApp, client: &Credentials, secret: &str) -> bool {
-    let ways = [
-        by_header(app, &basic(&client.client_id, secret)),
-        by_body(app, &client.client_id, secret),
-    ];
+    let ways = [by_header(app, &basic(&client.client_id, secret)), by_body(app, &client.client_id, secret)];
     match ways.map(|answer| answer.status.as_u16()) {
         [200, 200] => true,
         [401, 401] => false,
@@ -71,11 +68,7 @@ fn outcome(answer: &Answer) -> String {
     assert_eq!(answer.header("cache-control"), "no-store");
     let challenge = answer.header("www-authenticate");
     assert!(challenge.is_empty() || challenge == CHALLENGE, "{challenge}");
-    let error = if answer.status == 200 {
-        String::new()
-    } else {
-        answer.error()
-    };
+    let error = if answer.status == 200 { String::new() } else { answer.error() };
     let challenged = if challenge.is_empty() { "" } else { " challenged" };
     format!("{} {error}{challenged}", answer.status.as_u16())
 }
@@ -87,25 +80,13 @@ fn import_app(app: &TestApp, secret: &str) -> Credentials {
         "name": "from elsewhere", "client_id": client_id, "client_secret": secret, "scopes": ["billing:read"],
     });
     let mut reported = Vec::new();
-    import::import(
-        &app.management,
-        "acme",
-        &mut line.to_string().as_bytes(),
-        &mut |result| {
-            reported.push(
-                result
-                    .map_err(|rejected| rejected.reason)
-                    .map(|imported| imported.client_id.to_string()),
-            );
-        },
-    )
+    import::import(&app.management, "acme", &mut line.to_string().as_bytes(), &mut |result| {
+        reported.push(result.map_err(|rejected| rejected.reason).map(|imported| imported.client_id.to_string()));
+    })
     .unwrap();
     assert_eq!(reported, [Ok(client_id.clone())]);
     app.catch_up();
-    Credentials {
-        client_id,
-        secret: secret.to_owned(),
-    }
+    Credentials { client_id, secret: secret.to_owned() }
 }
 
 #[test]
@@ -119,10 +100,7 @@ fn header_and_body_each_work_in_every_spelling_that_the_rfcs_allow() {
         ("the scheme in upper case", format!("BASIC {encoded}")),
         ("several spaces", format!("Basic    {encoded}")),
         ("every octet escaped", basic(&escaped(id), &escaped(secret))),
-        (
-            "lower-case escapes",
-            basic(&escaped(id).to_lowercase(), &escaped(secret).to_lowercase()),
-        ),
+        ("lower-case escapes", basic(&escaped(id).to_lowercase(), &escaped(secret).to_lowercase())),
         ("only the id escaped", basic(&escaped(id), secret)),
         ("only the hyphens escaped", basic(&id.replace('-', "%2D"), secret)),
     ] {
@@ -130,14 +108,8 @@ fn header_and_body_each_work_in_every_spelling_that_the_rfcs_allow() {
     }
     for (what, body) in [
         ("as most send it", client.form()),
-        (
-            "every octet escaped",
-            format!("{GRANT}&client_id={}&client_secret={}", escaped(id), escaped(secret)),
-        ),
-        (
-            "another order",
-            format!("client_secret={secret}&{GRANT}&client_id={id}"),
-        ),
+        ("every octet escaped", format!("{GRANT}&client_id={}&client_secret={}", escaped(id), escaped(secret))),
+        ("another order", format!("client_secret={secret}&{GRANT}&client_id={id}")),
     ] {
         assert_eq!(outcome(&app.token_request(&[], &body)), "200 ", "{what}");
     }
@@ -146,24 +118,11 @@ fn header_and_body_each_work_in_every_spelling_that_the_rfcs_allow() {
 #[test]
 fn an_imported_secret_works_whatever_characters_it_has() {
     let app = TestApp::new();
-    for secret in [
-        "s3cr3t",
-        "a:b:c",
-        "100%",
-        "100%25",
-        "a+b c",
-        "päss wörd €",
-        "&=?#/\\\"'<>",
-        "%",
-        "%zz:%41",
-    ] {
+    for secret in ["s3cr3t", "a:b:c", "100%", "100%25", "a+b c", "päss wörd €", "&=?#/\\\"'<>", "%", "%zz:%41"] {
         let client = import_app(&app, secret);
         for (what, answer) in [
             ("in the body", by_body(&app, &client.client_id, secret)),
-            (
-                "form-encoded in Basic",
-                by_header(&app, &basic(&client.client_id, &form_encoded(secret))),
-            ),
+            ("form-encoded in Basic", by_header(&app, &basic(&client.client_id, &form_encoded(secret)))),
             ("as it is in Basic", by_header(&app, &basic(&client.client_id, secret))),
             ("a second time", by_body(&app, &client.client_id, secret)),
         ] {
@@ -203,16 +162,9 @@ fn a_malformed_basic_header_is_refused_with_a_challenge() {
         ("not UTF-8", format!("Basic {}", STANDARD.encode(b"\xff\xfe:\xff"))),
         ("7 kB", basic(id, &"x".repeat(5_000))),
     ] {
-        assert_eq!(
-            outcome(&by_header(&app, &header)),
-            "401 invalid_client challenged",
-            "{what}"
-        );
+        assert_eq!(outcome(&by_header(&app, &header)), "401 invalid_client challenged", "{what}");
     }
-    for (what, octets) in [
-        ("control octets", &b"Basic \x01\x02\x03"[..]),
-        ("octets above ASCII", b"Basic \xff\xfe"),
-    ] {
+    for (what, octets) in [("control octets", &b"Basic \x01\x02\x03"[..]), ("octets above ASCII", b"Basic \xff\xfe")] {
         let head = "POST /connect/token HTTP/1.1\r\nHost: id.example\r\nConnection: close\r\nContent-Length: 29\r\n\
                     Content-Type: application/x-www-form-urlencoded\r\nAuthorization: ";
         let request = [head.as_bytes(), octets, b"\r\n\r\n", GRANT.as_bytes()].concat();
@@ -252,13 +204,7 @@ fn what_is_almost_the_secret_is_not_the_secret() {
     let (body, checksum) = secret.split_at(47);
     let swapped: String = secret
         .chars()
-        .map(|c| {
-            if c.is_lowercase() {
-                c.to_ascii_uppercase()
-            } else {
-                c.to_ascii_lowercase()
-            }
-        })
+        .map(|c| if c.is_lowercase() { c.to_ascii_uppercase() } else { c.to_ascii_lowercase() })
         .collect();
     let other_last = if secret.ends_with('0') { '1' } else { '0' };
     let changed = |at: usize| {
@@ -266,10 +212,7 @@ fn what_is_almost_the_secret_is_not_the_secret() {
         octets[at] = if octets[at] == b'x' { b'y' } else { b'x' };
         String::from_utf8(octets).unwrap()
     };
-    let digest: String = sha256(secret.as_bytes())
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let digest: String = sha256(secret.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
     let hash = stored_hash(&app, &client);
     for (what, given) in [
         ("another app's", other.secret.clone()),
@@ -299,10 +242,7 @@ fn what_is_almost_the_secret_is_not_the_secret() {
         ("the hash alone", hash.trim_start_matches("hmac-sha256:").to_owned()),
         ("the id", client.client_id.clone()),
         ("id and secret", format!("{}:{secret}", client.client_id)),
-        (
-            "a hash for PHC",
-            "$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHQ$aGFzaGhhc2g".to_owned(),
-        ),
+        ("a hash for PHC", "$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHQ$aGFzaGhhc2g".to_owned()),
         ("null", "null".to_owned()),
         ("undefined", "undefined".to_owned()),
         ("true", "true".to_owned()),
@@ -311,11 +251,7 @@ fn what_is_almost_the_secret_is_not_the_secret() {
         ("SQL", "' OR '1'='1".to_owned()),
         ("JSON", "{\"$ne\":null}".to_owned()),
     ] {
-        assert_eq!(
-            outcome(&by_body(&app, &client.client_id, &given)),
-            "401 invalid_client",
-            "{what}"
-        );
+        assert_eq!(outcome(&by_body(&app, &client.client_id, &given)), "401 invalid_client", "{what}");
         let header = by_header(&app, &basic(&client.client_id, &form_encoded(&given)));
         assert_eq!(outcome(&header), "401 invalid_client challenged", "{what}");
     }
@@ -361,18 +297,10 @@ fn an_unknown_id_and_a_wrong_secret_get_the_same_answer() {
         for secret in [&*client.secret, "wrong"] {
             let answer = by_body(&app, &id, secret);
             assert_eq!(answer.body, wrong_secret.body, "{what}");
-            assert_eq!(
-                (answer.status, names(&answer)),
-                (wrong_secret.status, names(&wrong_secret)),
-                "{what}"
-            );
+            assert_eq!((answer.status, names(&answer)), (wrong_secret.status, names(&wrong_secret)), "{what}");
             let answer = by_header(&app, &basic(&form_encoded(&id), secret));
             assert_eq!(answer.body, wrong_in_header.body, "{what}");
-            assert_eq!(
-                (answer.status, names(&answer)),
-                (wrong_in_header.status, names(&wrong_in_header)),
-                "{what}"
-            );
+            assert_eq!((answer.status, names(&answer)), (wrong_in_header.status, names(&wrong_in_header)), "{what}");
         }
     }
 }
@@ -416,65 +344,27 @@ fn two_ways_at_once_are_refused_whichever_is_good() {
             format!("client_id={id}&client_secret=wrong"),
             "400 invalid_request",
         ),
-        (
-            "a bad header, a good body",
-            Some(&bad),
-            both.clone(),
-            "400 invalid_request",
-        ),
+        ("a bad header, a good body", Some(&bad), both.clone(), "400 invalid_request"),
         (
             "a good header, a secret without an id",
             Some(&good),
             format!("client_secret={secret}"),
             "400 invalid_request",
         ),
-        (
-            "another app's id in the body",
-            Some(&good),
-            format!("client_id={}", other.client_id),
-            "400 invalid_request",
-        ),
+        ("another app's id in the body", Some(&good), format!("client_id={}", other.client_id), "400 invalid_request"),
         (
             "the id in other case in the body",
             Some(&good),
             format!("client_id={}", id.to_uppercase()),
             "400 invalid_request",
         ),
-        (
-            "an unsigned assertion and a good header",
-            Some(&good),
-            unsigned.to_owned(),
-            "400 invalid_request",
-        ),
-        (
-            "an unsigned assertion and a good body",
-            None,
-            format!("{both}&{unsigned}"),
-            "400 invalid_request",
-        ),
-        (
-            "only an unsigned assertion",
-            None,
-            unsigned.to_owned(),
-            "401 invalid_client",
-        ),
-        (
-            "the same id in the body is not a second way",
-            Some(&good),
-            format!("client_id={id}"),
-            "200 ",
-        ),
-        (
-            "an empty secret in the body neither",
-            Some(&good),
-            format!("client_id={id}&client_secret="),
-            "200 ",
-        ),
+        ("an unsigned assertion and a good header", Some(&good), unsigned.to_owned(), "400 invalid_request"),
+        ("an unsigned assertion and a good body", None, format!("{both}&{unsigned}"), "400 invalid_request"),
+        ("only an unsigned assertion", None, unsigned.to_owned(), "401 invalid_client"),
+        ("the same id in the body is not a second way", Some(&good), format!("client_id={id}"), "200 "),
+        ("an empty secret in the body neither", Some(&good), format!("client_id={id}&client_secret="), "200 "),
     ] {
-        let headers: Vec<_> = header
-            .map(|value| ("authorization", value.as_str()))
-            .into_iter()
-            .collect();
+        let headers: Vec<_> = header.map(|value| ("authorization", value.as_str())).into_iter().collect();
         let answer = app.token_request(&headers, &format!("{GRANT}&{body}"));
         assert_eq!(outcome(&answer), expected, "{what}");
     }
@@ -496,10 +386,7 @@ fn headers_that_a_proxy_or_browser_might_add_authenticate_nobody() {
         ("x-authorization", &*good),
         ("proxy-authorization", &*good),
         ("x-original-authorization", &*good),
-        (
-            "cookie",
-            &*format!("client_id={}; client_secret={}", client.client_id, client.secret),
-        ),
+        ("cookie", &*format!("client_id={}; client_secret={}", client.client_id, client.secret)),
     ] {
         let body = format!("{GRANT}&client_id={}", client.client_id);
         let answer = app.token_request(&[(name, value)], &body);
@@ -535,11 +422,7 @@ fn a_rotation_without_overlap_ends_the_old_key_at_once() {
 #[test]
 fn a_second_rotation_during_the_overlap_ends_the_oldest_key_at_once() {
     let (app, client) = server();
-    let rotate = || {
-        app_keys::rotate(&app.management, client.id(), HOUR, None)
-            .unwrap()
-            .client_secret
-    };
+    let rotate = || app_keys::rotate(&app.management, client.id(), HOUR, None).unwrap().client_secret;
     let (second, third) = (rotate(), rotate());
     app.catch_up();
     assert!(!works(&app, &client, &client.secret), "the oldest");
@@ -556,10 +439,7 @@ fn parallel_rotations_leave_one_key_without_an_end() {
     let made: Vec<String> = thread::scope(|scope| {
         let rotate = || app_keys::rotate(&app.management, client.id(), HOUR, None).unwrap();
         let rotating: Vec<_> = (0..4).map(|_| scope.spawn(rotate)).collect();
-        rotating
-            .into_iter()
-            .map(|made| made.join().unwrap().client_secret.reveal().to_owned())
-            .collect()
+        rotating.into_iter().map(|made| made.join().unwrap().client_secret.reveal().to_owned()).collect()
     });
     app.catch_up();
     let count = |secrets: &[String]| secrets.iter().filter(|secret| works(&app, &client, secret)).count();
@@ -568,22 +448,9 @@ fn parallel_rotations_leave_one_key_without_an_end() {
     app.clock.advance(HOUR);
     assert_eq!(count(&made), 1);
     let target = client.client_id.clone();
-    let deeds = app
-        .management
-        .database()
-        .read(|conn| brevet::db::audit::list_actions(conn, &target))
-        .unwrap();
+    let deeds = app.management.database().read(|conn| brevet::db::audit::list_actions(conn, &target)).unwrap();
     let deeds: Vec<&str> = deeds.iter().map(|(action, _)| action.as_str()).collect();
-    assert_eq!(
-        deeds,
-        [
-            "app.create",
-            "app.key.rotate",
-            "app.key.rotate",
-            "app.key.rotate",
-            "app.key.rotate"
-        ]
-    );
+    assert_eq!(deeds, ["app.create", "app.key.rotate", "app.key.rotate", "app.key.rotate", "app.key.rotate"]);
 }
 
 #[test]
@@ -599,10 +466,7 @@ fn a_key_past_its_expiry_is_refused_to_the_second() {
     let added = app_keys::add(&app.management, client.id(), Some(HOUR)).unwrap();
     app.catch_up();
     assert!(works(&app, &client, added.client_secret.reveal()));
-    assert!(
-        !works(&app, &client, &client.secret),
-        "a new key does not revive the old one"
-    );
+    assert!(!works(&app, &client, &client.secret), "a new key does not revive the old one");
 }
 
 #[test]
@@ -673,11 +537,7 @@ fn failures_are_counted_for_the_address_that_a_trusted_proxy_names() {
     let from = |address: &str, body: &str| app.token_request(&[("x-forwarded-for", address)], body).status.as_u16();
     let wrong = client.form().replace(&client.secret, "wrong");
     assert_eq!(from("192.0.2.1", &wrong), 401);
-    assert_eq!(
-        from("198.51.100.9, 192.0.2.1", &wrong),
-        401,
-        "what stands left of it counts for nothing"
-    );
+    assert_eq!(from("198.51.100.9, 192.0.2.1", &wrong), 401, "what stands left of it counts for nothing");
     assert_eq!(from("192.0.2.1", &client.form()), 429);
     assert_eq!(from("192.0.2.2", &client.form()), 200, "the owner, from elsewhere");
 }
@@ -686,9 +546,7 @@ fn failures_are_counted_for_the_address_that_a_trusted_proxy_names() {
 fn an_unknown_id_is_slowed_down_as_a_known_one_is() {
     let app = TestApp::with(&[("throttle-failures", "2/min")]);
     let unknown = ClientId::generate().to_string();
-    let statuses: Vec<u16> = (0..3)
-        .map(|_| by_body(&app, &unknown, "wrong").status.as_u16())
-        .collect();
+    let statuses: Vec<u16> = (0..3).map(|_| by_body(&app, &unknown, "wrong").status.as_u16()).collect();
     assert_eq!(statuses, [401, 401, 429]);
 }
 
@@ -713,20 +571,9 @@ fn an_app_key_is_strong_never_repeated_and_never_shown_again() {
         assert_eq!(form_encoded(key), *key, "no character that a form would change");
     }
     let token = app.token(&reader);
-    for path in [
-        "/api/v1/apps?limit=200",
-        &format!("/api/v1/apps/{}", client.client_id),
-        "/api/v1/whoami",
-    ] {
+    for path in ["/api/v1/apps?limit=200", &format!("/api/v1/apps/{}", client.client_id), "/api/v1/whoami"] {
         let answer = app.get_with_token(path, &token).assert_status(200);
-        let shown = keys
-            .iter()
-            .chain([&client.secret, &reader.secret])
-            .any(|key| answer.body.contains(&key[4..47]));
-        assert!(
-            !shown && !answer.body.contains("hmac-sha256"),
-            "{path}: {}",
-            answer.body
-        );
+        let shown = keys.iter().chain([&client.secret, &reader.secret]).any(|key| answer.body.contains(&key[4..47]));
+        assert!(!shown && !answer.body.contains("hmac-sha256"), "{path}: {}", answer.body);
     }
 }

@@ -107,10 +107,7 @@ fn refusal<T: Debug>(result: Result<T, ServiceError>) -> String {
 }
 
 fn scope(name: &str) -> ScopeRecord {
-    ScopeRecord {
-        name: name.to_owned(),
-        description: String::new(),
-    }
+    ScopeRecord { name: name.to_owned(), description: String::new() }
 }
 
 fn new_api<'a>(organisation: &'a str, identifier: &'a str, scopes: &[&str]) -> NewApi<'a> {
@@ -192,19 +189,13 @@ fn organisations_and_their_people_are_kept(settings: Pairs) {
         ]
     );
     assert_eq!(accounts::list(&m, None).unwrap().len(), 3);
-    assert_eq!(
-        actions(&m, &ada),
-        ["user.create", "user.disable", "user.reset-password"]
-    );
+    assert_eq!(actions(&m, &ada), ["user.create", "user.disable", "user.reset-password"]);
 
     organisations::set_enabled(&m, "acme", false).unwrap();
     assert_eq!(organisations::list(&m).unwrap()[0].disabled_at, Some(START));
     organisations::set_enabled(&m, "acme", true).unwrap();
     assert_eq!(organisations::list(&m).unwrap()[0].disabled_at, None);
-    assert_eq!(
-        actions(&m, &acme.id),
-        ["organisation.create", "organisation.disable", "organisation.enable"]
-    );
+    assert_eq!(actions(&m, &acme.id), ["organisation.create", "organisation.disable", "organisation.enable"]);
 }
 
 fn apis_and_their_scopes_are_kept(settings: Pairs) {
@@ -215,17 +206,10 @@ fn apis_and_their_scopes_are_kept(settings: Pairs) {
     let api = apis::create(&m, &new_api("acme", BILLING, &["billing:write", "billing:read"])).unwrap();
     assert_eq!(apis::show(&m, BILLING).unwrap(), api);
     let names: Vec<_> = api.scopes.iter().map(|scope| scope.name.as_str()).collect();
-    assert_eq!(
-        names,
-        ["billing:write", "billing:read"],
-        "in the order in which they were given"
-    );
+    assert_eq!(names, ["billing:write", "billing:read"], "in the order in which they were given");
 
     let elsewhere = apis::create(&m, &new_api("beta", BILLING, &[]));
-    assert_eq!(
-        refusal(elsewhere),
-        "conflict: the identifier https://billing.example is taken on this server"
-    );
+    assert_eq!(refusal(elsewhere), "conflict: the identifier https://billing.example is taken on this server");
     apis::create(&m, &new_api("beta", "https://other.example", &["billing:read"])).unwrap();
     let taken = "conflict: a scope of that name belongs to an API of this organisation already";
     let second = apis::create(&m, &new_api("acme", "https://second.example", &["billing:read"]));
@@ -273,14 +257,7 @@ fn apis_and_their_scopes_are_kept(settings: Pairs) {
     assert_eq!(apis::list(&m, "acme").unwrap().len(), 1, "Brevet's own is left");
     assert_eq!(
         actions(&m, &api.id),
-        [
-            "api.create",
-            "api.scope.add",
-            "api.update",
-            "api.scope.remove",
-            "api.scope.remove",
-            "api.delete"
-        ]
+        ["api.create", "api.scope.add", "api.update", "api.scope.remove", "api.scope.remove", "api.delete"]
     );
 }
 
@@ -338,11 +315,7 @@ fn apps_and_their_keys_are_kept(settings: Pairs) {
     let rotated = keys::rotate(&m, id, HOUR, None).unwrap();
     let listed = keys::list(&m, id).unwrap();
     assert!(listed.is_sorted_by_key(|key| key.id), "oldest first");
-    let live: Vec<_> = listed
-        .iter()
-        .filter(|key| key.is_live(START + HOUR))
-        .map(|key| key.id)
-        .collect();
+    let live: Vec<_> = listed.iter().filter(|key| key.is_live(START + HOUR)).map(|key| key.id).collect();
     assert_eq!(live, [rotated.id], "the others end with the overlap");
     assert_eq!(listed.iter().filter(|key| key.is_live(START)).count(), 4);
     assert_eq!(listed[0].created_by, "test");
@@ -371,9 +344,7 @@ fn apps_and_their_keys_are_kept(settings: Pairs) {
         ]
     );
 
-    let ids: Vec<ClientId> = (0..5)
-        .map(|_| apps::create(&m, "acme", new_app(&[])).unwrap().client_id)
-        .collect();
+    let ids: Vec<ClientId> = (0..5).map(|_| apps::create(&m, "acme", new_app(&[])).unwrap().client_id).collect();
     let page = |after, limit| -> Vec<ClientId> {
         let apps = apps::list(&m, "acme", after, limit).unwrap();
         apps.into_iter().map(|app| app.client_id).collect()
@@ -381,10 +352,7 @@ fn apps_and_their_keys_are_kept(settings: Pairs) {
     let all = page(None, 100);
     assert_eq!(all.len(), ids.len());
     assert!(all.is_sorted_by_key(ToString::to_string));
-    assert_eq!(
-        [page(None, 2), page(Some(all[1]), 2), page(Some(all[3]), 2)].concat(),
-        all
-    );
+    assert_eq!([page(None, 2), page(Some(all[1]), 2), page(Some(all[3]), 2)].concat(), all);
 }
 
 fn every_deed_is_written_down_and_passed_on_in_order(settings: Pairs) {
@@ -399,10 +367,7 @@ fn every_deed_is_written_down_and_passed_on_in_order(settings: Pairs) {
 
     let rows = m.database().read(|conn| changes::list_after(conn, before)).unwrap();
     assert!(rows.is_sorted_by(|a, b| a.seq < b.seq));
-    let mut heard: Vec<_> = rows
-        .into_iter()
-        .map(|change| (change.kind.unwrap(), change.id))
-        .collect();
+    let mut heard: Vec<_> = rows.into_iter().map(|change| (change.kind.unwrap(), change.id)).collect();
     assert_eq!(heard.remove(0).0, ChangeKind::SigningKeys, "the API needed a key");
     assert_eq!(
         heard,
@@ -417,18 +382,10 @@ fn every_deed_is_written_down_and_passed_on_in_order(settings: Pairs) {
 
     let last = m.database().read(changes::span).unwrap().1;
     let later = START + changes::KEPT + Duration::from_secs(1);
-    let delete_old = move |m: &Management| {
-        m.database()
-            .write(move |conn| changes::delete_old(conn, later))
-            .unwrap()
-    };
+    let delete_old = move |m: &Management| m.database().write(move |conn| changes::delete_old(conn, later)).unwrap();
     assert_ne!(delete_old(&m), 0);
     assert_eq!(delete_old(&m), 0);
-    assert_eq!(
-        m.database().read(changes::span).unwrap(),
-        (last, last),
-        "the last one holds the place"
-    );
+    assert_eq!(m.database().read(changes::span).unwrap(), (last, last), "the last one holds the place");
 }
 
 fn a_name_comes_back_as_it_was_given_and_nul_is_refused_everywhere(settings: Pairs) {
@@ -436,48 +393,23 @@ fn a_name_comes_back_as_it_was_given_and_nul_is_refused_everywhere(settings: Pai
     let name = "Größe 東京 🚀 e\u{301} ʼ\"\\%_'";
     organisations::create(&m, "acme", name).unwrap();
     assert_eq!(organisations::list(&m).unwrap()[0].name, name);
-    let described = ScopeRecord {
-        name: "a%_':b".to_owned(),
-        description: name.to_owned(),
-    };
-    let api = NewApi {
-        name,
-        scopes: vec![described.clone()],
-        ..new_api("acme", "urn:x", &[])
-    };
+    let described = ScopeRecord { name: "a%_':b".to_owned(), description: name.to_owned() };
+    let api = NewApi { name, scopes: vec![described.clone()], ..new_api("acme", "urn:x", &[]) };
     apis::create(&m, &api).unwrap();
     let shown = apis::show(&m, "urn:x").unwrap();
     assert_eq!((shown.name.as_str(), shown.scopes), (name, vec![described]));
     let claims = json!({ "https://example.com/x": format!("a\0b{name}") });
-    let app = NewApp {
-        name: name.to_owned(),
-        claims: claims.as_object().unwrap().clone(),
-        ..new_app(&["a%_':b"])
-    };
+    let app = NewApp { name: name.to_owned(), claims: claims.as_object().unwrap().clone(), ..new_app(&["a%_':b"]) };
     let id = apps::create(&m, "acme", app).unwrap().client_id;
     let shown = apps::show(&m, id).unwrap().app;
     assert_eq!((shown.name.as_str(), shown.claims.as_ref()), (name, claims.as_object()));
 
     let password = Secret::new("correct horse battery");
-    let member = |email, login| NewMember {
-        organisation: "acme",
-        email,
-        login,
-        role: Role::Owner,
-        password: &password,
-    };
-    let with_nul = ScopeRecord {
-        name: "c".to_owned(),
-        description: "a\0b".to_owned(),
-    };
-    let named = |name: &str| NewApp {
-        name: name.to_owned(),
-        ..NewApp::default()
-    };
-    let api_described = NewApi {
-        scopes: vec![with_nul.clone()],
-        ..new_api("acme", "urn:y", &[])
-    };
+    let member =
+        |email, login| NewMember { organisation: "acme", email, login, role: Role::Owner, password: &password };
+    let with_nul = ScopeRecord { name: "c".to_owned(), description: "a\0b".to_owned() };
+    let named = |name: &str| NewApp { name: name.to_owned(), ..NewApp::default() };
+    let api_described = NewApi { scopes: vec![with_nul.clone()], ..new_api("acme", "urn:y", &[]) };
     let refusals = [
         refusal(organisations::create(&m, "a\0b", "x")),
         refusal(organisations::create(&m, "b", "a\0b")),
@@ -513,39 +445,21 @@ fn lists_are_in_the_order_of_bytes(settings: Pairs) {
     for slug in ["ab", "a-c", "a1"] {
         organisations::create(m, slug, slug).unwrap();
     }
-    let slugs: Vec<_> = organisations::list(m)
-        .unwrap()
-        .into_iter()
-        .map(|found| found.slug)
-        .collect();
+    let slugs: Vec<_> = organisations::list(m).unwrap().into_iter().map(|found| found.slug).collect();
     assert_eq!(slugs, ["a-c", "a1", "ab"]);
 
     let password = Secret::new("correct horse battery");
     for email in ["ab@example.com", "a-c@example.com", "a_d@example.com"] {
-        let member = NewMember {
-            organisation: "ab",
-            email,
-            login: None,
-            role: Role::Viewer,
-            password: &password,
-        };
+        let member = NewMember { organisation: "ab", email, login: None, role: Role::Viewer, password: &password };
         accounts::create(m, &member).unwrap();
     }
-    let emails: Vec<_> = accounts::list(m, None)
-        .unwrap()
-        .into_iter()
-        .map(|member| member.email)
-        .collect();
+    let emails: Vec<_> = accounts::list(m, None).unwrap().into_iter().map(|member| member.email).collect();
     assert_eq!(emails, ["a-c@example.com", "a_d@example.com", "ab@example.com"]);
 
     apis::create(m, &new_api("ab", "urn:ab", &["b", "a:z", "B", "a-z"])).unwrap();
     apis::create(m, &new_api("ab", "urn:a-c", &["ab"])).unwrap();
     apis::create(m, &new_api("ab", "urn:Z", &[])).unwrap();
-    let identifiers: Vec<_> = apis::list(m, "ab")
-        .unwrap()
-        .into_iter()
-        .map(|api| api.identifier)
-        .collect();
+    let identifiers: Vec<_> = apis::list(m, "ab").unwrap().into_iter().map(|api| api.identifier).collect();
     assert_eq!(identifiers[..3], ["urn:Z", "urn:a-c", "urn:ab"]);
 
     let client = app.create_app_with("ab", new_app(&["b", "a:z", "B", "a-z", "ab"]));
@@ -557,12 +471,7 @@ fn counts_add_up_and_the_last_use_is_shown(settings: Pairs) {
     let app = TestApp::with(settings);
     let (used, idle) = (app.create_app(&["billing:read"]), app.create_app(&["billing:read"]));
     let shown = |credentials: &crate::support::Credentials| apps::show(&app.management, credentials.id()).unwrap();
-    let flush = || {
-        app.authority
-            .usage
-            .flush(app.management.database(), app.clock.now())
-            .unwrap()
-    };
+    let flush = || app.authority.usage.flush(app.management.database(), app.clock.now()).unwrap();
     let counts = || {
         let details = shown(&used);
         (details.issued_24h, details.refused_24h)
@@ -595,11 +504,7 @@ fn counts_add_up_and_the_last_use_is_shown(settings: Pairs) {
     assert_eq!(counts(), (0, 0));
 
     apps::delete(&app.management, used.id()).unwrap();
-    let left = app
-        .management
-        .database()
-        .read(|conn| usage::total(conn, used.id(), START))
-        .unwrap();
+    let left = app.management.database().read(|conn| usage::total(conn, used.id(), START)).unwrap();
     assert_eq!(left, (0, 0));
 }
 
@@ -608,11 +513,7 @@ fn a_revoked_token_is_kept_until_it_would_have_expired(settings: Pairs) {
     let client = app.create_app(&["billing:read"]);
     let (dead, alive) = (app.token(&client), app.token(&client));
     let jti = revocation::revoke(&app.management, &dead).unwrap();
-    assert_eq!(
-        revocation::revoke(&app.management, &dead).unwrap(),
-        jti,
-        "again is no error"
-    );
+    assert_eq!(revocation::revoke(&app.management, &dead).unwrap(), jti, "again is no error");
     assert_eq!(actions(&app.management, &jti), ["token.revoke"]);
     app.catch_up();
     app.get_with_token("/api/v1/whoami", &dead).assert_status(401);
@@ -624,17 +525,10 @@ fn a_revoked_token_is_kept_until_it_would_have_expired(settings: Pairs) {
         database.write(move |conn| revocations::insert(conn, &jti, client.id(), START, START))
     };
     assert!(matches!(duplicate, Err(DbError::Duplicate)), "{duplicate:?}");
-    let purge = |now| {
-        database
-            .write(move |conn| revocations::delete_expired(conn, now))
-            .unwrap()
-    };
+    let purge = |now| database.write(move |conn| revocations::delete_expired(conn, now)).unwrap();
     let expiry = START + Duration::from_secs(86_400);
     assert_eq!(purge(expiry - Duration::from_secs(1)), 0);
-    assert_eq!(
-        database.read(|conn| revocations::list(conn, expiry)).unwrap(),
-        Vec::<String>::new()
-    );
+    assert_eq!(database.read(|conn| revocations::list(conn, expiry)).unwrap(), Vec::<String>::new());
     assert_eq!(purge(expiry), 1);
     assert!(!database.read(|conn| revocations::contains(conn, &jti)).unwrap());
 
@@ -816,11 +710,8 @@ fn many_writers_at_once_all_get_in_and_whoever_follows_misses_nothing(settings: 
         done.store(true, Ordering::SeqCst);
         (created, follower.join().unwrap())
     });
-    let listed: Vec<ClientId> = apps::list(&m, "acme", None, 1_000)
-        .unwrap()
-        .into_iter()
-        .map(|app| app.client_id)
-        .collect();
+    let listed: Vec<ClientId> =
+        apps::list(&m, "acme", None, 1_000).unwrap().into_iter().map(|app| app.client_id).collect();
     created.sort_by_key(ToString::to_string);
     assert_eq!(created, listed);
     assert!(followed.is_sorted_by(|a, b| a.seq < b.seq));
@@ -851,17 +742,10 @@ fn the_tables_are_brought_up_to_date_once(settings: Pairs) {
     assert_eq!(m.database().migrate().unwrap(), Vec::<String>::new());
     assert_eq!(slugs(m.database()), ["acme"]);
     if !settings.iter().any(|(key, _)| *key == "database-url") {
-        assert_eq!(
-            one_text(m.database(), "SELECT journal_mode AS value FROM pragma_journal_mode"),
-            "wal"
-        );
+        assert_eq!(one_text(m.database(), "SELECT journal_mode AS value FROM pragma_journal_mode"), "wal");
     } else {
         let limit = |name: &str| one_text(m.database(), &format!("SELECT current_setting('{name}') AS value"));
-        assert_eq!(
-            limit("statement_timeout"),
-            "3s",
-            "a migration may take long, what comes after may not"
-        );
+        assert_eq!(limit("statement_timeout"), "3s", "a migration may take long, what comes after may not");
         assert_eq!(limit("lock_timeout"), "3s");
     }
     drop(m);
@@ -885,12 +769,7 @@ fn named_tables() -> BTreeMap<String, Table> {
     for block in source.split("diesel::table! {").skip(1) {
         let (head, body) = block.split_once('{').unwrap();
         let (name, key) = head.trim().trim_end_matches(')').split_once('(').unwrap();
-        let columns = body
-            .split('}')
-            .next()
-            .unwrap()
-            .lines()
-            .filter_map(|line| line.trim().split_once(" -> "));
+        let columns = body.split('}').next().unwrap().lines().filter_map(|line| line.trim().split_once(" -> "));
         let column = |(name, kind): (&str, &str)| {
             let kind = kind.trim_end_matches(',');
             let inner = kind.strip_prefix("Nullable<").map(|inner| inner.trim_end_matches('>'));
@@ -904,11 +783,7 @@ fn named_tables() -> BTreeMap<String, Table> {
         };
         let table = Table {
             columns: columns.map(column).collect(),
-            key: key
-                .trim_end_matches(')')
-                .split(',')
-                .map(|part| part.trim().to_owned())
-                .collect(),
+            key: key.trim_end_matches(')').split(',').map(|part| part.trim().to_owned()).collect(),
         };
         tables.insert(name.trim().to_owned(), table);
     }
@@ -992,10 +867,7 @@ fn execute(database: &Database, statement: &'static str) {
 
 fn tables_of_a_newer_program_are_refused(settings: Pairs) {
     let Memory { m, data } = open(settings);
-    execute(
-        m.database(),
-        "INSERT INTO __diesel_schema_migrations (version) VALUES ('29990101000000')",
-    );
+    execute(m.database(), "INSERT INTO __diesel_schema_migrations (version) VALUES ('29990101000000')");
     for auto_migrate in ["true", "false"] {
         let settings = [settings, &[("auto-migrate", auto_migrate)]].concat();
         let text = refusal(reopen(&data, &settings));
@@ -1026,10 +898,7 @@ fn start_together<C: Fn() -> Arc<Config> + Sync>(configs: &[C]) -> Vec<Result<Ma
             Authority::open(&m)?;
             Ok(m)
         };
-        let threads: Vec<_> = configs
-            .iter()
-            .map(|config| scope.spawn(move || start(config)))
-            .collect();
+        let threads: Vec<_> = configs.iter().map(|config| scope.spawn(move || start(config))).collect();
         threads.into_iter().map(|thread| thread.join().unwrap()).collect()
     })
 }
@@ -1064,15 +933,8 @@ fn programs_that_start_together_on_one_data_directory_agree(settings: Pairs) {
 fn node_config(data: &TempDir, database_url: &str, master_key: Option<&str>) -> Arc<Config> {
     let flag = |key: &str, value: &str| (key.to_owned(), value.to_owned());
     let sources = SourceValues {
-        flags: [
-            flag("data-dir", data.path().to_str().unwrap()),
-            flag("database-url", database_url),
-        ]
-        .into(),
-        variables: master_key
-            .map(|key| flag("BREVET_MASTER_KEY", key))
-            .into_iter()
-            .collect(),
+        flags: [flag("data-dir", data.path().to_str().unwrap()), flag("database-url", database_url)].into(),
+        variables: master_key.map(|key| flag("BREVET_MASTER_KEY", key)).into_iter().collect(),
         file: None,
     };
     Arc::new(Config::new(&Settings::resolve(&sources).unwrap()).unwrap())
@@ -1080,10 +942,7 @@ fn node_config(data: &TempDir, database_url: &str, master_key: Option<&str>) -> 
 
 fn shared_url(settings: Pairs, shared: &TempDir) -> String {
     let given = settings.iter().find(|(key, _)| *key == "database-url");
-    given.map_or_else(
-        || format!("sqlite://{}/shared.db", shared.path().display()),
-        |(_, url)| (*url).to_owned(),
-    )
+    given.map_or_else(|| format!("sqlite://{}/shared.db", shared.path().display()), |(_, url)| (*url).to_owned())
 }
 
 fn nodes_that_start_together_with_one_master_key_agree(settings: Pairs) {
@@ -1092,10 +951,7 @@ fn nodes_that_start_together_with_one_master_key_agree(settings: Pairs) {
     let (own, key) = (&directories[1..], "5a".repeat(32));
     let configs: Vec<_> = own.iter().map(|data| || node_config(data, &url, Some(&key))).collect();
     assert_they_agree(start_together(&configs));
-    assert!(
-        own.iter().all(|data| fs::read_dir(data.path()).unwrap().count() == 0),
-        "no key file is made"
-    );
+    assert!(own.iter().all(|data| fs::read_dir(data.path()).unwrap().count() == 0), "no key file is made");
 }
 
 fn a_node_with_a_master_key_of_its_own_is_turned_away(settings: Pairs) {
@@ -1125,10 +981,7 @@ fn a_node_with_a_master_key_of_its_own_is_turned_away(settings: Pairs) {
     let late = tempfile::tempdir().unwrap();
     let open = |config| Management::open(config, Arc::new(ManualClock::new(START)), "test");
     let text = refusal(open(node_config(&late, &url, None)));
-    assert!(
-        text.contains("master.key is not there; restore it from a backup"),
-        "{text}"
-    );
+    assert!(text.contains("master.key is not there; restore it from a backup"), "{text}");
     let text = refusal(open(node_config(&late, &url, Some(&"0".repeat(64)))));
     assert!(
         text.starts_with("setup: the master key in BREVET_MASTER_KEY is not the one this database was made with"),
@@ -1143,31 +996,19 @@ fn a_master_key_that_does_not_fit_is_refused_and_never_replaced(settings: Pairs)
     let file = data.path().join("master.key");
     let good = fs::read_to_string(&file).unwrap();
     let fingerprint = m.database().read(|conn| meta::find(conn, meta::MASTER_KEY)).unwrap();
-    let keys = || {
-        signing_keys::list(&m)
-            .unwrap()
-            .into_iter()
-            .map(|key| key.dates.kid)
-            .collect::<Vec<_>>()
-    };
+    let keys = || signing_keys::list(&m).unwrap().into_iter().map(|key| key.dates.kid).collect::<Vec<_>>();
     let before = keys();
 
     fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
     let text = refusal(reopen(&data, settings));
-    assert!(
-        text.contains("has mode 0644, so others can read it; run: chmod 600"),
-        "{text}"
-    );
+    assert!(text.contains("has mode 0644, so others can read it; run: chmod 600"), "{text}");
     fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
 
     let wrong = "0".repeat(64);
     let damaged = [
         ("", "a master key is 64 hex digits, this has 0 characters"),
         (&good[..40], "a master key is 64 hex digits, this has 40 characters"),
-        (
-            &wrong,
-            "is not the one this database was made with; restore the right one from a backup",
-        ),
+        (&wrong, "is not the one this database was made with; restore the right one from a backup"),
     ];
     for (content, expected) in damaged {
         fs::write(&file, content).unwrap();

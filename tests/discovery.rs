@@ -32,10 +32,7 @@ fn document(app: &TestApp, path: &str) -> Value {
 /// One member a line.
 fn lines(document: &Value) -> String {
     let members = document.as_object().unwrap().iter();
-    members
-        .map(|(name, value)| format!("{name}: {value}"))
-        .collect::<Vec<_>>()
-        .join("\n")
+    members.map(|(name, value)| format!("{name}: {value}")).collect::<Vec<_>>().join("\n")
 }
 
 #[test]
@@ -113,11 +110,7 @@ fn an_issuer_with_a_path_is_found_wherever_the_standards_look_for_it() {
     let inserted = app.get(&format!("{RESOURCE}/tenant/api/v1"), &[]).assert_status(200);
     assert_eq!(inserted.json()["resource"], format!("{ISSUER}/api/v1"));
     assert_eq!(inserted.json()["authorization_servers"], json!([ISSUER]));
-    for path in [
-        format!("/tenant{RESOURCE}"),
-        format!("/tenant{RESOURCE}/api/v1"),
-        RESOURCE.to_owned(),
-    ] {
+    for path in [format!("/tenant{RESOURCE}"), format!("/tenant{RESOURCE}/api/v1"), RESOURCE.to_owned()] {
         assert_eq!(app.get(&path, &[]).assert_status(200).body, inserted.body, "{path}");
     }
     for path in [
@@ -142,10 +135,7 @@ fn an_issuer_with_a_path_is_found_wherever_the_standards_look_for_it() {
         }
         let refused = app.get(&format!("{under}/api/v1/whoami"), &[]).assert_status(401);
         let challenge = refused.header("www-authenticate");
-        assert_eq!(
-            challenge,
-            format!("Bearer realm=\"brevet\", resource_metadata=\"{ISSUER}{RESOURCE}\"")
-        );
+        assert_eq!(challenge, format!("Bearer realm=\"brevet\", resource_metadata=\"{ISSUER}{RESOURCE}\""));
     }
 }
 
@@ -172,12 +162,7 @@ fn a_forged_host_changes_nothing() {
     for path in PUBLIC {
         same(&app.get(path, &[]), &app.get(path, &forged));
     }
-    for host in [
-        "evil.example",
-        "evil.example:666",
-        "127.0.0.1:1",
-        "id.example@evil.example",
-    ] {
+    for host in ["evil.example", "evil.example:666", "127.0.0.1:1", "id.example@evil.example"] {
         let request = format!("GET {OPENID} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
         let answer = http::raw(app.address(), request.as_bytes());
         let unchanged = answer.ends_with(&app.get(OPENID, &[]).body);
@@ -196,24 +181,14 @@ fn a_forged_host_changes_nothing() {
 fn numbers(app: &TestApp) -> Vec<(Value, BigUint)> {
     let keys = document(app, JWKS)["keys"].as_array().unwrap().clone();
     let number = |text: &Value| BigUint::from_bytes_be(&URL_SAFE_NO_PAD.decode(text.as_str().unwrap()).unwrap());
-    keys.into_iter()
-        .filter(|key| key["kty"] == "RSA")
-        .map(|key| (key.clone(), number(&key["n"])))
-        .collect()
+    keys.into_iter().filter(|key| key["kty"] == "RSA").map(|key| (key.clone(), number(&key["n"]))).collect()
 }
 
 #[test]
 fn public_keys_have_the_members_they_need_and_nothing_private() {
     let app = TestApp::new();
-    for algorithm in [
-        SigningAlgorithm::Ps256,
-        SigningAlgorithm::Es256,
-        SigningAlgorithm::EdDsa,
-    ] {
-        let (identifier, scope) = (
-            format!("urn:{}", algorithm.name()),
-            format!("{}:read", algorithm.name()),
-        );
+    for algorithm in [SigningAlgorithm::Ps256, SigningAlgorithm::Es256, SigningAlgorithm::EdDsa] {
+        let (identifier, scope) = (format!("urn:{}", algorithm.name()), format!("{}:read", algorithm.name()));
         app.create_api_with("acme", &identifier, &[&scope], TokenProfile::Rfc9068, algorithm);
     }
     let keys = document(&app, JWKS);
@@ -241,29 +216,16 @@ fn public_keys_have_the_members_they_need_and_nothing_private() {
             "EC" => &["crv", "kty", "x", "y"],
             _ => &["crv", "kty", "x"],
         };
-        let canonical: Vec<String> = required
-            .iter()
-            .map(|name| format!("\"{name}\":{}", key[*name]))
-            .collect();
+        let canonical: Vec<String> = required.iter().map(|name| format!("\"{name}\":{}", key[*name])).collect();
         let thumbprint = sha256(format!("{{{}}}", canonical.join(",")).as_bytes());
-        assert_eq!(
-            key["kid"],
-            URL_SAFE_NO_PAD.encode(thumbprint),
-            "the kid is the thumbprint"
-        );
+        assert_eq!(key["kid"], URL_SAFE_NO_PAD.encode(thumbprint), "the kid is the thumbprint");
     }
 }
 
 #[test]
 fn rsa_keys_are_long_odd_and_share_no_factor() {
     let app = TestApp::new();
-    app.create_api_with(
-        "acme",
-        "urn:ps",
-        &["ps:read"],
-        TokenProfile::Rfc9068,
-        SigningAlgorithm::Ps256,
-    );
+    app.create_api_with("acme", "urn:ps", &["ps:read"], TokenProfile::Rfc9068, SigningAlgorithm::Ps256);
     let keys = numbers(&app);
     assert_eq!(keys.len(), 2);
     for (key, n) in &keys {
@@ -292,23 +254,14 @@ fn documents_may_be_kept_by_anyone_and_are_not_sent_twice() {
         );
         assert_eq!(first.header("access-control-allow-origin"), "*", "{path}");
         let etag = first.header("etag");
-        assert!(
-            etag.starts_with('"') && etag.ends_with('"') && etag.len() > 10,
-            "{path}: a strong tag, not {etag}"
-        );
+        assert!(etag.starts_with('"') && etag.ends_with('"') && etag.len() > 10, "{path}: a strong tag, not {etag}");
 
         let url = format!("{}{path}", app.url);
         let head = http::send("HEAD", &url, &[], None).assert_status(200);
         assert_eq!((head.body.as_str(), head.header("etag")), ("", etag), "{path}");
         assert_eq!(head.header("content-length"), first.body.len().to_string(), "{path}");
 
-        for known in [
-            etag,
-            "*",
-            &format!("W/{etag}"),
-            &format!("\"x\", {etag}"),
-            &format!("{etag},\"x\""),
-        ] {
+        for known in [etag, "*", &format!("W/{etag}"), &format!("\"x\", {etag}"), &format!("{etag},\"x\"")] {
             let again = app.get(path, &[("if-none-match", known)]).assert_status(304);
             assert_eq!(again.body, "", "{path}");
             assert_eq!(again.header("etag"), etag, "{path}");
@@ -327,13 +280,7 @@ fn a_new_key_changes_the_tag_of_the_keys_and_of_nothing_else() {
     let app = TestApp::new();
     let tags = || [JWKS, JWKS_ALIAS, OPENID, OAUTH].map(|path| app.get(path, &[]).header("etag").to_owned());
     let before = tags();
-    app.create_api_with(
-        "acme",
-        "urn:es",
-        &["es:read"],
-        TokenProfile::Rfc9068,
-        SigningAlgorithm::Es256,
-    );
+    app.create_api_with("acme", "urn:es", &["es:read"], TokenProfile::Rfc9068, SigningAlgorithm::Es256);
     let after = tags();
     assert_ne!(before[0], after[0]);
     assert_eq!(after[0], after[1]);
@@ -349,35 +296,15 @@ fn browsers_of_other_origins_may_read_the_documents_and_nothing_else() {
     let bearer = format!("Bearer {}", app.token(&client));
     for path in ["/", "/docs/errors", "/connect/authorize", "/api/v1/whoami", "/nowhere"] {
         let answer = app.get(path, &[origin, ("authorization", &bearer)]);
-        assert!(
-            answer
-                .headers
-                .keys()
-                .all(|name| !name.as_str().starts_with("access-control")),
-            "{path}"
-        );
+        assert!(answer.headers.keys().all(|name| !name.as_str().starts_with("access-control")), "{path}");
     }
     let token = app.token_request(&[origin], &client.form()).assert_status(200);
-    assert!(
-        token
-            .headers
-            .keys()
-            .all(|name| !name.as_str().starts_with("access-control"))
-    );
+    assert!(token.headers.keys().all(|name| !name.as_str().starts_with("access-control")));
     for path in ["/connect/token", "/api/v1/whoami"] {
-        let asks = [
-            origin,
-            ("access-control-request-method", "POST"),
-            ("access-control-request-headers", "authorization"),
-        ];
+        let asks =
+            [origin, ("access-control-request-method", "POST"), ("access-control-request-headers", "authorization")];
         let preflight = http::send("OPTIONS", &format!("{}{path}", app.url), &asks, None).assert_status(405);
-        assert!(
-            preflight
-                .headers
-                .keys()
-                .all(|name| !name.as_str().starts_with("access-control")),
-            "{path}"
-        );
+        assert!(preflight.headers.keys().all(|name| !name.as_str().starts_with("access-control")), "{path}");
     }
 }
 
@@ -398,26 +325,17 @@ fn the_authorize_address_says_that_nobody_signs_in_here() {
     let app = TestApp::new();
     let query = "response_type=code&client_id=%3Cscript%3E&redirect_uri=https%3A%2F%2Fevil.example&state=evil-marker";
     for path in ["/connect/authorize", &format!("/connect/authorize?{query}")] {
-        let page = app
-            .get(path, &[("accept", "text/html,application/xhtml+xml")])
-            .assert_status(400);
+        let page = app.get(path, &[("accept", "text/html,application/xhtml+xml")]).assert_status(400);
         assert_eq!(page.header("content-type"), "text/html; charset=utf-8");
         assert!(page.body.contains("<h1>Nobody signs in here</h1>"), "{}", page.body);
         let policy = page.header("content-security-policy");
-        assert!(
-            policy.starts_with("default-src 'none'") && policy.contains("frame-ancestors 'none'"),
-            "{policy}"
-        );
+        assert!(policy.starts_with("default-src 'none'") && policy.contains("frame-ancestors 'none'"), "{policy}");
         let json = app.get(path, &[]).assert_status(400);
         assert_eq!(json.header("content-type"), "application/json");
         assert_eq!(json.error(), "unsupported_response_type");
         for answer in [page, json] {
             assert_eq!(answer.header("location"), "", "nobody is sent anywhere");
-            assert!(
-                !answer.body.contains("evil") && !answer.body.contains("<script"),
-                "{}",
-                answer.body
-            );
+            assert!(!answer.body.contains("evil") && !answer.body.contains("<script"), "{}", answer.body);
         }
     }
 }
@@ -436,13 +354,8 @@ fn pages_find_their_stylesheet() {
         }
     }
     let app = TestApp::new();
-    for path in [
-        "/static/brevet.css",
-        "/static/..%2fCargo.toml",
-        "/static/%2e%2e/Cargo.toml",
-        "/static/",
-        "/static/x",
-    ] {
+    for path in ["/static/brevet.css", "/static/..%2fCargo.toml", "/static/%2e%2e/Cargo.toml", "/static/", "/static/x"]
+    {
         let answer = app.get(path, &[]).assert_status(404);
         assert_eq!(answer.error(), "not_found", "{path}");
     }

@@ -15,23 +15,10 @@ fn settings_page() -> String {
             Flag::Everywhere | Flag::Serve => format!("`--{}`", setting.key),
             Flag::Never => format!("`{}` (no flag: it would show in the process list)", setting.key),
         };
-        let file = if setting.secret {
-            format!(", `{}_FILE`", setting.variable())
-        } else {
-            String::new()
-        };
-        let default = if setting.default.is_empty() {
-            "none".to_owned()
-        } else {
-            format!("`{}`", setting.default)
-        };
-        writeln!(
-            page,
-            "| {key} | `{}`{file} | {default} | {} |",
-            setting.variable(),
-            setting.help.replace('|', "\\|")
-        )
-        .unwrap();
+        let file = if setting.secret { format!(", `{}_FILE`", setting.variable()) } else { String::new() };
+        let default = if setting.default.is_empty() { "none".to_owned() } else { format!("`{}`", setting.default) };
+        writeln!(page, "| {key} | `{}`{file} | {default} | {} |", setting.variable(), setting.help.replace('|', "\\|"))
+            .unwrap();
     }
     page
 }
@@ -50,17 +37,10 @@ fn the_page_of_settings_is_the_table_of_settings() {
 fn every_link_between_documents_leads_somewhere() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut pages = vec![root.join("README.md"), root.join("CHANGELOG.md")];
-    pages.extend(
-        fs::read_dir(root.join("docs"))
-            .unwrap()
-            .map(|entry| entry.unwrap().path()),
-    );
+    pages.extend(fs::read_dir(root.join("docs")).unwrap().map(|entry| entry.unwrap().path()));
     for page in pages {
         let text = fs::read_to_string(&page).unwrap();
-        let targets = text
-            .split("](")
-            .skip(1)
-            .filter_map(|rest| rest.split_once(')').map(|(target, _)| target));
+        let targets = text.split("](").skip(1).filter_map(|rest| rest.split_once(')').map(|(target, _)| target));
         for target in targets.filter(|target| !target.contains("://") && !target.starts_with('#')) {
             let file = page.parent().unwrap().join(target.split('#').next().unwrap());
             assert!(file.exists(), "{} links to {target}", page.display());

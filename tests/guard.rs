@@ -42,16 +42,9 @@ fn refusal(answer: &Answer) -> String {
     assert_eq!(body["request_id"], answer.header("x-request-id"));
     let challenge = answer.header("www-authenticate");
     let (challenge, metadata) = challenge.split_once(", resource_metadata=").unwrap_or((challenge, ""));
-    assert_eq!(
-        metadata,
-        "\"http://127.0.0.1:8080/.well-known/oauth-protected-resource\""
-    );
+    assert_eq!(metadata, "\"http://127.0.0.1:8080/.well-known/oauth-protected-resource\"");
     if let Some((_, error)) = challenge.split_once("error=\"") {
-        assert!(
-            error.starts_with(&answer.error()),
-            "header and body differ: {challenge}, {}",
-            answer.body
-        );
+        assert!(error.starts_with(&answer.error()), "header and body differ: {challenge}, {}", answer.body);
     }
     format!("{} {challenge}", answer.status.as_u16())
 }
@@ -63,8 +56,7 @@ fn signed_by_the_server(app: &TestApp, token: &str, changes: &Value) -> String {
         claims[name] = value.clone();
     }
     let ring = app.authority.directory.ring();
-    ring.sign(SigningAlgorithm::Rs256, TokenProfile::Rfc9068, &claims, START)
-        .unwrap()
+    ring.sign(SigningAlgorithm::Rs256, TokenProfile::Rfc9068, &claims, START).unwrap()
 }
 
 /// The body without what differs from one request to the next.
@@ -82,11 +74,7 @@ fn no_token_is_answered_with_a_challenge_without_an_error() {
         assert_eq!(refusal(&answer), "401 Bearer realm=\"brevet\"", "{path}");
     }
     let basic = app.get(WHOAMI, &[("authorization", &client.basic())]);
-    assert_eq!(
-        refusal(&basic),
-        "401 Bearer realm=\"brevet\"",
-        "another scheme is no token"
-    );
+    assert_eq!(refusal(&basic), "401 Bearer realm=\"brevet\"", "another scheme is no token");
 }
 
 #[test]
@@ -127,38 +115,18 @@ fn a_refusal_says_which_check_failed() {
     app.get_with_token(APPS, &changed(json!({}))).assert_status(200);
     let cases = [
         ("malformed", WHOAMI, "abc".to_owned()),
-        (
-            "wrong signature",
-            WHOAMI,
-            format!("{header}.{other_payload}.{signature}"),
-        ),
+        ("wrong signature", WHOAMI, format!("{header}.{other_payload}.{signature}")),
         ("unknown key", WHOAMI, format!("{unknown_key}.{payload}.{signature}")),
-        (
-            "wrong issuer",
-            WHOAMI,
-            changed(json!({ "iss": "https://evil.example" })),
-        ),
+        ("wrong issuer", WHOAMI, changed(json!({ "iss": "https://evil.example" }))),
         ("expired", WHOAMI, changed(json!({ "exp": START.seconds() }))),
         ("not yet valid", WHOAMI, changed(json!({ "nbf": START.seconds() + 1 }))),
         ("another tenant's", WHOAMI, changed(json!({ "tenant": "globex" }))),
-        (
-            "unknown client",
-            WHOAMI,
-            changed(json!({ "client_id": "00000000-0000-4000-8000-000000000000" })),
-        ),
+        ("unknown client", WHOAMI, changed(json!({ "client_id": "00000000-0000-4000-8000-000000000000" }))),
         ("no client", WHOAMI, changed(json!({ "client_id": "root" }))),
         ("wrong audience", APPS, only_billing),
-        (
-            "audience almost right",
-            APPS,
-            changed(json!({ "aud": "http://127.0.0.1:8080/api/v1/" })),
-        ),
+        ("audience almost right", APPS, changed(json!({ "aud": "http://127.0.0.1:8080/api/v1/" }))),
         ("scope missing", APPS, no_scope),
-        (
-            "scope almost right",
-            APPS,
-            changed(json!({ "scope": "apps:reads apps Apps:Read" })),
-        ),
+        ("scope almost right", APPS, changed(json!({ "scope": "apps:reads apps Apps:Read" }))),
     ];
     let told: Vec<String> = cases
         .iter()
@@ -185,12 +153,9 @@ fn a_refusal_says_which_check_failed() {
 fn the_scheme_is_read_in_any_case_and_with_any_spaces() {
     let (app, client) = server();
     let token = app.token(&client);
-    for header in [
-        format!("Bearer {token}"),
-        format!("bearer {token}"),
-        format!("BEARER {token}"),
-        format!("bEaReR    {token}"),
-    ] {
+    for header in
+        [format!("Bearer {token}"), format!("bearer {token}"), format!("BEARER {token}"), format!("bEaReR    {token}")]
+    {
         let answer = app.get(WHOAMI, &[("authorization", &header)]);
         assert_eq!(answer.status, 200, "{header}");
     }
@@ -224,11 +189,7 @@ fn a_malformed_header_is_refused_and_told_so() {
         let answer = http::raw(app.address(), head.as_bytes());
         assert!(answer.starts_with("HTTP/1.1 400"), "{what}: {answer}");
         if header.is_ascii() && !header.ends_with(' ') && !header.contains('\t') {
-            assert_eq!(
-                refusal(&app.get(WHOAMI, &[("authorization", &header)])),
-                malformed,
-                "{what}"
-            );
+            assert_eq!(refusal(&app.get(WHOAMI, &[("authorization", &header)])), malformed, "{what}");
         }
     }
     for (what, header) in [
@@ -267,11 +228,7 @@ fn a_token_anywhere_but_in_the_header_is_not_taken() {
     for query in ["access_token=", "x=1&access_token=", "access%5Ftoken="] {
         let path = format!("{WHOAMI}?{query}{token}");
         assert_eq!(refusal(&app.get(&path, &[])), in_query, "{query}");
-        assert_eq!(
-            refusal(&app.get(&path, &[("authorization", &good)])),
-            in_query,
-            "{query} and in the header"
-        );
+        assert_eq!(refusal(&app.get(&path, &[("authorization", &good)])), in_query, "{query} and in the header");
     }
     for (name, value) in [
         ("cookie", &*format!("access_token={token}; FlexiCaptureTmpPrn={token}")),
@@ -284,22 +241,13 @@ fn a_token_anywhere_but_in_the_header_is_not_taken() {
         ("x-user", &*client.client_id),
         ("authenticate", &*good),
     ] {
-        assert_eq!(
-            refusal(&app.get(WHOAMI, &[(name, value)])),
-            "401 Bearer realm=\"brevet\"",
-            "{name}"
-        );
+        assert_eq!(refusal(&app.get(WHOAMI, &[(name, value)])), "401 Bearer realm=\"brevet\"", "{name}");
     }
     let answer = http::post_form(&format!("{}{WHOAMI}", app.url), &[], &format!("access_token={token}"));
     assert_eq!(answer.assert_status(405).header("allow"), "GET, HEAD");
     let form = Some(format!("access_token={token}"));
     let headers = [("content-type", "application/x-www-form-urlencoded")];
-    let answer = http::send(
-        "GET",
-        &format!("{}{WHOAMI}", app.url),
-        &headers,
-        form.as_deref().map(str::as_bytes),
-    );
+    let answer = http::send("GET", &format!("{}{WHOAMI}", app.url), &headers, form.as_deref().map(str::as_bytes));
     assert_eq!(refusal(&answer), "401 Bearer realm=\"brevet\"", "in the body of a GET");
 }
 
@@ -330,24 +278,11 @@ fn no_forgery_is_accepted_and_nothing_is_fetched_for_one() {
     let mut forgeries: Vec<(String, String)> = Vec::new();
 
     // Unsigned, in every spelling.
-    for alg in [
-        json!("none"),
-        json!("None"),
-        json!("NONE"),
-        json!("nOnE"),
-        json!(" none"),
-        json!(""),
-        json!(null),
-        json!(0),
-    ] {
-        forgeries.push((
-            format!("alg {alg}, no signature"),
-            forged(&with("alg", alg.clone()), &claims, no_signature),
-        ));
-        forgeries.push((
-            format!("alg {alg}, a signature"),
-            forged(&with("alg", alg), &claims, true_signature),
-        ));
+    for alg in
+        [json!("none"), json!("None"), json!("NONE"), json!("nOnE"), json!(" none"), json!(""), json!(null), json!(0)]
+    {
+        forgeries.push((format!("alg {alg}, no signature"), forged(&with("alg", alg.clone()), &claims, no_signature)));
+        forgeries.push((format!("alg {alg}, a signature"), forged(&with("alg", alg), &claims, true_signature)));
     }
 
     // The public key as the secret of an HMAC.
@@ -359,15 +294,9 @@ fn no_forgery_is_accepted_and_nothing_is_fetched_for_one() {
     for (what, secret) in [
         ("PEM", pem.clone().into_bytes()),
         ("PEM without its last line break", pem.trim_end().as_bytes().to_vec()),
-        (
-            "PEM with other line breaks",
-            public.to_public_key_pem(LineEnding::CRLF).unwrap().into_bytes(),
-        ),
+        ("PEM with other line breaks", public.to_public_key_pem(LineEnding::CRLF).unwrap().into_bytes()),
         ("DER", public.to_public_key_der().unwrap().as_bytes().to_vec()),
-        (
-            "PKCS #1 in PEM",
-            public.to_pkcs1_pem(LineEnding::LF).unwrap().into_bytes(),
-        ),
+        ("PKCS #1 in PEM", public.to_pkcs1_pem(LineEnding::LF).unwrap().into_bytes()),
         ("PKCS #1 in DER", public.to_pkcs1_der().unwrap().as_bytes().to_vec()),
         ("JWKS", jwks.clone().into_bytes()),
         ("JWK", jwk.to_string().into_bytes()),
@@ -382,21 +311,13 @@ fn no_forgery_is_accepted_and_nothing_is_fetched_for_one() {
             mac.update(message);
             mac.finalize().into_bytes().to_vec()
         };
-        forgeries.push((
-            format!("HS256 with {what}"),
-            forged(&with("alg", json!("HS256")), &claims, sign),
-        ));
+        forgeries.push((format!("HS256 with {what}"), forged(&with("alg", json!("HS256")), &claims, sign)));
         forgeries.push((format!("RS256 with an HMAC of {what}"), forged(&header, &claims, sign)));
     }
 
     // Another algorithm over the same key, or another way of writing the right one.
-    for alg in [
-        "RS384", "RS512", "PS256", "PS384", "ES256", "EdDSA", "rs256", "RS256 ", "RSASSA", "A256GCM",
-    ] {
-        forgeries.push((
-            format!("alg {alg}"),
-            forged(&with("alg", json!(alg)), &decode_jwt(&token).1, true_signature),
-        ));
+    for alg in ["RS384", "RS512", "PS256", "PS384", "ES256", "EdDSA", "rs256", "RS256 ", "RSASSA", "A256GCM"] {
+        forgeries.push((format!("alg {alg}"), forged(&with("alg", json!(alg)), &decode_jwt(&token).1, true_signature)));
     }
 
     // A key of the forger's own, which the header offers or names.
@@ -407,8 +328,7 @@ fn no_forgery_is_accepted_and_nothing_is_fetched_for_one() {
     let pair = RsaKeyPair::from_pkcs8(own.to_pkcs8_der().unwrap().as_bytes()).unwrap();
     let own_signature = |message: &[u8]| {
         let mut signature = vec![0; 256];
-        pair.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), message, &mut signature)
-            .unwrap();
+        pair.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), message, &mut signature).unwrap();
         signature
     };
     let own_jwk = json!({
@@ -427,24 +347,15 @@ fn no_forgery_is_accepted_and_nothing_is_fetched_for_one() {
             none["jwk"] = own_jwk.clone();
             none
         }),
-        (
-            "its key in jwk and its kid",
-            json!({ "alg": "RS256", "typ": "at+jwt", "kid": "own", "jwk": own_jwk }),
-        ),
+        ("its key in jwk and its kid", json!({ "alg": "RS256", "typ": "at+jwt", "kid": "own", "jwk": own_jwk })),
         ("its address in jku", with("jku", json!(url))),
-        (
-            "its address in jku and its kid",
-            json!({ "alg": "RS256", "typ": "at+jwt", "kid": "own", "jku": url }),
-        ),
+        ("its address in jku and its kid", json!({ "alg": "RS256", "typ": "at+jwt", "kid": "own", "jku": url })),
         ("its address in x5u", with("x5u", json!(url))),
         ("its address as kid", with("kid", json!(url))),
         ("a certificate in x5c", with("x5c", json!(["MIIB"]))),
         ("a thumbprint", with("x5t#S256", json!("AAAA"))),
     ] {
-        forgeries.push((
-            format!("the forger's key: {what}"),
-            forged(&header, &claims, own_signature),
-        ));
+        forgeries.push((format!("the forger's key: {what}"), forged(&header, &claims, own_signature)));
     }
 
     // The right signature over something else.
@@ -465,24 +376,15 @@ fn no_forgery_is_accepted_and_nothing_is_fetched_for_one() {
     let other_parts: Vec<&str> = other.split('.').collect();
     for (what, token) in [
         ("another token's signature", format!("{signed}.{}", other_parts[2])),
-        (
-            "another token's claims",
-            format!("{}.{}.{}", parts[0], other_parts[1], parts[2]),
-        ),
-        (
-            "claims before header",
-            format!("{}.{}.{}", parts[1], parts[0], parts[2]),
-        ),
+        ("another token's claims", format!("{}.{}.{}", parts[0], other_parts[1], parts[2])),
+        ("claims before header", format!("{}.{}.{}", parts[1], parts[0], parts[2])),
         ("no signature", format!("{signed}.")),
         ("half a signature", format!("{signed}.{}", &signature[..170])),
         ("a signature and more", format!("{token}AAAA")),
         ("no header", format!(".{}.{}", parts[1], parts[2])),
         ("a dot more", format!("{token}.")),
         ("two parts", signed.to_owned()),
-        (
-            "five parts, as an encrypted one",
-            format!("{token}.{}.{}", parts[1], parts[2]),
-        ),
+        ("five parts, as an encrypted one", format!("{token}.{}.{}", parts[1], parts[2])),
         ("the App Key", client.secret.clone()),
         ("the App SID", client.client_id.clone()),
         ("the jti", decode_jwt(&token).1["jti"].as_str().unwrap().to_owned()),
@@ -507,32 +409,20 @@ fn no_forgery_is_accepted_and_nothing_is_fetched_for_one() {
         json!("k".repeat(5_000)),
     ] {
         let what = kid.to_string();
-        forgeries.push((
-            format!("kid {what:.40}"),
-            forged(&with("kid", kid), &decode_jwt(&token).1, true_signature),
-        ));
+        forgeries.push((format!("kid {what:.40}"), forged(&with("kid", kid), &decode_jwt(&token).1, true_signature)));
     }
 
     // What another server issued.
     let elsewhere = TestApp::new();
-    forgeries.push((
-        "another server's".to_owned(),
-        elsewhere.token(&elsewhere.create_app(&["billing:read"])),
-    ));
+    forgeries.push(("another server's".to_owned(), elsewhere.token(&elsewhere.create_app(&["billing:read"]))));
 
     assert!(forgeries.len() >= 60);
     for (what, token) in &forgeries {
         let answer = app.get_with_token(WHOAMI, token);
         let refused = refusal(&answer);
-        assert!(
-            refused.starts_with("401 Bearer realm=\"brevet\", error=\"invalid_token\""),
-            "{what}: {refused}"
-        );
+        assert!(refused.starts_with("401 Bearer realm=\"brevet\", error=\"invalid_token\""), "{what}: {refused}");
         let echoed = format!("{:?}{}", answer.headers, answer.body);
-        assert!(
-            !echoed.contains("evil") && !echoed.contains(&client.client_id),
-            "{what}: {echoed}"
-        );
+        assert!(!echoed.contains("evil") && !echoed.contains(&client.client_id), "{what}: {echoed}");
     }
     assert!(trap.accept().is_err(), "an address in a header was fetched");
     app.get_with_token(WHOAMI, &token).assert_status(200);
@@ -562,18 +452,12 @@ fn a_token_sees_the_apps_of_its_organisation_and_no_others() {
     let foreign = app.create_app_with("globex", new_app(&["apps:read"]));
     let token = app.token(&client);
 
-    let shown = app
-        .get_with_token(&format!("{APPS}/{}", sibling.client_id), &token)
-        .assert_status(200);
+    let shown = app.get_with_token(&format!("{APPS}/{}", sibling.client_id), &token).assert_status(200);
     assert_eq!(shown.header("cache-control"), "no-store");
     assert_snapshot!(shown.body.replace(&sibling.client_id, "app-sid"), @r#"{"client_id":"app-sid","name":"robot","scopes":["billing:read"],"status":"active","created_at":"2026-11-22T00:00:00Z","last_used_at":null}"#);
     let list = app.get_with_token(APPS, &token).assert_status(200).json();
-    let mut ids: Vec<&str> = list["apps"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|app| app["client_id"].as_str().unwrap())
-        .collect();
+    let mut ids: Vec<&str> =
+        list["apps"].as_array().unwrap().iter().map(|app| app["client_id"].as_str().unwrap()).collect();
     ids.sort_unstable();
     let mut expected = [&*client.client_id, &*sibling.client_id];
     expected.sort_unstable();
@@ -581,9 +465,8 @@ fn a_token_sees_the_apps_of_its_organisation_and_no_others() {
     let theirs = app.get_with_token(APPS, &app.token(&foreign)).assert_status(200).json();
     assert_eq!(theirs["apps"].as_array().unwrap().len(), 1);
 
-    let unknown = app
-        .get_with_token(&format!("{APPS}/00000000-0000-4000-8000-000000000000"), &token)
-        .assert_status(404);
+    let unknown =
+        app.get_with_token(&format!("{APPS}/00000000-0000-4000-8000-000000000000"), &token).assert_status(404);
     for (what, id) in [
         ("another organisation's", foreign.client_id.clone()),
         ("in upper case", sibling.client_id.to_uppercase()),
@@ -613,11 +496,7 @@ fn the_list_of_apps_comes_in_pages() {
     let mut path = format!("{APPS}?limit=3");
     loop {
         let page = app.get_with_token(&path, &token).assert_status(200).json();
-        let ids = page["apps"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|app| app["client_id"].as_str().unwrap().to_owned());
+        let ids = page["apps"].as_array().unwrap().iter().map(|app| app["client_id"].as_str().unwrap().to_owned());
         sizes.push(ids.len());
         seen.extend(ids);
         let Some(next) = page["next"].as_str() else { break };
@@ -625,17 +504,10 @@ fn the_list_of_apps_comes_in_pages() {
     }
     assert_eq!(sizes, [3, 3, 1]);
     assert!(seen.is_sorted_by(|a, b| a < b), "each once, in order: {seen:?}");
-    for (query, next_is_null) in [
-        ("limit=7", true),
-        ("limit=6", false),
-        ("limit=200", true),
-        ("limit=1", false),
-        ("", true),
-    ] {
-        let page = app
-            .get_with_token(&format!("{APPS}?{query}"), &token)
-            .assert_status(200)
-            .json();
+    for (query, next_is_null) in
+        [("limit=7", true), ("limit=6", false), ("limit=200", true), ("limit=1", false), ("", true)]
+    {
+        let page = app.get_with_token(&format!("{APPS}?{query}"), &token).assert_status(200).json();
         assert_eq!(page["next"].is_null(), next_is_null, "{query}");
     }
     let beyond = app.get_with_token(&format!("{APPS}?after=ffffffff-ffff-4fff-bfff-ffffffffffff"), &token);
@@ -652,9 +524,7 @@ fn the_list_of_apps_comes_in_pages() {
         "offset=1",
         "AppSid=x",
     ] {
-        let answer = app
-            .get_with_token(&format!("{APPS}?{query}"), &token)
-            .assert_status(400);
+        let answer = app.get_with_token(&format!("{APPS}?{query}"), &token).assert_status(400);
         assert_eq!(answer.error(), "invalid_request", "{query}");
     }
 }
@@ -664,11 +534,8 @@ fn a_token_dies_with_its_app_its_organisation_or_by_itself() {
     let app = TestApp::new();
     let revoked = "401 Bearer realm=\"brevet\", error=\"invalid_token\", error_description=\"The access token was revoked, \
                    or its client was disabled.\"";
-    let (disabled, deleted, suspended) = (
-        app.create_app(&["apps:read"]),
-        app.create_app(&["apps:read"]),
-        app.create_app(&["apps:read"]),
-    );
+    let (disabled, deleted, suspended) =
+        (app.create_app(&["apps:read"]), app.create_app(&["apps:read"]), app.create_app(&["apps:read"]));
     let tokens = [&disabled, &deleted, &suspended].map(|client| app.token(client));
     let [of_disabled, of_deleted, of_suspended] = &tokens;
     let expect = |token: &str, alive: bool, what: &str| {
@@ -768,20 +635,11 @@ fn no_spelling_of_a_path_gets_around_the_guard() {
             assert!(!answer.contains(&client.client_id), "{method} {path}: {answer}");
         }
     }
-    for header in [
-        "x-original-url",
-        "x-rewrite-url",
-        "x-forwarded-uri",
-        "x-forwarded-prefix",
-        "x-http-method-override",
-    ] {
+    for header in ["x-original-url", "x-rewrite-url", "x-forwarded-uri", "x-forwarded-prefix", "x-http-method-override"]
+    {
         for path in ["/", "/docs/errors", "/nowhere"] {
             let answer = app.get(path, &[(header, WHOAMI)]);
-            assert!(
-                !answer.body.contains("\"client_id\""),
-                "{header} at {path}: {}",
-                answer.body
-            );
+            assert!(!answer.body.contains("\"client_id\""), "{header} at {path}: {}", answer.body);
         }
     }
 }

@@ -42,11 +42,7 @@ struct OfflineVerifier {
 impl OfflineVerifier {
     /// One that fetched the JWKS just now.
     fn new(app: &TestApp, keeps: Duration) -> Self {
-        let mut verifier = Self {
-            keeps,
-            fetched_at: START,
-            keys: JwksKeys::parse(b"{\"keys\":[]}").unwrap(),
-        };
+        let mut verifier = Self { keeps, fetched_at: START, keys: JwksKeys::parse(b"{\"keys\":[]}").unwrap() };
         verifier.fetch(app);
         verifier
     }
@@ -93,10 +89,7 @@ fn jwks(app: &TestApp) -> Vec<Value> {
 }
 
 fn published(app: &TestApp) -> BTreeSet<String> {
-    jwks(app)
-        .iter()
-        .map(|key| key["kid"].as_str().unwrap().to_owned())
-        .collect()
+    jwks(app).iter().map(|key| key["kid"].as_str().unwrap().to_owned()).collect()
 }
 
 /// How far to the next moment worth looking at: one second before, at, and after each date of a key, and else an hour.
@@ -104,10 +97,7 @@ fn next_step(app: &TestApp) -> Duration {
     let now = app.clock.now();
     let second = Duration::from_secs(1);
     let keys = signing_keys::list(&app.management).unwrap();
-    let dates = keys
-        .iter()
-        .flat_map(|key| [Some(key.dates.signs_from), key.gone_at])
-        .flatten();
+    let dates = keys.iter().flat_map(|key| [Some(key.dates.signs_from), key.gone_at]).flatten();
     dates
         .flat_map(|date| [date - second, date, date + second])
         .filter(|date| *date > now)
@@ -167,11 +157,7 @@ fn in_two_hundred_days_no_verifier_refuses_a_good_token() {
 
     let lived: Vec<Vec<KeyState>> = {
         use KeyState::{Gone, Next, Retiring, Signing};
-        vec![
-            vec![Signing, Retiring, Gone],
-            vec![Next, Signing, Retiring, Gone],
-            vec![Next, Signing],
-        ]
+        vec![vec![Signing, Retiring, Gone], vec![Next, Signing, Retiring, Gone], vec![Next, Signing]]
     };
     let mut seen: Vec<_> = lives.values().cloned().collect();
     seen.sort_by_key(|life| (life.first() == Some(&KeyState::Next), std::cmp::Reverse(life.len())));
@@ -239,24 +225,14 @@ fn a_next_key_made_by_hand_signs_when_the_present_one_is_over_or_sooner_if_asked
     let app = TestApp::empty(&[]);
     let next = signing_keys::generate(&app.management, RS256).unwrap();
     let dates = signing_keys::list(&app.management).unwrap();
-    assert_eq!(
-        (&dates[1].dates.kid, dates[1].dates.signs_from),
-        (&next, START + 90 * DAY)
-    );
+    assert_eq!((&dates[1].dates.kid, dates[1].dates.signs_from), (&next, START + 90 * DAY));
     let refused = signing_keys::generate(&app.management, RS256).unwrap_err();
-    assert!(
-        matches!(refused, ServiceError::Conflict(_)) && refused.to_string().contains(&next),
-        "{refused}"
-    );
+    assert!(matches!(refused, ServiceError::Conflict(_)) && refused.to_string().contains(&next), "{refused}");
 
     app.clock.advance(2 * DAY);
     keep_house(&app);
     let (rotated, signs_from) = signing_keys::rotate(&app.management, RS256, false).unwrap();
-    assert_eq!(
-        (rotated, signs_from),
-        (next.clone(), START + 2 * DAY),
-        "it was announced long enough"
-    );
+    assert_eq!((rotated, signs_from), (next.clone(), START + 2 * DAY), "it was announced long enough");
     app.catch_up();
     assert_eq!(kid_of(&sign(&app, RS256)), next);
 }
@@ -274,10 +250,7 @@ fn a_retired_key_signs_no_more_and_its_tokens_stay_good() {
     app.get_with_token("/api/v1/whoami", &old).assert_status(200);
     assert_eq!(published(&app), [kid_of(&old), successor].into());
     let again = signing_keys::retire(&app.management, &kid_of(&old)).unwrap_err();
-    assert_eq!(
-        again.to_string(),
-        format!("the key {} does not sign; see: brevet key list", kid_of(&old))
-    );
+    assert_eq!(again.to_string(), format!("the key {} does not sign; see: brevet key list", kid_of(&old)));
     let unknown = signing_keys::retire(&app.management, "nothing").unwrap_err();
     assert!(matches!(unknown, ServiceError::NotFound(_)), "{unknown}");
 
@@ -329,11 +302,7 @@ fn tokens_under_a_revoked_key_are_refused_at_once() {
 #[test]
 fn each_algorithm_has_keys_of_its_own_that_live_on_like_the_first() {
     let app = TestApp::empty(&[]);
-    let algorithms = [
-        SigningAlgorithm::Ps256,
-        SigningAlgorithm::Es256,
-        SigningAlgorithm::EdDsa,
-    ];
+    let algorithms = [SigningAlgorithm::Ps256, SigningAlgorithm::Es256, SigningAlgorithm::EdDsa];
     for algorithm in algorithms {
         signing_keys::ensure(&app.management, algorithm).unwrap();
         signing_keys::ensure(&app.management, algorithm).unwrap();
@@ -341,10 +310,7 @@ fn each_algorithm_has_keys_of_its_own_that_live_on_like_the_first() {
     app.catch_up();
     let described = |app: &TestApp| -> Vec<(String, String)> {
         let text = |key: &Value, member: &str| key[member].as_str().unwrap().to_owned();
-        let mut found: Vec<_> = jwks(app)
-            .iter()
-            .map(|key| (text(key, "alg"), text(key, "kty")))
-            .collect();
+        let mut found: Vec<_> = jwks(app).iter().map(|key| (text(key, "alg"), text(key, "kty"))).collect();
         found.sort();
         found
     };
@@ -415,11 +381,7 @@ fn a_shorter_token_lifetime_does_not_shorten_the_publication_of_older_keys() {
     // The old key stays until its tokens of a day are over; the newer one had only tokens of an hour.
     let gone_at = |kid: &str| {
         let keys = signing_keys::list(&shorter.management).unwrap();
-        keys.into_iter()
-            .find(|key| key.dates.kid == kid)
-            .unwrap()
-            .gone_at
-            .unwrap()
+        keys.into_iter().find(|key| key.dates.kid == kid).unwrap().gone_at.unwrap()
     };
     assert_eq!(gone_at(&kid_of(&old)), signs_from + DAY + RETAIN);
     assert_eq!(gone_at(&short_key), handover + HOUR + RETAIN);
@@ -482,20 +444,14 @@ impl LiveServer {
             organisation: "acme",
             name: "Billing",
             identifier: "https://billing.example",
-            scopes: vec![brevet::db::apis::ScopeRecord {
-                name: "billing:read".to_owned(),
-                description: String::new(),
-            }],
+            scopes: vec![brevet::db::apis::ScopeRecord { name: "billing:read".to_owned(), description: String::new() }],
             profile: TokenProfile::Rfc9068,
             algorithm: RS256,
             lifetime: None,
         };
         apis::create(m, &api).unwrap();
         let created = apps::create(m, "acme", new_app(&["billing:read"])).unwrap();
-        Credentials {
-            client_id: created.client_id.to_string(),
-            secret: created.client_secret.reveal().to_owned(),
-        }
+        Credentials { client_id: created.client_id.to_string(), secret: created.client_secret.reveal().to_owned() }
     }
 
     fn token(&self, app: &Credentials) -> String {
@@ -565,9 +521,8 @@ fn while_keys_rotate_every_few_seconds_no_good_token_is_refused() {
     let (stop, verified) = (AtomicBool::new(false), AtomicU32::new(0));
     let mut signing = BTreeSet::new();
     let refusals: Vec<String> = thread::scope(|scope| {
-        let clients: Vec<_> = (0..3)
-            .map(|_| scope.spawn(|| fetch_and_verify(&server, &app, &stop, &verified)))
-            .collect();
+        let clients: Vec<_> =
+            (0..3).map(|_| scope.spawn(|| fetch_and_verify(&server, &app, &stop, &verified))).collect();
         let end = Instant::now() + Duration::from_secs(15);
         while Instant::now() < end {
             signing.insert(kid_of(&server.token(&app)));

@@ -67,10 +67,7 @@ impl Source {
         let found = self.code.match_indices(first).map(|(at, _)| at).filter(begins);
         let whole = found.map(|at| self.code[at..].split(|c| !is_path(c)).next().unwrap());
         whole
-            .filter(|path| {
-                path.strip_prefix(first)
-                    .is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
-            })
+            .filter(|path| path.strip_prefix(first).is_some_and(|rest| rest.is_empty() || rest.starts_with("::")))
             .collect()
     }
 }
@@ -89,11 +86,7 @@ fn sources() -> Vec<Source> {
                 let text = fs::read_to_string(&path).unwrap();
                 found.push(Source {
                     path: path.strip_prefix(root).unwrap().to_str().unwrap().to_owned(),
-                    code: text
-                        .lines()
-                        .filter(|line| !is_comment(line))
-                        .collect::<Vec<_>>()
-                        .join("\n"),
+                    code: text.lines().filter(|line| !is_comment(line)).collect::<Vec<_>>().join("\n"),
                 });
             }
         }
@@ -111,10 +104,7 @@ fn layer(module: &str) -> usize {
 fn imports_point_down_only() {
     let sources = sources();
     let mut arrows: BTreeMap<(String, String), String> = BTreeMap::new();
-    for source in sources
-        .iter()
-        .filter(|source| !matches!(source.module(), "main" | "lib"))
-    {
+    for source in sources.iter().filter(|source| !matches!(source.module(), "main" | "lib")) {
         for path in source.paths("crate").into_iter().filter(|path| path.contains("::")) {
             let to = path.split("::").nth(1).unwrap();
             assert!(
@@ -126,10 +116,7 @@ fn imports_point_down_only() {
         }
     }
     for ((from, to), path) in &arrows {
-        assert!(
-            from == to || layer(from) < layer(to),
-            "{path}: {from} may not import {to}"
-        );
+        assert!(from == to || layer(from) < layer(to), "{path}: {from} may not import {to}");
     }
     // The reader above reads: these arrows are there.
     for (from, to) in [
@@ -140,10 +127,7 @@ fn imports_point_down_only() {
         ("db", "oauth"),
         ("keys", "oauth"),
     ] {
-        assert!(
-            arrows.contains_key(&(from.to_owned(), to.to_owned())),
-            "{from} no longer imports {to}"
-        );
+        assert!(arrows.contains_key(&(from.to_owned(), to.to_owned())), "{from} no longer imports {to}");
     }
 }
 
@@ -151,10 +135,7 @@ fn imports_point_down_only() {
 fn no_path_climbs_out_of_its_module() {
     for source in sources() {
         let depth = source.path.matches('/').count();
-        let product = Source {
-            path: source.path.clone(),
-            code: source.product().to_owned(),
-        };
+        let product = Source { path: source.path.clone(), code: source.product().to_owned() };
         for path in product.paths("super") {
             let climbs = path.split("::").take_while(|part| *part == "super").count();
             assert!(climbs < depth, "{}: {path} leaves {}", source.path, source.module());
@@ -196,10 +177,7 @@ fn nothing_is_signed_or_decrypted_with_the_rsa_crate() {
         .collect();
     assert!(!named.is_empty(), "the rsa crate is gone: so can be this test");
     for (file, path) in named {
-        assert!(
-            RSA_MAY.iter().any(|allowed| path.starts_with(allowed)),
-            "{file} uses {path}"
-        );
+        assert!(RSA_MAY.iter().any(|allowed| path.starts_with(allowed)), "{file} uses {path}");
     }
     for source in sources.iter().filter(|source| source.is_in("src/keys")) {
         for method in [
@@ -223,10 +201,6 @@ fn no_file_is_too_long_to_read() {
     for source in sources() {
         let text = fs::read_to_string(root.join(&source.path)).unwrap();
         let lines = text.lines().take_while(|line| *line != "#[cfg(test)]").count();
-        assert!(
-            lines <= LONGEST_FILE,
-            "{} has {lines} lines before its tests; make it a folder",
-            source.path
-        );
+        assert!(lines <= LONGEST_FILE, "{} has {lines} lines before its tests; make it a folder", source.path);
     }
 }

@@ -1,12 +1,6 @@
 //! All integration tests in one program: one link, and one place for what they share.
 
-#![allow(
-    missing_docs,
-    unreachable_pub,
-    dead_code,
-    unused_imports,
-    reason = "a test program has no readers of its API"
-)]
+#![allow(missing_docs, unreachable_pub, dead_code, unused_imports, reason = "a test program has no readers of its API")]
 #![allow(
     clippy::as_conversions,
     clippy::cast_possible_truncation,

@@ -94,30 +94,17 @@ fn what_is_switched_off_on_one_node_is_refused_on_the_other(settings: &[(&str, &
     assert!(tokens.iter().all(|token| there.guard_status(token) == 200));
 
     apps::set_enabled(m, off.id(), false).unwrap();
-    wait_for("a disabled app", PROMISE, || {
-        there.token_status(&off) == 401 && there.guard_status(off_token) == 401
-    });
+    wait_for("a disabled app", PROMISE, || there.token_status(&off) == 401 && there.guard_status(off_token) == 401);
     apps::set_enabled(m, off.id(), true).unwrap();
-    wait_for("an enabled app", PROMISE, || {
-        there.token_status(&off) == 200 && there.guard_status(off_token) == 200
-    });
+    wait_for("an enabled app", PROMISE, || there.token_status(&off) == 200 && there.guard_status(off_token) == 200);
     apps::delete(m, deleted.id()).unwrap();
     wait_for("a deleted app", PROMISE, || {
         there.token_status(&deleted) == 401 && there.guard_status(deleted_token) == 401
     });
     let fresh = app_keys::rotate(m, rotated.id(), Duration::ZERO, None).unwrap();
-    let fresh = Credentials {
-        secret: fresh.client_secret.reveal().to_owned(),
-        ..rotated.clone()
-    };
-    wait_for("a rotated App Key", PROMISE, || {
-        there.token_status(&rotated) == 401 && there.token_status(&fresh) == 200
-    });
-    assert_eq!(
-        there.guard_status(rotated_token),
-        200,
-        "a token outlives the key that got it"
-    );
+    let fresh = Credentials { secret: fresh.client_secret.reveal().to_owned(), ..rotated.clone() };
+    wait_for("a rotated App Key", PROMISE, || there.token_status(&rotated) == 401 && there.token_status(&fresh) == 200);
+    assert_eq!(there.guard_status(rotated_token), 200, "a token outlives the key that got it");
     revocation::revoke(m, revoked_token).unwrap();
     wait_for("a revoked token", PROMISE, || there.guard_status(revoked_token) == 401);
     assert_eq!(there.token_status(&revoked), 200);
@@ -173,11 +160,7 @@ fn keys_that_are_rotated_on_one_node_sign_on_the_other(settings: &[(&str, &str)]
 fn timed(node: &Node, credentials: &Credentials) -> (u16, Duration, String) {
     let start = Instant::now();
     let answer = node.app.token_request(&[], &credentials.form());
-    (
-        answer.status.as_u16(),
-        start.elapsed(),
-        answer.header("retry-after").to_owned(),
-    )
+    (answer.status.as_u16(), start.elapsed(), answer.header("retry-after").to_owned())
 }
 
 #[test]
@@ -190,8 +173,7 @@ fn a_node_bears_the_loss_of_its_database_and_recovers_by_itself() {
     let data = Arc::new(tempfile::tempdir().unwrap());
     let node = Node::follow(TestApp::on(data, Arc::new(ManualClock::new(START)), &settings));
     node.app.create_organisation("acme");
-    node.app
-        .create_api("acme", "https://billing.example", &["billing:read"]);
+    node.app.create_api("acme", "https://billing.example", &["billing:read"]);
     let create = || node.app.create_app_with("acme", new_app(&["billing:read"]));
     let held = create();
     let token = node.app.token(&held);
@@ -205,11 +187,8 @@ fn a_node_bears_the_loss_of_its_database_and_recovers_by_itself() {
     };
     assert_eq!(ask_all(&strangers[..16]), [200; 16]);
     let documents = || {
-        let paths = [
-            "/.well-known/jwks.json",
-            "/.well-known/openid-configuration",
-            "/.well-known/oauth-authorization-server",
-        ];
+        let paths =
+            ["/.well-known/jwks.json", "/.well-known/openid-configuration", "/.well-known/oauth-authorization-server"];
         paths.map(|path| {
             let answer = node.app.get(path, &[]);
             assert!(answer.header("cache-control").contains("max-age"), "{path}");
@@ -225,21 +204,11 @@ fn a_node_bears_the_loss_of_its_database_and_recovers_by_itself() {
     let (status, took, retry_after) = timed(&node, &strangers[16]);
     assert_eq!((status, retry_after.is_empty()), (503, false));
     assert!(took < Duration::from_secs(1), "{took:?}");
-    assert!(
-        stopped.elapsed() < Duration::from_secs(3),
-        "too slow a machine for this test"
-    );
+    assert!(stopped.elapsed() < Duration::from_secs(3), "too slow a machine for this test");
     let flushed = node.app.authority.usage.flush(node.app.management.database(), START);
-    assert!(
-        flushed
-            .unwrap_err()
-            .to_string()
-            .starts_with("the database is unavailable")
-    );
+    assert!(flushed.unwrap_err().to_string().starts_with("the database is unavailable"));
 
-    wait_for("answers from memory end", Duration::from_secs(5), || {
-        node.token_status(&held) == 503
-    });
+    wait_for("answers from memory end", Duration::from_secs(5), || node.token_status(&held) == 503);
     assert!(stopped.elapsed() > Duration::from_secs(2), "{:?}", stopped.elapsed());
     let (status, took, retry_after) = timed(&node, &held);
     assert_eq!((status, retry_after.is_empty()), (503, false));
@@ -249,21 +218,13 @@ fn a_node_bears_the_loss_of_its_database_and_recovers_by_itself() {
 
     cluster.resume();
     let took = wait_for("recovery", Duration::from_secs(2), || node.token_status(&held) == 200);
-    assert_eq!(
-        ask_all(&strangers[16..]),
-        [200; 16],
-        "after {took:?}: no connection from before is used"
-    );
+    assert_eq!(ask_all(&strangers[16..]), [200; 16], "after {took:?}: no connection from before is used");
     assert_eq!(node.guard_status(&token), 200);
     apps::set_enabled(&node.app.management, held.id(), false).unwrap();
     wait_for("a disabled app", PROMISE, || node.token_status(&held) == 401);
 
     // What was counted meanwhile was kept.
-    node.app
-        .authority
-        .usage
-        .flush(node.app.management.database(), START)
-        .unwrap();
+    node.app.authority.usage.flush(node.app.management.database(), START).unwrap();
     let details = apps::show(&node.app.management, strangers[0].id()).unwrap();
     assert_eq!((details.issued_24h, details.refused_24h), (1, 0));
     assert!(apps::show(&node.app.management, held.id()).unwrap().issued_24h >= 2);

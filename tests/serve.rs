@@ -86,11 +86,8 @@ fn get(path: &str) -> String {
 /// The server's counter of tokens it issued.
 fn tokens_issued(server: &Server) -> String {
     let metrics = server.get_admin("/metrics").assert_status(200).body;
-    line_value(
-        &metrics,
-        "brevet_token_requests_total{error=\"\",grant=\"client_credentials\",result=\"issued\"}",
-    )
-    .to_owned()
+    line_value(&metrics, "brevet_token_requests_total{error=\"\",grant=\"client_credentials\",result=\"issued\"}")
+        .to_owned()
 }
 
 mod start {
@@ -103,19 +100,10 @@ mod start {
         let banner = server.banner();
         assert_eq!(line_value(&banner, "listening"), server.url);
         assert_eq!(line_value(&banner, "issuer"), server.url);
-        assert_eq!(
-            line_value(&banner, "discovery"),
-            format!("{}/.well-known/openid-configuration", server.url)
-        );
-        assert_eq!(
-            line_value(&banner, "admin"),
-            format!("{}  (/livez /readyz /metrics)", server.admin_url)
-        );
+        assert_eq!(line_value(&banner, "discovery"), format!("{}/.well-known/openid-configuration", server.url));
+        assert_eq!(line_value(&banner, "admin"), format!("{}  (/livez /readyz /metrics)", server.admin_url));
         assert_eq!(line_value(&banner, "data  "), data.path().to_str().unwrap());
-        let kid = server.get("/.well-known/jwks.json").json()["keys"][0]["kid"]
-            .as_str()
-            .unwrap()
-            .to_owned();
+        let kid = server.get("/.well-known/jwks.json").json()["keys"][0]["kid"].as_str().unwrap().to_owned();
         assert!(line_value(&banner, "public keys").ends_with(&format!("(signing with {kid})")));
 
         let lines: Vec<&str> = banner.lines().collect();
@@ -138,17 +126,10 @@ mod start {
 
         let again = Server::start_as_issuer(data.path(), &["--demo"]);
         let banner = again.banner();
-        assert!(
-            banner.contains("The demo app is there from an earlier start"),
-            "{banner}"
-        );
+        assert!(banner.contains("The demo app is there from an earlier start"), "{banner}");
         assert!(!banner.contains("bvk_") && !banner.contains("password"), "{banner}");
         assert!(banner.contains(&kid), "the same key signs");
-        assert!(
-            again.started_within < Duration::from_secs(2),
-            "{:?}",
-            again.started_within
-        );
+        assert!(again.started_within < Duration::from_secs(2), "{:?}", again.started_within);
     }
 
     #[test]
@@ -157,10 +138,7 @@ mod start {
         let data = parent.path().join("new");
         brevet(&data).args(&["org", "list"]).ok();
         assert_eq!(fs::metadata(&data).unwrap().permissions().mode() & 0o777, 0o700);
-        assert_eq!(
-            fs::metadata(data.join("master.key")).unwrap().permissions().mode() & 0o777,
-            0o600
-        );
+        assert_eq!(fs::metadata(data.join("master.key")).unwrap().permissions().mode() & 0o777, 0o600);
     }
 
     #[test]
@@ -202,15 +180,8 @@ mod start {
             "69: cannot listen on ADDRESS: Address already in use (os error 98); choose another address with --listen"
         );
         let message = refused(data.path(), &["--listen=127.0.0.1:0", "--admin-listen", &address]);
-        assert!(
-            message.ends_with("choose another address with --admin-listen"),
-            "{message}"
-        );
-        assert_eq!(
-            fs::read_dir(data.path()).unwrap().count(),
-            0,
-            "no demo app whose key nobody saw"
-        );
+        assert!(message.ends_with("choose another address with --admin-listen"), "{message}");
+        assert_eq!(fs::read_dir(data.path()).unwrap().count(), 0, "no demo app whose key nobody saw");
     }
 
     #[test]
@@ -223,11 +194,7 @@ mod start {
         let elsewhere = ["--database-url=sqlite:///nowhere/brevet.db"];
         assert_snapshot!(refused(data.path(), &[&quiet[..], &elsewhere].concat()), @"69: the database is unavailable: the file /nowhere/brevet.db cannot be opened: unable to open database file");
 
-        fs::write(
-            data.path().join("brevet.db"),
-            "not a database, but long enough to look at".repeat(100),
-        )
-        .unwrap();
+        fs::write(data.path().join("brevet.db"), "not a database, but long enough to look at".repeat(100)).unwrap();
         let message = refused(data.path(), &quiet);
         assert!(message.contains("brevet.db cannot be used as a database"), "{message}");
     }
@@ -306,19 +273,13 @@ mod admin_listener {
         http::get(&format!("{}/.well-known/jwks.json", server.admin_url), &[]).assert_status(404);
         // Whatever address a client puts into its request, the public port stays the public port.
         let host = server.admin_url.trim_start_matches("http://");
-        let request = format!(
-            "GET {}/metrics HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n",
-            server.admin_url
-        );
+        let request = format!("GET {}/metrics HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n", server.admin_url);
         let (answer, _) = Wire::open(&server).send(request).read(Duration::from_secs(3));
         assert!(answer.starts_with("HTTP/1.1 404 "), "{answer}");
 
         let token = server.token(&app);
         server.whoami(&token).assert_status(200);
-        let wrong = Credentials {
-            secret: "wrong".to_owned(),
-            ..app.clone()
-        };
+        let wrong = Credentials { secret: "wrong".to_owned(), ..app.clone() };
         server.token_request(&[], &wrong.form()).assert_status(401);
         server.get("/.well-known/jwks.json").assert_status(200);
         let answer = server.get_admin("/metrics").assert_status(200);
@@ -340,10 +301,7 @@ mod admin_listener {
         ] {
             assert!(metrics.contains(name), "{name}: {metrics}");
         }
-        assert!(
-            !metrics.contains(&app.client_id),
-            "a label for each of a hundred thousand apps"
-        );
+        assert!(!metrics.contains(&app.client_id), "a label for each of a hundred thousand apps");
     }
 
     #[test]
@@ -353,12 +311,7 @@ mod admin_listener {
         let server = Server::start(data.path());
         for at in 0..20 {
             server.get(&format!("/stranger/{at}")).assert_status(404);
-            http::send(
-                &format!("METHOD{at}"),
-                &format!("{}/connect/token", server.url),
-                &[],
-                None,
-            );
+            http::send(&format!("METHOD{at}"), &format!("{}/connect/token", server.url), &[], None);
         }
         let metrics = server.get_admin("/metrics").body;
         assert!(!metrics.contains("stranger"), "{metrics}");
@@ -384,9 +337,7 @@ mod changes {
             |status: u16| move |server: &Server, token: &str| (server.whoami(token).status == status).then_some(());
 
         run(&["app", "disable", sid]);
-        eventually(PROMISED, "the token of a disabled app is refused", || {
-            whoami_is(401)(&server, &token)
-        });
+        eventually(PROMISED, "the token of a disabled app is refused", || whoami_is(401)(&server, &token));
         let refused = server.token_request(&[], &app.form()).assert_status(401);
         assert_eq!(refused.error(), "invalid_client");
         run(&["app", "enable", sid]);
@@ -397,13 +348,8 @@ mod changes {
         run(&["org", "enable", "acme"]);
         eventually(PROMISED, "the organisation is back", || whoami_is(200)(&server, &token));
 
-        let made = brevet(data.path())
-            .args(&["app", "key", "rotate", sid, "--overlap=0s"])
-            .json();
-        let renewed = Credentials {
-            secret: made["client_secret"].as_str().unwrap().to_owned(),
-            ..app.clone()
-        };
+        let made = brevet(data.path()).args(&["app", "key", "rotate", sid, "--overlap=0s"]).json();
+        let renewed = Credentials { secret: made["client_secret"].as_str().unwrap().to_owned(), ..app.clone() };
         eventually(PROMISED, "the new key works", || {
             (server.token_request(&[], &renewed.form()).status == 200).then_some(())
         });
@@ -416,13 +362,7 @@ mod changes {
             (header["kid"] == rotated["kid"]).then_some(header)
         });
         let published = server.get("/.well-known/jwks.json").json();
-        assert!(
-            published["keys"]
-                .as_array()
-                .unwrap()
-                .iter()
-                .any(|key| key["kid"] == signed_by["kid"])
-        );
+        assert!(published["keys"].as_array().unwrap().iter().any(|key| key["kid"] == signed_by["kid"]));
         server.whoami(&token).assert_status(200);
 
         run(&["api", "scope", "remove", "https://billing.example", "billing:read"]);
@@ -454,13 +394,7 @@ mod changes {
             server.whoami(&server.token(&app)).assert_status(200);
         }
         let published = server.get("/.well-known/jwks.json").json();
-        assert!(
-            published["keys"]
-                .as_array()
-                .unwrap()
-                .iter()
-                .all(|key| key["kid"] != kid)
-        );
+        assert!(published["keys"].as_array().unwrap().iter().all(|key| key["kid"] != kid));
     }
 
     #[test]
@@ -568,9 +502,7 @@ mod stop {
         hanging.send(token_head(100)).send("grant_type=");
         thread::sleep(Duration::from_millis(100));
         server.terminate();
-        eventually(Duration::from_secs(2), "the stop begins", || {
-            server.log().contains("stopping").then_some(())
-        });
+        eventually(Duration::from_secs(2), "the stop begins", || server.log().contains("stopping").then_some(()));
         server.terminate();
         assert_eq!(server.wait(Duration::from_secs(1)).code(), Some(130));
     }
@@ -586,10 +518,7 @@ mod stop {
         let began_at = Instant::now();
         assert!(server.wait(Duration::from_secs(6)).success());
         let took = began_at.elapsed();
-        assert!(
-            took > Duration::from_secs(2) && took < Duration::from_millis(3_500),
-            "{took:?}"
-        );
+        assert!(took > Duration::from_secs(2) && took < Duration::from_millis(3_500), "{took:?}");
     }
 
     #[test]
@@ -602,9 +531,7 @@ mod stop {
         wire.send(get("/.well-known/jwks.json")).answer().unwrap();
         server.terminate();
         assert!(server.wait(Duration::from_secs(5)).success());
-        Server::start_with(data.path(), &[&listen], &[])
-            .get("/.well-known/jwks.json")
-            .assert_status(200);
+        Server::start_with(data.path(), &[&listen], &[]).get("/.well-known/jwks.json").assert_status(200);
     }
 }
 
@@ -686,10 +613,8 @@ mod limits {
         leaving.send(token_head(form.len() + 10)).send(&form);
         drop(leaving);
         // Or it stays and sends nothing more.
-        let (answer, end) = Wire::open(&server)
-            .send(token_head(form.len() + 10))
-            .send(&form)
-            .read(Duration::from_secs(5));
+        let (answer, end) =
+            Wire::open(&server).send(token_head(form.len() + 10)).send(&form).read(Duration::from_secs(5));
         assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
         assert_eq!(end, End::Closed);
         let chunked =
@@ -710,11 +635,7 @@ mod limits {
         let stuck: Vec<Wire> = (0..200)
             .map(|at| {
                 let mut wire = Wire::open(&server);
-                wire.send(if at % 2 == 0 {
-                    "POST /connect/token HTT".to_owned()
-                } else {
-                    token_head(1_000)
-                });
+                wire.send(if at % 2 == 0 { "POST /connect/token HTT".to_owned() } else { token_head(1_000) });
                 wire
             })
             .collect();
@@ -732,10 +653,7 @@ mod limits {
         let heads = [
             get(&format!("/{large}")),
             format!("GET / HTTP/1.1\r\nHost: brevet\r\nX-Large: {large}\r\n\r\n"),
-            format!(
-                "GET / HTTP/1.1\r\nHost: brevet\r\n{}\r\n",
-                "X-Many: a\r\n".repeat(3_000)
-            ),
+            format!("GET / HTTP/1.1\r\nHost: brevet\r\n{}\r\n", "X-Many: a\r\n".repeat(3_000)),
         ];
         for head in heads {
             let (answer, end) = Wire::open(&server).send(&head).read(Duration::from_secs(3));
@@ -743,9 +661,7 @@ mod limits {
             assert!(["431", "414", "400", ""].contains(&status.as_str()), "{answer}");
             assert_ne!(end, End::Silent, "{}", &head[..40]);
         }
-        let announced = Wire::open(&server)
-            .send(token_head(65_537))
-            .read(Duration::from_secs(3));
+        let announced = Wire::open(&server).send(token_head(65_537)).read(Duration::from_secs(3));
         assert!(announced.0.starts_with("HTTP/1.1 413 "), "{announced:?}");
         let chunk = format!("4000\r\n{}\r\n", "a".repeat(0x4000));
         let chunked = format!(
@@ -788,10 +704,7 @@ mod limits {
         let upgraded = ask(
             "GET /connect/authorize HTTP/1.1\r\nHost: brevet\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n",
         );
-        assert!(
-            upgraded.starts_with("HTTP/1.1 400 "),
-            "the page's own answer: {upgraded}"
-        );
+        assert!(upgraded.starts_with("HTTP/1.1 400 "), "the page's own answer: {upgraded}");
         let foreign = ask("GET http://example.com/nothing HTTP/1.1\r\nHost: example.com\r\n\r\n");
         assert!(foreign.starts_with("HTTP/1.1 404 "), "{foreign}");
     }
@@ -810,16 +723,10 @@ mod limits {
         let with = |headers: &str, body: &str| format!("{post}{headers}\r\n{body}");
         let chunked = "Transfer-Encoding: chunked\r\n";
         let cases = [
-            (
-                "length and chunks",
-                with(&format!("Content-Length: {}\r\n{chunked}", chunks.len()), &chunks),
-            ),
+            ("length and chunks", with(&format!("Content-Length: {}\r\n{chunked}", chunks.len()), &chunks)),
             (
                 "length beyond the chunks",
-                with(
-                    &format!("Content-Length: {}\r\n{chunked}", 5 + hidden.len()),
-                    &format!("0\r\n\r\n{hidden}"),
-                ),
+                with(&format!("Content-Length: {}\r\n{chunked}", 5 + hidden.len()), &format!("0\r\n\r\n{hidden}")),
             ),
             (
                 "chunks beyond the length",
@@ -830,79 +737,28 @@ mod limits {
             ),
             (
                 "the same length twice",
-                with(
-                    &format!("Content-Length: {length}\r\nContent-Length: {length}\r\n"),
-                    &form,
-                ),
+                with(&format!("Content-Length: {length}\r\nContent-Length: {length}\r\n"), &form),
             ),
-            (
-                "two lengths",
-                with(
-                    &format!("Content-Length: 0\r\nContent-Length: {}\r\n", hidden.len()),
-                    &hidden,
-                ),
-            ),
-            (
-                "a list of lengths",
-                with(&format!("Content-Length: {length}, {length}\r\n"), &form),
-            ),
-            (
-                "a length with a sign",
-                with(&format!("Content-Length: +{length}\r\n"), &form),
-            ),
+            ("two lengths", with(&format!("Content-Length: 0\r\nContent-Length: {}\r\n", hidden.len()), &hidden)),
+            ("a list of lengths", with(&format!("Content-Length: {length}, {length}\r\n"), &form)),
+            ("a length with a sign", with(&format!("Content-Length: +{length}\r\n"), &form)),
             ("a negative length", with("Content-Length: -1\r\n", &form)),
-            (
-                "a length that overflows",
-                with("Content-Length: 99999999999999999999\r\n", &form),
-            ),
+            ("a length that overflows", with("Content-Length: 99999999999999999999\r\n", &form)),
             ("an unknown coding", with("Transfer-Encoding: xchunked\r\n", &chunks)),
-            (
-                "chunks not last",
-                with("Transfer-Encoding: chunked, identity\r\n", &chunks),
-            ),
-            (
-                "two codings",
-                with("Transfer-Encoding: identity\r\nTransfer-Encoding: chunked\r\n", &chunks),
-            ),
+            ("chunks not last", with("Transfer-Encoding: chunked, identity\r\n", &chunks)),
+            ("two codings", with("Transfer-Encoding: identity\r\nTransfer-Encoding: chunked\r\n", &chunks)),
             ("a hidden coding", with("Transfer-Encoding: \x0bchunked\r\n", &chunks)),
-            (
-                "space before the colon",
-                with("Transfer-Encoding : chunked\r\n", &chunks),
-            ),
-            (
-                "a folded line",
-                with(&format!("X-A: b\r\n c\r\nContent-Length: {length}\r\n"), &form),
-            ),
-            (
-                "NUL in a header",
-                with(&format!("X-A: b\0c\r\nContent-Length: {length}\r\n"), &form),
-            ),
-            (
-                "CR in a header",
-                with(&format!("X-A: b\rc\r\nContent-Length: {length}\r\n"), &form),
-            ),
-            (
-                "chunks in HTTP/1.0",
-                with(chunked, &chunks).replacen("HTTP/1.1", "HTTP/1.0", 1),
-            ),
-            (
-                "a chunk size that overflows",
-                with(chunked, &format!("fffffffffffffffff\r\n{form}")),
-            ),
+            ("space before the colon", with("Transfer-Encoding : chunked\r\n", &chunks)),
+            ("a folded line", with(&format!("X-A: b\r\n c\r\nContent-Length: {length}\r\n"), &form)),
+            ("NUL in a header", with(&format!("X-A: b\0c\r\nContent-Length: {length}\r\n"), &form)),
+            ("CR in a header", with(&format!("X-A: b\rc\r\nContent-Length: {length}\r\n"), &form)),
+            ("chunks in HTTP/1.0", with(chunked, &chunks).replacen("HTTP/1.1", "HTTP/1.0", 1)),
+            ("a chunk size that overflows", with(chunked, &format!("fffffffffffffffff\r\n{form}"))),
             ("a negative chunk size", with(chunked, &format!("-1\r\n{form}"))),
-            (
-                "chunks with bare line feeds",
-                with(chunked, &chunks.replace("\r\n", "\n")),
-            ),
-            (
-                "a chunk longer than it says",
-                with(chunked, &format!("{length:x}\r\n{form}XX0\r\n\r\n")),
-            ),
+            ("chunks with bare line feeds", with(chunked, &chunks.replace("\r\n", "\n"))),
+            ("a chunk longer than it says", with(chunked, &format!("{length:x}\r\n{form}XX0\r\n\r\n"))),
             ("no host", "GET /.well-known/jwks.json HTTP/1.1\r\n\r\n".to_owned()),
-            (
-                "two hosts",
-                "GET /.well-known/jwks.json HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n".to_owned(),
-            ),
+            ("two hosts", "GET /.well-known/jwks.json HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n".to_owned()),
         ];
         for (name, request) in cases {
             let (answer, end) = Wire::open(&server).send(&request).read(Duration::from_secs(3));
@@ -940,12 +796,8 @@ mod log {
     /// The lines about requests, once there are `count` of them.
     fn request_lines(server: &Server, count: usize) -> Vec<String> {
         eventually(Duration::from_secs(3), "the log lines", || {
-            let lines: Vec<String> = server
-                .log()
-                .lines()
-                .filter(|line| line.contains("request_id"))
-                .map(str::to_owned)
-                .collect();
+            let lines: Vec<String> =
+                server.log().lines().filter(|line| line.contains("request_id")).map(str::to_owned).collect();
             (lines.len() >= count).then_some(lines)
         })
     }
@@ -955,23 +807,16 @@ mod log {
         let data = data_directory();
         let app = create_app(data.path());
         let server = Server::start_with(data.path(), &["--log-format=json"], &[]);
-        let wrong = Credentials {
-            secret: "wrong".to_owned(),
-            ..app.clone()
-        };
+        let wrong = Credentials { secret: "wrong".to_owned(), ..app.clone() };
         let id = |answer: &http::Answer| answer.header("x-request-id").to_owned();
-        let issued = server
-            .token_request(&[("x-request-id", "of the client")], &app.form())
-            .assert_status(200);
+        let issued = server.token_request(&[("x-request-id", "of the client")], &app.form()).assert_status(200);
         let refused = server.token_request(&[], &wrong.form()).assert_status(401);
         let unguarded = server.get("/api/v1/whoami").assert_status(401);
         let lost = server.get("/nothing%0d%0a%1b[31m?injected=%0a").assert_status(404);
         assert_eq!(unguarded.json()["request_id"], id(&unguarded));
 
-        let lines: Vec<Value> = request_lines(&server, 4)
-            .iter()
-            .map(|line| serde_json::from_str(line).unwrap())
-            .collect();
+        let lines: Vec<Value> =
+            request_lines(&server, 4).iter().map(|line| serde_json::from_str(line).unwrap()).collect();
         assert_eq!(lines.len(), 4, "one line each");
         for (line, answer) in lines.iter().zip([&issued, &refused, &unguarded, &lost]) {
             assert_eq!(line["request_id"], id(answer));
@@ -1002,10 +847,7 @@ mod log {
         assert_eq!(lines.len(), 1);
         let line = &lines[0];
         assert!(line.contains(" INFO "), "{line}");
-        assert!(
-            line.contains(&format!("request_id={}", answer.header("x-request-id"))),
-            "{line}"
-        );
+        assert!(line.contains(&format!("request_id={}", answer.header("x-request-id"))), "{line}");
         assert!(line.contains("method=GET route=/api/v1/whoami status=401"), "{line}");
         assert!(!server.log().contains('\u{1b}') && !server.banner().contains('\u{1b}'));
     }

@@ -68,10 +68,7 @@ impl Server {
 
 impl Home {
     pub(crate) fn new(database_url: Option<String>) -> Result<Self> {
-        Ok(Self {
-            directory: tempfile::Builder::new().prefix("brevet-bench-").tempdir()?,
-            database_url,
-        })
+        Ok(Self { directory: tempfile::Builder::new().prefix("brevet-bench-").tempdir()?, database_url })
     }
 
     fn brevet(&self) -> Command {
@@ -88,9 +85,7 @@ impl Home {
 
     /// Registers an organisation, an API and that many apps; gives a token request for each app.
     pub(crate) fn create_apps(&self, count: u32) -> Result<Vec<Vec<u8>>> {
-        run(self
-            .brevet()
-            .args(["org", "create", "--slug", "bench", "--name", "Bench"]))?;
+        run(self.brevet().args(["org", "create", "--slug", "bench", "--name", "Bench"]))?;
         run(self
             .brevet()
             .args(["api", "create", "--org", "bench", "--name", "Bench"])
@@ -112,11 +107,7 @@ impl Home {
             .args(["--workers", &WORKERS.to_string(), "--listen", &address.to_string()])
             .stdout(log.try_clone()?)
             .stderr(log.try_clone()?);
-        Ok(Server {
-            address,
-            process: Process::start(&mut command, "TERM")?,
-            log,
-        })
+        Ok(Server { address, process: Process::start(&mut command, "TERM")?, log })
     }
 
     /// Starts the server and waits until it listens.

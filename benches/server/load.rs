@@ -44,11 +44,7 @@ impl Load {
     pub(crate) fn open(address: SocketAddr, connections: usize) -> Result<Self> {
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let connections = runtime.block_on(try_join_all((0..connections).map(|_| Connection::open(address))))?;
-        Ok(Self {
-            runtime,
-            connections,
-            next: Cell::new(0),
-        })
+        Ok(Self { runtime, connections, next: Cell::new(0) })
     }
 
     /// Sends the requests in turn, over and over. Every answer must be 200; `on_body` sees each body.
@@ -88,11 +84,7 @@ impl Load {
             }
         })?;
         let latencies = latencies.into_inner();
-        Ok(Round {
-            answers: u32::try_from(latencies.len())?,
-            took: began.elapsed(),
-            latencies,
-        })
+        Ok(Round { answers: u32::try_from(latencies.len())?, took: began.elapsed(), latencies })
     }
 }
 
@@ -105,10 +97,7 @@ impl Connection {
     async fn open(address: SocketAddr) -> Result<Self> {
         let stream = timeout(SILENCE, TcpStream::connect(address)).await??;
         stream.set_nodelay(true)?;
-        Ok(Self {
-            stream,
-            buffer: Vec::with_capacity(16 * 1024),
-        })
+        Ok(Self { stream, buffer: Vec::with_capacity(16 * 1024) })
     }
 
     /// Sends a request and reads the whole answer, which must be 200.
@@ -154,19 +143,13 @@ fn read_head(octets: &[u8]) -> Result<Option<Head>> {
     };
     let text = std::str::from_utf8(octets.get(..end).unwrap_or_default())?;
     let mut lines = text.split("\r\n");
-    let status = lines
-        .next()
-        .and_then(|line| line.strip_prefix("HTTP/1.1 ")?.get(..3)?.parse().ok());
+    let status = lines.next().and_then(|line| line.strip_prefix("HTTP/1.1 ")?.get(..3)?.parse().ok());
     let content_length = lines
         .filter_map(|line| line.split_once(": "))
         .find(|(name, _)| name.eq_ignore_ascii_case("content-length"))
         .and_then(|(_, value)| value.parse().ok());
     match (status, content_length) {
-        (Some(status), Some(content_length)) => Ok(Some(Head {
-            status,
-            length: end + END.len(),
-            content_length,
-        })),
+        (Some(status), Some(content_length)) => Ok(Some(Head { status, length: end + END.len(), content_length })),
         _ => Err(format!("the server answered with a head that this client does not read: {text}").into()),
     }
 }

@@ -62,12 +62,8 @@ fn run(arguments: &[String]) -> Result<()> {
             },
         };
         for (at, apps) in options.apps.iter().enumerate() {
-            let stage = stage::Stage {
-                options: &options,
-                postgres: postgres.as_ref(),
-                database: *database,
-                apps: *apps,
-            };
+            let stage =
+                stage::Stage { options: &options, postgres: postgres.as_ref(), database: *database, apps: *apps };
             // What the pages cost does not depend on how many apps there are.
             stage.run((at == 0).then_some(&hello), &mut report)?;
         }

@@ -46,13 +46,7 @@ impl Postgres {
         };
         let data = home.path().join("data");
         run(command("initdb")
-            .args([
-                "--auth=trust",
-                "--username=postgres",
-                "--encoding=UTF8",
-                "--no-sync",
-                "-D",
-            ])
+            .args(["--auth=trust", "--username=postgres", "--encoding=UTF8", "--no-sync", "-D"])
             .arg(&data))?;
         let address = free_address()?;
         let log = log_file(&home.path().join("log"))?;
@@ -67,12 +61,7 @@ impl Postgres {
                 .stderr(log),
             "INT",
         )?;
-        let started = Self {
-            bin,
-            address,
-            _process: process,
-            home,
-        };
+        let started = Self { bin, address, _process: process, home };
         started.wait_until_ready()?;
         Ok(Some(started))
     }
@@ -91,14 +80,7 @@ impl Postgres {
 
     fn client(&self, name: &str) -> Command {
         let mut command = Command::new(self.bin.join(name));
-        command.args([
-            "-h",
-            "127.0.0.1",
-            "-U",
-            "postgres",
-            "-p",
-            &self.address.port().to_string(),
-        ]);
+        command.args(["-h", "127.0.0.1", "-U", "postgres", "-p", &self.address.port().to_string()]);
         command
     }
 
@@ -113,8 +95,6 @@ impl Postgres {
 fn find_bin() -> Option<PathBuf> {
     let versions = fs::read_dir("/usr/lib/postgresql").ok()?;
     let number = |path: &PathBuf| path.file_name()?.to_str()?.parse::<u32>().ok();
-    let newest = versions
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .max_by_key(number)?;
+    let newest = versions.filter_map(|entry| Some(entry.ok()?.path())).max_by_key(number)?;
     Some(newest.join("bin")).filter(|bin| bin.join("initdb").exists())
 }

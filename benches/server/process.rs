@@ -94,9 +94,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        let asked = Command::new("kill")
-            .args(["-s", self.stop_signal, &self.child.id().to_string()])
-            .status();
+        let asked = Command::new("kill").args(["-s", self.stop_signal, &self.child.id().to_string()]).status();
         let deadline = Instant::now() + Duration::from_secs(5);
         while asked.is_ok() && Instant::now() < deadline {
             if !matches!(self.child.try_wait(), Ok(None)) {

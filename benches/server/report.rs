@@ -115,10 +115,7 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if !self.tokens.is_empty() {
             writeln!(f, "\nPOST /connect/token; a raw signature is RSA-2048 by aws-lc-rs")?;
-            writeln!(
-                f,
-                "database      apps  {FIGURES}   raw, busy  = times   raw, idle  = times"
-            )?;
+            writeln!(f, "database      apps  {FIGURES}   raw, busy  = times   raw, idle  = times")?;
         }
         for row in &self.tokens {
             writeln!(
@@ -131,11 +128,7 @@ impl fmt::Display for Report {
             writeln!(f, "\nGET\ndatabase  road                       {FIGURES}   x hello")?;
         }
         for row in &self.pages {
-            writeln!(
-                f,
-                "{:<9} {:<25}  {}  {:>8.2}",
-                row.database, row.road, row.figures, row.of_hello
-            )?;
+            writeln!(f, "{:<9} {:<25}  {}  {:>8.2}", row.database, row.road, row.figures, row.of_hello)?;
         }
         writeln!(f, "\nMemory in MiB, and seconds from start to first token")?;
         writeln!(f, "database      apps     idle   loaded     most   start   slowest")?;

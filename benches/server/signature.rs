@@ -25,10 +25,7 @@ impl RawSignature {
     /// Signs what the server signed in that token: the same length of input.
     pub(crate) fn like(token: &str) -> Result<Self> {
         let (input, _signature) = token.rsplit_once('.').ok_or("the server's token is not a JWS")?;
-        Ok(Self {
-            pkcs8: GeneratedKey::generate(SigningAlgorithm::Rs256)?,
-            input: input.as_bytes().to_vec(),
-        })
+        Ok(Self { pkcs8: GeneratedKey::generate(SigningAlgorithm::Rs256)?, input: input.as_bytes().to_vec() })
     }
 
     /// Processor time for a signature, in µs, with that many threads signing at once, each with a key of its own.

@@ -32,9 +32,7 @@ impl Stage<'_> {
     /// Measures the token road, and the pages if there is a hello server to compare them with.
     pub(crate) fn run(&self, hello: Option<&Hello>, report: &mut Report) -> Result<()> {
         self.say("importing the apps");
-        let url = self
-            .postgres
-            .map(|postgres| postgres.create_database(&format!("bench_{}", self.apps)));
+        let url = self.postgres.map(|postgres| postgres.create_database(&format!("bench_{}", self.apps)));
         let home = Home::new(url.transpose()?)?;
         let requests = home.create_apps(self.apps)?;
 
@@ -158,10 +156,7 @@ pub(crate) struct Measured {
 fn measure(load: &mut Load, process: &Process, requests: &[Vec<u8>], until: Until) -> Result<Measured> {
     let before = process.cpu()?;
     let round = load.round(requests, until, ignore)?;
-    Ok(Measured {
-        round,
-        cpu: process.cpu()?.since(&before),
-    })
+    Ok(Measured { round, cpu: process.cpu()?.since(&before) })
 }
 
 /// Gets that many tokens, and gives a request to `whoami` with each.
@@ -183,9 +178,5 @@ fn collect_tokens(tokens: &mut Vec<String>) -> impl FnMut(&[u8]) {
 
 /// Each by the one measured next to it.
 fn ratios(costs: &[f64], references: &[f64]) -> Vec<f64> {
-    costs
-        .iter()
-        .zip(references)
-        .map(|(cost, reference)| cost / reference)
-        .collect()
+    costs.iter().zip(references).map(|(cost, reference)| cost / reference).collect()
 }

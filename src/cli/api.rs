@@ -114,10 +114,7 @@ pub(super) enum Scope {
 
 fn parse_scope(text: &str) -> Result<ScopeRecord, String> {
     let (name, description) = text.split_once('=').unwrap_or((text, ""));
-    Ok(ScopeRecord {
-        name: name.to_owned(),
-        description: description.to_owned(),
-    })
+    Ok(ScopeRecord { name: name.to_owned(), description: description.to_owned() })
 }
 
 fn parse_profile(text: &str) -> Result<TokenProfile, String> {
@@ -138,11 +135,8 @@ fn document(api: &ApiRecord) -> Value {
 }
 
 fn text(api: &ApiRecord) -> String {
-    let scopes: Vec<Vec<String>> = api
-        .scopes
-        .iter()
-        .map(|scope| vec![scope.name.clone(), scope.description.clone()])
-        .collect();
+    let scopes: Vec<Vec<String>> =
+        api.scopes.iter().map(|scope| vec![scope.name.clone(), scope.description.clone()]).collect();
     format!(
         "{}\n  identifier  {}\n  profile     {}\n  algorithm   {}\n  lifetime    {}\n\n{}",
         api.name,
@@ -171,26 +165,16 @@ impl Api {
                         lifetime: create.lifetime,
                     },
                 )?;
-                context
-                    .output
-                    .data(&document(&api), || format!("API {} created.", api.identifier))
+                context.output.data(&document(&api), || format!("API {} created.", api.identifier))
             }
             Self::List { org } => {
                 let all = apis::list(&m, &org)?;
                 context.output.data(&all.iter().map(document).collect::<Vec<_>>(), || {
                     let row = |api: &ApiRecord| {
                         let scopes: Vec<&str> = api.scopes.iter().map(|scope| scope.name.as_str()).collect();
-                        vec![
-                            api.name.clone(),
-                            api.identifier.clone(),
-                            api.profile.name().to_owned(),
-                            scopes.join(" "),
-                        ]
+                        vec![api.name.clone(), api.identifier.clone(), api.profile.name().to_owned(), scopes.join(" ")]
                     };
-                    table(
-                        &["NAME", "IDENTIFIER", "PROFILE", "SCOPES"],
-                        &all.iter().map(row).collect::<Vec<_>>(),
-                    )
+                    table(&["NAME", "IDENTIFIER", "PROFILE", "SCOPES"], &all.iter().map(row).collect::<Vec<_>>())
                 })
             }
             Self::Show { identifier } => {
@@ -198,17 +182,8 @@ impl Api {
                 context.output.data(&document(&api), || text(&api))
             }
             Self::Update(update) => {
-                let lifetime = if update.no_lifetime {
-                    Some(None)
-                } else {
-                    update.lifetime.map(Some)
-                };
-                let changes = ApiUpdate {
-                    name: update.name,
-                    profile: update.profile,
-                    algorithm: update.alg,
-                    lifetime,
-                };
+                let lifetime = if update.no_lifetime { Some(None) } else { update.lifetime.map(Some) };
+                let changes = ApiUpdate { name: update.name, profile: update.profile, algorithm: update.alg, lifetime };
                 let api = apis::update(&m, &update.identifier, &changes)?;
                 context.output.data(&document(&api), || text(&api))
             }
@@ -221,9 +196,7 @@ impl Api {
                 let name = scope.name.clone();
                 apis::add_scope(&m, &identifier, scope)?;
                 let document = json!({ "identifier": identifier, "scope": name });
-                context
-                    .output
-                    .data(&document, || format!("Scope {name} added to {identifier}."))
+                context.output.data(&document, || format!("Scope {name} added to {identifier}."))
             }
             Self::Scope(Scope::List { identifier }) => {
                 let api = apis::show(&m, &identifier)?;

@@ -144,10 +144,7 @@ pub(super) fn parse_sid(text: &str) -> Result<ClientId, String> {
 
 fn parse_claim(text: &str) -> Result<(String, Value), String> {
     let (name, value) = text.split_once('=').ok_or("write URI=VALUE")?;
-    Ok((
-        name.to_owned(),
-        serde_json::from_str(value).unwrap_or_else(|_plain_text| Value::String(value.to_owned())),
-    ))
+    Ok((name.to_owned(), serde_json::from_str(value).unwrap_or_else(|_plain_text| Value::String(value.to_owned()))))
 }
 
 impl App {
@@ -158,16 +155,10 @@ impl App {
             Self::List(list) => run_list(context, &m, &list),
             Self::Show { sid } => {
                 let details = apps::show(&m, sid)?;
-                context
-                    .output
-                    .data(&details_document(&details), || details_text(&details))
+                context.output.data(&details_document(&details), || details_text(&details))
             }
             Self::Update(update) => {
-                let lifetime = if update.no_lifetime {
-                    Some(None)
-                } else {
-                    update.lifetime.map(Some)
-                };
+                let lifetime = if update.no_lifetime { Some(None) } else { update.lifetime.map(Some) };
                 let changes = AppUpdate {
                     name: update.name,
                     add_scopes: update.add_scope,
@@ -177,12 +168,7 @@ impl App {
                 let app = apps::update(&m, update.sid, changes)?;
                 context.output.data(&app_document(&app), || {
                     let scopes: Vec<&str> = app.scopes.iter().map(|(_, scope)| scope.as_str()).collect();
-                    format!(
-                        "App {} ({}) now has the scopes: {}",
-                        app.client_id,
-                        app.name,
-                        scopes.join(" ")
-                    )
+                    format!("App {} ({}) now has the scopes: {}", app.client_id, app.name, scopes.join(" "))
                 })
             }
             Self::Disable { sid } => {
@@ -193,9 +179,7 @@ impl App {
             }
             Self::Enable { sid } => {
                 apps::set_enabled(&m, sid, true)?;
-                context
-                    .output
-                    .data(&status_document(sid, "active"), || format!("App {sid} is active."))
+                context.output.data(&status_document(sid, "active"), || format!("App {sid} is active."))
             }
             Self::Delete { sid, yes } => run_delete(context, &m, sid, yes),
             Self::Key(command) => command.run(context, &m),
@@ -234,40 +218,27 @@ fn run_create(context: &Context, m: &Management, create: Create) -> Result<(), C
     let document = json!({
         "client_id": created.client_id.to_string(), "client_secret": secret, "name": created.name, "scopes": created.scopes,
     });
-    context.output.data(&document, || {
-        format!("App SID  {}\nApp Key  {secret}", created.client_id)
-    })?;
+    context.output.data(&document, || format!("App SID  {}\nApp Key  {secret}", created.client_id))?;
     if !context.output.is_json() {
-        context
-            .output
-            .message("Keep the App Key now: it is stored hashed and will not be shown again.");
+        context.output.message("Keep the App Key now: it is stored hashed and will not be shown again.");
     }
     Ok(())
 }
 
 fn run_list(context: &Context, m: &Management, list: &List) -> Result<(), CliError> {
     let found = apps::list(m, &list.org, list.after, list.limit)?;
-    context
-        .output
-        .data(&found.iter().map(app_document).collect::<Vec<_>>(), || {
-            let row = |app: &AppRecord| {
-                vec![
-                    app.name.clone(),
-                    app.client_id.to_string(),
-                    app.scopes
-                        .iter()
-                        .map(|(_, scope)| scope.as_str())
-                        .collect::<Vec<_>>()
-                        .join(" "),
-                    app.last_used_at.map_or_else(|| "never".to_owned(), Timestamp::rfc3339),
-                    status(app).to_owned(),
-                ]
-            };
-            table(
-                &["NAME", "APP SID", "SCOPES", "LAST USED", "STATUS"],
-                &found.iter().map(row).collect::<Vec<_>>(),
-            )
-        })
+    context.output.data(&found.iter().map(app_document).collect::<Vec<_>>(), || {
+        let row = |app: &AppRecord| {
+            vec![
+                app.name.clone(),
+                app.client_id.to_string(),
+                app.scopes.iter().map(|(_, scope)| scope.as_str()).collect::<Vec<_>>().join(" "),
+                app.last_used_at.map_or_else(|| "never".to_owned(), Timestamp::rfc3339),
+                status(app).to_owned(),
+            ]
+        };
+        table(&["NAME", "APP SID", "SCOPES", "LAST USED", "STATUS"], &found.iter().map(row).collect::<Vec<_>>())
+    })
 }
 
 fn run_delete(context: &Context, m: &Management, sid: ClientId, yes: bool) -> Result<(), CliError> {
@@ -291,16 +262,10 @@ pub(super) fn confirm(question: &str) -> Result<(), CliError> {
         return Ok(());
     }
     let mut stderr = std::io::stderr().lock();
-    write!(stderr, "{question}\nType yes: ")
-        .and_then(|()| stderr.flush())
-        .map_err(CliError::io)?;
+    write!(stderr, "{question}\nType yes: ").and_then(|()| stderr.flush()).map_err(CliError::io)?;
     let mut answer = String::new();
     std::io::stdin().read_line(&mut answer).map_err(CliError::io)?;
-    if answer.trim() == "yes" {
-        Ok(())
-    } else {
-        Err(CliError::check_failed("nothing was done"))
-    }
+    if answer.trim() == "yes" { Ok(()) } else { Err(CliError::check_failed("nothing was done")) }
 }
 
 fn run_import(context: &Context, m: &Management, org: &str, file: &str) -> Result<(), CliError> {
@@ -330,36 +295,22 @@ fn run_import(context: &Context, m: &Management, org: &str, file: &str) -> Resul
         }
         Err(line) => {
             rejected += 1;
-            context
-                .output
-                .message(format_args!("line {}: {}", line.line, line.reason));
+            context.output.message(format_args!("line {}: {}", line.line, line.reason));
             refused.push(json!({ "line": line.line, "reason": line.reason }));
         }
     });
     if is_json {
         // Also of an import that broke off: the keys that were made are shown this once.
-        printed = context
-            .output
-            .data(&json!({ "imported": made, "rejected": refused }), String::new);
+        printed = context.output.data(&json!({ "imported": made, "rejected": refused }), String::new);
     }
     ended?;
     printed?;
-    context
-        .output
-        .message(format_args!("{imported} apps imported, {rejected} lines rejected"));
-    if rejected > 0 {
-        Err(CliError::bad_data(format!("{rejected} lines were not imported")))
-    } else {
-        Ok(())
-    }
+    context.output.message(format_args!("{imported} apps imported, {rejected} lines rejected"));
+    if rejected > 0 { Err(CliError::bad_data(format!("{rejected} lines were not imported"))) } else { Ok(()) }
 }
 
 fn status(app: &AppRecord) -> &'static str {
-    if app.disabled_at.is_none() {
-        "active"
-    } else {
-        "disabled"
-    }
+    if app.disabled_at.is_none() { "active" } else { "disabled" }
 }
 
 fn status_document(sid: ClientId, status: &str) -> Value {
@@ -379,10 +330,7 @@ fn details_document(details: &AppDetails) -> Value {
     let mut document = app_document(&details.app);
     if let Value::Object(members) = &mut document {
         members.insert("organisation".to_owned(), json!(details.organisation));
-        members.insert(
-            "keys".to_owned(),
-            json!(details.keys.iter().map(keys::document).collect::<Vec<_>>()),
-        );
+        members.insert("keys".to_owned(), json!(details.keys.iter().map(keys::document).collect::<Vec<_>>()));
         members.insert("issued_24h".to_owned(), json!(details.issued_24h));
         members.insert("refused_24h".to_owned(), json!(details.refused_24h));
     }
@@ -397,13 +345,8 @@ fn details_text(details: &AppDetails) -> String {
         app.client_id,
         details.organisation,
         status(app),
-        app.scopes
-            .iter()
-            .map(|(_, scope)| scope.as_str())
-            .collect::<Vec<_>>()
-            .join(" "),
-        app.lifetime
-            .map_or_else(|| "the API's or the server's".to_owned(), print_span),
+        app.scopes.iter().map(|(_, scope)| scope.as_str()).collect::<Vec<_>>().join(" "),
+        app.lifetime.map_or_else(|| "the API's or the server's".to_owned(), print_span),
         details.issued_24h,
         details.refused_24h,
         keys::key_table(&details.keys, SystemClock.now())

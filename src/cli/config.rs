@@ -27,28 +27,17 @@ impl Config {
         let document: serde_json::Map<String, Value> = settings
             .shown()
             .map(|(setting, value, from)| {
-                let entry = if origin {
-                    json!({ "value": value, "origin": from.to_string() })
-                } else {
-                    json!(value)
-                };
+                let entry = if origin { json!({ "value": value, "origin": from.to_string() }) } else { json!(value) };
                 (setting.key.to_owned(), entry)
             })
             .collect();
         context.output.data(&document, || {
             let row = |(setting, value, from): (&config::Setting, String, &config::Origin)| {
-                let mut row = vec![
-                    setting.key.to_owned(),
-                    if value.is_empty() { "-".to_owned() } else { value },
-                ];
+                let mut row = vec![setting.key.to_owned(), if value.is_empty() { "-".to_owned() } else { value }];
                 row.extend(origin.then(|| from.to_string()));
                 row
             };
-            let head: &[&str] = if origin {
-                &["SETTING", "VALUE", "ORIGIN"]
-            } else {
-                &["SETTING", "VALUE"]
-            };
+            let head: &[&str] = if origin { &["SETTING", "VALUE", "ORIGIN"] } else { &["SETTING", "VALUE"] };
             table(head, &settings.shown().map(row).collect::<Vec<_>>())
         })?;
         config::Config::new(&settings)?;

@@ -35,10 +35,7 @@ pub struct CliError {
 
 impl CliError {
     fn new(code: u8, message: impl fmt::Display) -> Self {
-        Self {
-            code,
-            message: message.to_string().replace('\n', " "),
-        }
+        Self { code, message: message.to_string().replace('\n', " ") }
     }
 
     pub(super) fn check_failed(message: impl fmt::Display) -> Self {

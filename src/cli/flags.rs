@@ -20,21 +20,13 @@ fn settings(flag: Flag) -> impl Iterator<Item = &'static Setting> {
 
 fn add(command: Command, flag: Flag) -> Command {
     settings(flag).fold(command, |command, setting| {
-        let default = if setting.default.is_empty() {
-            "none"
-        } else {
-            setting.default
-        };
+        let default = if setting.default.is_empty() { "none" } else { setting.default };
         command.arg(
             Arg::new(setting.key)
                 .long(setting.key)
                 .value_name(setting.value_name)
                 .action(ArgAction::Set)
-                .help(format!(
-                    "{} [{}] [default: {default}]",
-                    setting.help,
-                    setting.variable()
-                ))
+                .help(format!("{} [{}] [default: {default}]", setting.help, setting.variable()))
                 .help_heading("Settings")
                 .global(flag == Flag::Everywhere)
                 .allow_hyphen_values(false),

@@ -69,45 +69,34 @@ impl Key {
                             key.gone_at.map_or_else(|| "-".to_owned(), Timestamp::rfc3339),
                         ]
                     };
-                    table(
-                        &["KID", "ALG", "STATE", "SIGNS FROM", "GONE AT"],
-                        &keys.iter().map(row).collect::<Vec<_>>(),
-                    )
+                    table(&["KID", "ALG", "STATE", "SIGNS FROM", "GONE AT"], &keys.iter().map(row).collect::<Vec<_>>())
                 })
             }
             Self::Generate { alg } => {
                 let kid = signing_keys::generate(&m, alg)?;
                 let document = json!({ "kid": kid, "alg": alg.name() });
-                context
-                    .output
-                    .data(&document, || format!("Key {kid} is published; see: brevet key list"))
+                context.output.data(&document, || format!("Key {kid} is published; see: brevet key list"))
             }
             Self::Rotate { alg, now } => {
                 let (kid, signs_from) = signing_keys::rotate(&m, alg, now)?;
                 let document = json!({ "kid": kid, "alg": alg.name(), "signs_from": signs_from.rfc3339() });
-                context
-                    .output
-                    .data(&document, || format!("Key {kid} signs from {signs_from}."))?;
+                context.output.data(&document, || format!("Key {kid} signs from {signs_from}."))?;
                 if !now {
                     let announce = print_span(m.config().key_life.announce);
-                    context.output.message(format_args!(
-                        "Verifiers have {announce} to see it; none will refuse a valid token."
-                    ));
+                    context
+                        .output
+                        .message(format_args!("Verifiers have {announce} to see it; none will refuse a valid token."));
                 }
                 Ok(())
             }
             Self::Retire { kid } => {
                 let successor = signing_keys::retire(&m, &kid)?;
                 let document = json!({ "kid": kid, "successor": successor });
-                context.output.data(&document, || {
-                    format!("Key {kid} does not sign any more; {successor} does.")
-                })
+                context.output.data(&document, || format!("Key {kid} does not sign any more; {successor} does."))
             }
             Self::Revoke { kid, yes } => {
                 if !yes {
-                    confirm(&format!(
-                        "Revoke the key {kid}? Every token it signed is refused from now on."
-                    ))?;
+                    confirm(&format!("Revoke the key {kid}? Every token it signed is refused from now on."))?;
                 }
                 signing_keys::revoke(&m, &kid)?;
                 let document = json!({ "kid": kid, "state": "revoked" });

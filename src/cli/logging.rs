@@ -26,9 +26,7 @@ pub(super) fn start(config: &Config, quiet: bool, verbose: bool, serving: bool) 
     };
     let mut builder = Builder::new();
     // Said by the banner, in fewer words.
-    builder
-        .filter_module("actix_server", LevelFilter::Warn)
-        .parse_filters(filter);
+    builder.filter_module("actix_server", LevelFilter::Warn).parse_filters(filter);
     let (target, writer) = match serving.then(sink::start).transpose() {
         Ok(Some((sink, writer))) => (Target::Pipe(Box::new(sink)), Some(writer)),
         Ok(None) | Err(_) => (Target::Stderr, None),
@@ -89,12 +87,8 @@ impl Display for Escaped<'_> {
 
 fn json(out: &mut Formatter, record: &Record<'_>) -> std::io::Result<()> {
     let mut fields = JsonFields(Map::new());
-    fields
-        .0
-        .insert("time".to_owned(), out.timestamp_millis().to_string().into());
-    fields
-        .0
-        .insert("level".to_owned(), record.level().as_str().to_lowercase().into());
+    fields.0.insert("time".to_owned(), out.timestamp_millis().to_string().into());
+    fields.0.insert("level".to_owned(), record.level().as_str().to_lowercase().into());
     fields.0.insert("message".to_owned(), record.args().to_string().into());
     fields.0.insert("target".to_owned(), record.target().into());
     if record.key_values().visit(&mut fields).is_err() {

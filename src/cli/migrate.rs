@@ -32,25 +32,16 @@ impl Migrate {
                     json!({ "applied": status.applied, "pending": status.pending, "unknown": status.unknown });
                 context.output.data(&document, || {
                     let line = |state: &str, names: &[String]| {
-                        names
-                            .iter()
-                            .map(|name| format!("{state:<8} {name}"))
-                            .collect::<Vec<_>>()
+                        names.iter().map(|name| format!("{state:<8} {name}")).collect::<Vec<_>>()
                     };
-                    [
-                        line("applied", &status.applied),
-                        line("pending", &status.pending),
-                        line("newer", &status.unknown),
-                    ]
-                    .concat()
-                    .join("\n")
+                    [line("applied", &status.applied), line("pending", &status.pending), line("newer", &status.unknown)]
+                        .concat()
+                        .join("\n")
                 })?;
                 if status.pending.is_empty() && status.unknown.is_empty() {
                     return Ok(());
                 }
-                Err(CliError::check_failed(
-                    "the tables and this program are not of the same version",
-                ))
+                Err(CliError::check_failed("the tables and this program are not of the same version"))
             }
         }
     }

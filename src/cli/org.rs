@@ -41,18 +41,12 @@ impl Org {
             Self::Create { slug, name } => {
                 let created = organisations::create(&m, &slug, &name)?;
                 let document = json!({ "id": created.id, "slug": created.slug, "name": created.name });
-                context
-                    .output
-                    .data(&document, || format!("Organisation {} created.", created.slug))
+                context.output.data(&document, || format!("Organisation {} created.", created.slug))
             }
             Self::List => {
                 let all = organisations::list(&m)?;
                 let status = |org: &OrganisationRecord| {
-                    if org.disabled_at.is_none() {
-                        "active"
-                    } else {
-                        "disabled"
-                    }
+                    if org.disabled_at.is_none() { "active" } else { "disabled" }
                 };
                 let document: Vec<_> = all
                     .iter()
@@ -65,17 +59,9 @@ impl Org {
                     .collect();
                 context.output.data(&document, || {
                     let row = |org: &OrganisationRecord| {
-                        vec![
-                            org.slug.clone(),
-                            org.name.clone(),
-                            status(org).to_owned(),
-                            org.created_at.rfc3339(),
-                        ]
+                        vec![org.slug.clone(), org.name.clone(), status(org).to_owned(), org.created_at.rfc3339()]
                     };
-                    table(
-                        &["SLUG", "NAME", "STATUS", "CREATED"],
-                        &all.iter().map(row).collect::<Vec<_>>(),
-                    )
+                    table(&["SLUG", "NAME", "STATUS", "CREATED"], &all.iter().map(row).collect::<Vec<_>>())
                 })
             }
             Self::Disable { slug } => {
@@ -87,9 +73,7 @@ impl Org {
             Self::Enable { slug } => {
                 organisations::set_enabled(&m, &slug, true)?;
                 let document = json!({ "slug": slug, "status": "active" });
-                context
-                    .output
-                    .data(&document, || format!("Organisation {slug} is active."))
+                context.output.data(&document, || format!("Organisation {slug} is active."))
             }
         }
     }

@@ -55,11 +55,7 @@ fn say(text: &dyn Display) {
 /// Writes text and a line feed to stdout. A reader that has gone away, such as `head`, is no error.
 pub(super) fn print(text: &str) -> Result<(), CliError> {
     let mut stdout = io::stdout().lock();
-    match stdout
-        .write_all(text.as_bytes())
-        .and_then(|()| stdout.write_all(b"\n"))
-        .and_then(|()| stdout.flush())
-    {
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.write_all(b"\n")).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(CliError::io(format!("stdout: {error}"))),
         _ => Ok(()),
     }
@@ -69,19 +65,11 @@ pub(super) fn print(text: &str) -> Result<(), CliError> {
 pub(super) fn table(head: &[&str], rows: &[Vec<String>]) -> String {
     let column = |at: usize| rows.iter().filter_map(move |row| row.get(at)).map(String::as_str);
     let width = |at: usize, title: &str| {
-        column(at)
-            .map(|cell| cell.chars().count())
-            .max()
-            .unwrap_or(0)
-            .max(title.chars().count())
+        column(at).map(|cell| cell.chars().count()).max().unwrap_or(0).max(title.chars().count())
     };
     let widths: Vec<usize> = head.iter().enumerate().map(|(at, title)| width(at, title)).collect();
     let line = |cells: Vec<&str>| {
-        let padded: Vec<String> = cells
-            .iter()
-            .zip(&widths)
-            .map(|(cell, width)| format!("{cell:<width$}"))
-            .collect();
+        let padded: Vec<String> = cells.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
         padded.join("  ").trim_end().to_owned()
     };
     let head = line(head.to_vec());

@@ -51,14 +51,7 @@ async fn serve(config: &Arc<Config>, wants_demo: bool) -> Result<(), CliError> {
     let running = http::start_on(authority.clone(), listeners)?;
     let tail = Tail::start(authority.directory.clone(), authority.clock.clone()).map_err(CliError::internal)?;
     let housekeeping = Housekeeping::start(management.clone(), authority.clone()).map_err(CliError::internal)?;
-    print(&banner(
-        config,
-        &management,
-        &authority,
-        &running,
-        demo.as_ref(),
-        wants_demo,
-    ))?;
+    print(&banner(config, &management, &authority, &running, demo.as_ref(), wants_demo))?;
     let served = running.serve_until(stop.first()).await;
     // In this order: no more requests, then the last counts, then nobody listens for changes.
     drop(housekeeping);
@@ -75,10 +68,7 @@ struct StopSignals {
 impl StopSignals {
     fn new() -> Result<Self, CliError> {
         let listen = |kind| signal(kind).map_err(CliError::internal);
-        Ok(Self {
-            terminate: listen(SignalKind::terminate())?,
-            interrupt: listen(SignalKind::interrupt())?,
-        })
+        Ok(Self { terminate: listen(SignalKind::terminate())?, interrupt: listen(SignalKind::interrupt())? })
     }
 
     async fn next(&mut self) {
@@ -107,14 +97,8 @@ fn banner(
     wants_demo: bool,
 ) -> String {
     let issuer = &config.issuer;
-    let admin = running
-        .admin_address
-        .map_or_else(|| "off".to_owned(), |address| format!("http://{address}"));
-    let kid = authority
-        .directory
-        .ring()
-        .signing_kid(authority.clock.now())
-        .unwrap_or_default();
+    let admin = running.admin_address.map_or_else(|| "off".to_owned(), |address| format!("http://{address}"));
+    let kid = authority.directory.ring().signing_kid(authority.clock.now()).unwrap_or_default();
     let mut lines = vec![
         format!("Brevet {} is running", env!("CARGO_PKG_VERSION")),
         String::new(),
@@ -149,11 +133,7 @@ fn demo_lines(issuer: &str, demo: Option<&Demo>) -> Vec<String> {
         String::new(),
         format!("  App SID      {sid}"),
         format!("  App Key      {key}"),
-        format!(
-            "  developer    {}  password {}",
-            demo::DEVELOPER,
-            demo.password.reveal()
-        ),
+        format!("  developer    {}  password {}", demo::DEVELOPER, demo.password.reveal()),
         String::new(),
         "Get a token, then call a resource route with it:".to_owned(),
         String::new(),
@@ -161,9 +141,6 @@ fn demo_lines(issuer: &str, demo: Option<&Demo>) -> Vec<String> {
             "TOKEN=$(curl -s {issuer}{} -u {sid}:{key} -d grant_type=client_credentials | sed 's/.*\"access_token\":\"\\([^\"]*\\)\".*/\\1/')",
             path::TOKEN
         ),
-        format!(
-            "curl -s {issuer}{}/whoami -H \"Authorization: Bearer $TOKEN\"",
-            path::API
-        ),
+        format!("curl -s {issuer}{}/whoami -H \"Authorization: Bearer $TOKEN\"", path::API),
     ]
 }

@@ -85,9 +85,7 @@ impl Token {
                 let token = read_secret_file(&file)?;
                 let jti = revocation::revoke(&context.management()?, token.reveal())?;
                 let document = json!({ "jti": jti, "revoked": true });
-                context
-                    .output
-                    .data(&document, || format!("Token {jti} is refused within a second."))
+                context.output.data(&document, || format!("Token {jti} is refused within a second."))
             }
         }
     }
@@ -117,11 +115,8 @@ fn run_get(context: &Context, get: &Get) -> Result<(), CliError> {
     let key = read_secret_file(&get.key_file)?;
     let sid = get.sid.to_string();
     let scope = get.scope.join(" ");
-    let mut form: Vec<(&str, &str)> = vec![
-        ("grant_type", "client_credentials"),
-        ("client_id", &sid),
-        ("client_secret", key.reveal()),
-    ];
+    let mut form: Vec<(&str, &str)> =
+        vec![("grant_type", "client_credentials"), ("client_id", &sid), ("client_secret", key.reveal())];
     if !scope.is_empty() {
         form.push(("scope", &scope));
     }
@@ -138,11 +133,7 @@ fn run_get(context: &Context, get: &Get) -> Result<(), CliError> {
         .map_err(|error| CliError::unavailable(format!("{url} answered {status} and no JSON: {error}")))?;
     let text = |name: &str| body.get(name).and_then(Value::as_str).unwrap_or_default();
     if !status.is_success() {
-        let message = format!(
-            "{url} answered {status}, {}: {}",
-            text("error"),
-            text("error_description")
-        );
+        let message = format!("{url} answered {status}, {}: {}", text("error"), text("error_description"));
         return Err(CliError::check_failed(message));
     }
     context.output.data(&body, || text("access_token").to_owned())
@@ -160,16 +151,11 @@ fn run_inspect(context: &Context, file: &str) -> Result<(), CliError> {
             "that is not a JWT: it has three parts in base64url with dots between, eyJ….eyJ….…",
         ));
     };
-    context.output.data(
-        &json!({ "header": header, "claims": claims, "verified": false }),
-        || {
-            let pretty = |value: &Value| serde_json::to_string_pretty(value).unwrap_or_default();
-            format!("{}\n{}{}", pretty(&header), pretty(&claims), times(&claims))
-        },
-    )?;
-    context
-        .output
-        .message("Nothing was checked; for that: brevet token verify");
+    context.output.data(&json!({ "header": header, "claims": claims, "verified": false }), || {
+        let pretty = |value: &Value| serde_json::to_string_pretty(value).unwrap_or_default();
+        format!("{}\n{}{}", pretty(&header), pretty(&claims), times(&claims))
+    })?;
+    context.output.message("Nothing was checked; for that: brevet token verify");
     Ok(())
 }
 
@@ -185,20 +171,15 @@ fn times(claims: &Value) -> String {
         };
         Some(format!("\n{meaning:<12} {at} ({distance})"))
     };
-    [("iat", "issued"), ("nbf", "valid from"), ("exp", "expires")]
-        .into_iter()
-        .filter_map(line)
-        .collect()
+    [("iat", "issued"), ("nbf", "valid from"), ("exp", "expires")].into_iter().filter_map(line).collect()
 }
 
 fn run_verify(context: &Context, verify: &Verify) -> Result<(), CliError> {
     let (server, issuer) = server(context, verify.server.as_deref())?;
     let token = read_secret_file(&verify.file)?;
     let url = format!("{server}{}", path::JWKS);
-    let mut response = agent()
-        .get(&url)
-        .call()
-        .map_err(|error| CliError::unavailable(format!("{url} does not answer: {error}")))?;
+    let mut response =
+        agent().get(&url).call().map_err(|error| CliError::unavailable(format!("{url} does not answer: {error}")))?;
     let document = response
         .body_mut()
         .read_to_vec()
@@ -208,17 +189,11 @@ fn run_verify(context: &Context, verify: &Verify) -> Result<(), CliError> {
     let token = verify_access_token(token.reveal(), &issuer, |kid| keys.find(kid)).map_err(refused)?;
     token.check_time(SystemClock.now()).map_err(refused)?;
     let claims = &token.claims;
-    if verify
-        .audience
-        .as_ref()
-        .is_some_and(|audience| !claims.aud.contains(audience))
-    {
+    if verify.audience.as_ref().is_some_and(|audience| !claims.aud.contains(audience)) {
         return Err(refused(TokenError::Audience));
     }
     if let Some(missing) = verify.scope.iter().find(|scope| !claims.scope.contains(scope)) {
-        return Err(CliError::check_failed(format!(
-            "The access token lacks the scope {missing}."
-        )));
+        return Err(CliError::check_failed(format!("The access token lacks the scope {missing}.")));
     }
     let document = json!({
         "valid": true, "client_id": claims.client_id, "tenant": claims.tenant, "aud": claims.aud,
@@ -233,8 +208,6 @@ fn run_verify(context: &Context, verify: &Verify) -> Result<(), CliError> {
             claims.scope.to_text()
         )
     })?;
-    context
-        .output
-        .message("Signature, issuer and time hold. Whether it was revoked only its server knows.");
+    context.output.message("Signature, issuer and time hold. Whether it was revoked only its server knows.");
     Ok(())
 }

@@ -80,18 +80,14 @@ impl User {
                 let id = accounts::create(&m, &member)?;
                 let document =
                     json!({ "id": id, "email": create.email, "organisation": create.org, "role": create.role });
-                context.output.data(&document, || {
-                    format!("User {} is {} of {}.", create.email, create.role, create.org)
-                })
+                context
+                    .output
+                    .data(&document, || format!("User {} is {} of {}.", create.email, create.role, create.org))
             }
             Self::List { org } => {
                 let members = accounts::list(&m, org.as_deref())?;
                 let status = |member: &Member| {
-                    if member.disabled_at.is_none() {
-                        "active"
-                    } else {
-                        "disabled"
-                    }
+                    if member.disabled_at.is_none() { "active" } else { "disabled" }
                 };
                 let document: Vec<_> = members
                     .iter()
@@ -112,10 +108,7 @@ impl User {
                             status(member).to_owned(),
                         ]
                     };
-                    table(
-                        &["EMAIL", "ORG", "ROLE", "LOGIN", "STATUS"],
-                        &members.iter().map(row).collect::<Vec<_>>(),
-                    )
+                    table(&["EMAIL", "ORG", "ROLE", "LOGIN", "STATUS"], &members.iter().map(row).collect::<Vec<_>>())
                 })
             }
             Self::Disable { email } => {
@@ -132,9 +125,7 @@ impl User {
                 let password = read_password(password_file.as_deref())?;
                 accounts::reset_password(&m, &email, &password)?;
                 let document = json!({ "email": email });
-                context
-                    .output
-                    .data(&document, || format!("User {email} has a new password."))
+                context.output.data(&document, || format!("User {email} has a new password."))
             }
         }
     }
@@ -144,13 +135,11 @@ impl User {
 fn read_password(file: Option<&str>) -> Result<Secret, CliError> {
     match file {
         Some(file) => read_secret_file(file),
-        None => rpassword::prompt_password("Password: ")
-            .map(Secret::new)
-            .map_err(|_no_terminal| {
-                CliError::usage(
-                    "there is no terminal to ask for the password on; name a file with --password-file, or - for stdin",
-                )
-            }),
+        None => rpassword::prompt_password("Password: ").map(Secret::new).map_err(|_no_terminal| {
+            CliError::usage(
+                "there is no terminal to ask for the password on; name a file with --password-file, or - for stdin",
+            )
+        }),
     }
 }
 

@@ -52,21 +52,14 @@ impl SourceValues {
     /// # Errors
     /// When a named file cannot be read.
     pub fn collect(flags: BTreeMap<String, String>, config: Option<&Path>) -> Result<Self, ConfigError> {
-        let variables: Vec<_> = std::env::vars()
-            .filter(|(name, _)| name.starts_with("BREVET_"))
-            .collect();
-        let named = config
-            .map(Path::to_path_buf)
-            .or_else(|| std::env::var_os("BREVET_CONFIG").map(PathBuf::from));
+        let variables: Vec<_> = std::env::vars().filter(|(name, _)| name.starts_with("BREVET_")).collect();
+        let named = config.map(Path::to_path_buf).or_else(|| std::env::var_os("BREVET_CONFIG").map(PathBuf::from));
         let path = named.or_else(|| USUAL_FILES.iter().map(PathBuf::from).find(|path| path.is_file()));
         let file = match path {
             None => None,
             Some(path) => {
                 let text = std::fs::read_to_string(&path).map_err(|error| {
-                    ConfigError(format!(
-                        "the configuration file {} cannot be read: {error}",
-                        path.display()
-                    ))
+                    ConfigError(format!("the configuration file {} cannot be read: {error}", path.display()))
                 })?;
                 Some((path, text))
             }
@@ -93,10 +86,7 @@ impl Settings {
         };
         let mut values = BTreeMap::new();
         for setting in SETTINGS {
-            let flag = sources
-                .flags
-                .get(setting.key)
-                .map(|value| (value.clone(), Origin::Flag(setting.key)));
+            let flag = sources.flags.get(setting.key).map(|value| (value.clone(), Origin::Flag(setting.key)));
             let from_file = || {
                 let (path, _) = sources.file.as_ref()?;
                 Some((file.get(setting.key)?.clone(), Origin::File(path.clone())))
@@ -105,15 +95,9 @@ impl Settings {
                 Some(value) => Some(value),
                 None => variable(setting, &sources.variables)?.or_else(from_file),
             };
-            values.insert(
-                setting.key,
-                value.unwrap_or_else(|| (setting.default.to_owned(), Origin::Default)),
-            );
+            values.insert(setting.key, value.unwrap_or_else(|| (setting.default.to_owned(), Origin::Default)));
         }
-        let data_dir = values
-            .get("data-dir")
-            .map(|(value, _)| value.clone())
-            .unwrap_or_default();
+        let data_dir = values.get("data-dir").map(|(value, _)| value.clone()).unwrap_or_default();
         for (value, _) in values.values_mut() {
             *value = value.replace("{data-dir}", &data_dir);
         }
@@ -127,10 +111,7 @@ impl Settings {
 
     /// Reads a value, naming key and origin if that fails.
     pub(super) fn checked<T>(&self, key: &str, read: impl Fn(&str) -> Result<T, String>) -> Result<T, ConfigError> {
-        let (value, origin) = self
-            .0
-            .get(key)
-            .ok_or_else(|| ConfigError(format!("`{key}` is not a setting")))?;
+        let (value, origin) = self.0.get(key).ok_or_else(|| ConfigError(format!("`{key}` is not a setting")))?;
         let shown = if SETTINGS.iter().any(|setting| setting.key == key && setting.secret) {
             String::new()
         } else {
@@ -150,26 +131,18 @@ impl Settings {
 }
 
 fn variable(setting: &Setting, variables: &[(String, String)]) -> Result<Option<(String, Origin)>, ConfigError> {
-    let find = |wanted: &str| {
-        variables
-            .iter()
-            .find(|(name, value)| name == wanted && !value.is_empty())
-    };
+    let find = |wanted: &str| variables.iter().find(|(name, value)| name == wanted && !value.is_empty());
     let direct = find(&setting.variable());
     let by_file = setting.file_variable().and_then(|name| find(&name));
     match (direct, by_file) {
-        (Some(_), Some((name, _))) => Err(ConfigError(format!(
-            "both {} and {name} are set; keep one of them",
-            setting.variable()
-        ))),
+        (Some(_), Some((name, _))) => {
+            Err(ConfigError(format!("both {} and {name} are set; keep one of them", setting.variable())))
+        }
         (Some((name, value)), None) => Ok(Some((value.clone(), Origin::Variable(name.clone())))),
         (None, Some((name, path))) => {
             let text = std::fs::read_to_string(path)
                 .map_err(|error| ConfigError(format!("{name} names {path}, which cannot be read: {error}")))?;
-            Ok(Some((
-                text.trim_end_matches(['\r', '\n']).to_owned(),
-                Origin::Variable(name.clone()),
-            )))
+            Ok(Some((text.trim_end_matches(['\r', '\n']).to_owned(), Origin::Variable(name.clone()))))
         }
         (None, None) => Ok(None),
     }
@@ -195,11 +168,7 @@ fn refuse_unknown_variables(variables: &[(String, String)]) -> Result<(), Config
 
 fn read_file(path: &Path, text: &str) -> Result<BTreeMap<String, String>, ConfigError> {
     let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
-        ConfigError(format!(
-            "{} is not TOML: {}",
-            path.display(),
-            error.to_string().replace('\n', " ")
-        ))
+        ConfigError(format!("{} is not TOML: {}", path.display(), error.to_string().replace('\n', " ")))
     })?;
     table
         .into_iter()
@@ -210,10 +179,7 @@ fn read_file(path: &Path, text: &str) -> Result<BTreeMap<String, String>, Config
                     || "see `brevet config show` for all settings".to_owned(),
                     |meant| format!("did you mean `{meant}`?"),
                 );
-                return Err(ConfigError(format!(
-                    "`{key}` in {} is not a setting; {hint}",
-                    path.display()
-                )));
+                return Err(ConfigError(format!("`{key}` in {} is not a setting; {hint}", path.display())));
             }
             let value = plain_text(&value).ok_or_else(|| {
                 ConfigError(format!(
@@ -264,10 +230,7 @@ mod tests {
             format!("{value} from {origin}")
         };
         assert_eq!(issuer(&sources), "http://127.0.0.1:8080 from default");
-        sources.file = Some((
-            PathBuf::from("b.toml"),
-            "issuer = 'https://file'\ntrusted-proxies = ['::1']".to_owned(),
-        ));
+        sources.file = Some((PathBuf::from("b.toml"), "issuer = 'https://file'\ntrusted-proxies = ['::1']".to_owned()));
         assert_eq!(issuer(&sources), "https://file from file b.toml");
         sources.variables = vec![pair("BREVET_ISSUER", "https://variable")];
         assert_eq!(issuer(&sources), "https://variable from variable BREVET_ISSUER");
@@ -279,39 +242,12 @@ mod tests {
     fn a_mistyped_key_is_answered_with_the_right_one() {
         let file = |text: &str| Some((PathBuf::from("b.toml"), text.to_owned()));
         let cases = [
+            (SourceValues { file: file("isuer = 'x'"), ..Default::default() }, "did you mean `issuer`?"),
+            (SourceValues { file: file("colour = 'x'"), ..Default::default() }, "config show"),
+            (SourceValues { file: file("issuer = ["), ..Default::default() }, "not TOML"),
+            (SourceValues { file: file("issuer = 1.5"), ..Default::default() }, "must be a text"),
             (
-                SourceValues {
-                    file: file("isuer = 'x'"),
-                    ..Default::default()
-                },
-                "did you mean `issuer`?",
-            ),
-            (
-                SourceValues {
-                    file: file("colour = 'x'"),
-                    ..Default::default()
-                },
-                "config show",
-            ),
-            (
-                SourceValues {
-                    file: file("issuer = ["),
-                    ..Default::default()
-                },
-                "not TOML",
-            ),
-            (
-                SourceValues {
-                    file: file("issuer = 1.5"),
-                    ..Default::default()
-                },
-                "must be a text",
-            ),
-            (
-                SourceValues {
-                    variables: vec![pair("BREVET_LISEN", "x")],
-                    ..Default::default()
-                },
+                SourceValues { variables: vec![pair("BREVET_LISEN", "x")], ..Default::default() },
                 "did you mean BREVET_LISTEN?",
             ),
         ];
@@ -319,10 +255,8 @@ mod tests {
             let message = Settings::resolve(&sources).unwrap_err().to_string();
             assert!(message.contains(expected), "{message}");
         }
-        let kubernetes = SourceValues {
-            variables: vec![pair("BREVET_SERVICE_HOST", "10.0.0.1")],
-            ..Default::default()
-        };
+        let kubernetes =
+            SourceValues { variables: vec![pair("BREVET_SERVICE_HOST", "10.0.0.1")], ..Default::default() };
         assert!(Settings::resolve(&kubernetes).is_ok());
     }
 
@@ -331,19 +265,11 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), "postgres://u:hunter2@h/d\n").unwrap();
         let by_file = pair("BREVET_DATABASE_URL_FILE", file.path().to_str().unwrap());
-        let mut sources = SourceValues {
-            variables: vec![by_file],
-            ..Default::default()
-        };
+        let mut sources = SourceValues { variables: vec![by_file], ..Default::default() };
         let settings = Settings::resolve(&sources).unwrap();
         assert_eq!(settings.text("database-url"), "postgres://u:hunter2@h/d");
         assert!(settings.shown().all(|(_, value, _)| !value.contains("hunter2")));
         sources.variables.push(pair("BREVET_DATABASE_URL", "postgres://h/d"));
-        assert!(
-            Settings::resolve(&sources)
-                .unwrap_err()
-                .to_string()
-                .contains("keep one")
-        );
+        assert!(Settings::resolve(&sources).unwrap_err().to_string().contains("keep one"));
     }
 }

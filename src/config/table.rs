@@ -41,38 +41,20 @@ pub enum Flag {
 }
 
 const fn setting(key: &'static str, default: &'static str, value_name: &'static str, help: &'static str) -> Setting {
-    Setting {
-        key,
-        default,
-        value_name,
-        help,
-        flag: Flag::Serve,
-        secret: false,
-    }
+    Setting { key, default, value_name, help, flag: Flag::Serve, secret: false }
 }
 
 const fn everywhere(setting: Setting) -> Setting {
-    Setting {
-        flag: Flag::Everywhere,
-        ..setting
-    }
+    Setting { flag: Flag::Everywhere, ..setting }
 }
 
 const fn secret(setting: Setting) -> Setting {
-    Setting {
-        secret: true,
-        ..setting
-    }
+    Setting { secret: true, ..setting }
 }
 
 /// Every setting there is, in the order in which help shows them.
 pub const SETTINGS: &[Setting] = &[
-    everywhere(setting(
-        "data-dir",
-        "./data",
-        "DIR",
-        "Where the embedded database and the master key live",
-    )),
+    everywhere(setting("data-dir", "./data", "DIR", "Where the embedded database and the master key live")),
     everywhere(secret(setting(
         "database-url",
         "sqlite://{data-dir}/brevet.db",
@@ -88,103 +70,48 @@ pub const SETTINGS: &[Setting] = &[
             "64 hex digits under which private keys are encrypted; by default the file master.key in the data directory, made at the first start",
         ))
     },
-    setting(
-        "issuer",
-        "http://127.0.0.1:8080",
-        "URL",
-        "The issuer, exactly as it stands in tokens; no trailing slash",
-    ),
+    setting("issuer", "http://127.0.0.1:8080", "URL", "The issuer, exactly as it stands in tokens; no trailing slash"),
     setting("listen", "127.0.0.1:8080", "ADDR:PORT", "Where clients connect"),
-    setting(
-        "admin-listen",
-        "127.0.0.1:9090",
-        "ADDR:PORT",
-        "Where /livez, /readyz and /metrics are; `off` for nowhere",
-    ),
+    setting("admin-listen", "127.0.0.1:9090", "ADDR:PORT", "Where /livez, /readyz and /metrics are; `off` for nowhere"),
     setting(
         "insecure-http",
         "false",
         "BOOL",
         "Allow an http:// issuer on a listener that other machines can reach: App Keys would cross the network in clear",
     ),
-    setting(
-        "workers",
-        "0",
-        "N",
-        "Threads that answer requests; 0 for one per processor core",
-    ),
-    setting(
-        "access-token-lifetime",
-        "24h",
-        "SPAN",
-        "The longest an access token lives; APIs and apps may say less",
-    ),
+    setting("workers", "0", "N", "Threads that answer requests; 0 for one per processor core"),
+    setting("access-token-lifetime", "24h", "SPAN", "The longest an access token lives; APIs and apps may say less"),
     setting(
         "clock-backdate",
         "5s",
         "SPAN",
         "How far back `iat` and `nbf` are dated, for verifiers whose clock is behind",
     ),
-    setting(
-        "key-rotate-every",
-        "90d",
-        "SPAN",
-        "How long a signing key signs before the next one takes over",
-    ),
+    setting("key-rotate-every", "90d", "SPAN", "How long a signing key signs before the next one takes over"),
     setting(
         "key-announce",
         "24h",
         "SPAN",
         "How long a signing key is published before it signs; at least as long as verifiers cache",
     ),
-    setting(
-        "key-retain",
-        "2h",
-        "SPAN",
-        "How much longer than its last token a retired key stays published",
-    ),
+    setting("key-retain", "2h", "SPAN", "How much longer than its last token a retired key stays published"),
     setting(
         "throttle-failures",
         "10/min",
         "N/min",
         "Wrong App Keys per App SID and address before the answer is 429; `off` for no limit",
     ),
-    setting(
-        "trusted-proxies",
-        "",
-        "CIDR,…",
-        "Proxies whose X-Forwarded-For is believed; none by default",
-    ),
-    setting(
-        "request-timeout",
-        "10s",
-        "SPAN",
-        "How long a client may take to send a request's head, and then its body",
-    ),
-    setting(
-        "max-connections",
-        "25000",
-        "N",
-        "Connections held open at once; more wait in the system's queue",
-    ),
-    setting(
-        "app-cache",
-        "131072",
-        "N",
-        "Apps held in memory; each takes about 0.4 kB",
-    ),
+    setting("trusted-proxies", "", "CIDR,…", "Proxies whose X-Forwarded-For is believed; none by default"),
+    setting("request-timeout", "10s", "SPAN", "How long a client may take to send a request's head, and then its body"),
+    setting("max-connections", "25000", "N", "Connections held open at once; more wait in the system's queue"),
+    setting("app-cache", "131072", "N", "Apps held in memory; each takes about 0.4 kB"),
     setting(
         "stale-limit",
         "30s",
         "SPAN",
         "How long to answer from memory when the database cannot be reached; then 503",
     ),
-    setting(
-        "shutdown-grace",
-        "10s",
-        "SPAN",
-        "How long requests under way may take after SIGTERM",
-    ),
+    setting("shutdown-grace", "10s", "SPAN", "How long requests under way may take after SIGTERM"),
     setting("database-pool-size", "8", "N", "Connections to the database"),
     setting(
         "database-timeout",

@@ -11,10 +11,7 @@ use crate::clock::parse_span;
 
 pub(super) fn check_database_url(text: &str) -> Result<String, String> {
     let known = ["sqlite://", "postgres://", "postgresql://"];
-    if known
-        .iter()
-        .any(|scheme| text.strip_prefix(scheme).is_some_and(|rest| !rest.is_empty()))
-    {
+    if known.iter().any(|scheme| text.strip_prefix(scheme).is_some_and(|rest| !rest.is_empty())) {
         Ok(text.to_owned())
     } else {
         Err("write sqlite://FILE or postgres://USER:PASSWORD@HOST/NAME".to_owned())
@@ -29,31 +26,21 @@ pub(super) fn check_issuer(text: &str) -> Result<String, String> {
         return Err("it must be an http:// or https:// URL without user, query or fragment".to_owned());
     }
     if text.ends_with('/') {
-        return Err(format!(
-            "it must not end in a slash; write {}",
-            text.trim_end_matches('/')
-        ));
+        return Err(format!("it must not end in a slash; write {}", text.trim_end_matches('/')));
     }
     let normal = url.as_str().trim_end_matches('/');
     if normal != text {
-        return Err(format!(
-            "verifiers compare it byte for byte, so it must be in normal form; write {normal}"
-        ));
+        return Err(format!("verifiers compare it byte for byte, so it must be in normal form; write {normal}"));
     }
     Ok(text.to_owned())
 }
 
 pub(super) fn socket_address(text: &str) -> Result<SocketAddr, String> {
-    text.parse()
-        .map_err(|_error| "write an address and a port, such as 127.0.0.1:8080 or [::]:8080".to_owned())
+    text.parse().map_err(|_error| "write an address and a port, such as 127.0.0.1:8080 or [::]:8080".to_owned())
 }
 
 pub(super) fn off_or<T>(text: &str, read: impl Fn(&str) -> Result<T, String>) -> Result<Option<T>, String> {
-    if text == "off" {
-        Ok(None)
-    } else {
-        read(text).map(Some).map_err(|wrong| format!("{wrong}, or `off`"))
-    }
+    if text == "off" { Ok(None) } else { read(text).map(Some).map_err(|wrong| format!("{wrong}, or `off`")) }
 }
 
 pub(super) fn boolean(text: &str) -> Result<bool, String> {
@@ -65,10 +52,7 @@ pub(super) fn boolean(text: &str) -> Result<bool, String> {
 }
 
 pub(super) fn whole_number<N: TryFrom<u64>>(text: &str, least: u64, most: u64) -> Result<N, String> {
-    let in_range = text
-        .parse::<u64>()
-        .ok()
-        .filter(|number| (least..=most).contains(number));
+    let in_range = text.parse::<u64>().ok().filter(|number| (least..=most).contains(number));
     in_range
         .and_then(|number| N::try_from(number).ok())
         .ok_or_else(|| format!("write a whole number from {least} to {most}"))
@@ -76,17 +60,11 @@ pub(super) fn whole_number<N: TryFrom<u64>>(text: &str, least: u64, most: u64) -
 
 pub(super) fn positive_span(text: &str) -> Result<Duration, String> {
     let span = parse_span(text)?;
-    if span.is_zero() {
-        Err("it must be longer than nothing".to_owned())
-    } else {
-        Ok(span)
-    }
+    if span.is_zero() { Err("it must be longer than nothing".to_owned()) } else { Ok(span) }
 }
 
 pub(super) fn per_minute(text: &str) -> Result<u32, String> {
-    let count = text
-        .strip_suffix("/min")
-        .ok_or("write a count a minute, such as 10/min")?;
+    let count = text.strip_suffix("/min").ok_or("write a count a minute, such as 10/min")?;
     whole_number(count, 1, 1_000_000)
 }
 

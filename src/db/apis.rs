@@ -80,11 +80,7 @@ struct Row {
 
 impl Row {
     fn with_scopes(self, conn: &mut AnyConnection) -> Result<ApiRecord, DbError> {
-        let corrupt = |column| DbError::Corrupt {
-            table: "apis",
-            column,
-            id: self.id.clone(),
-        };
+        let corrupt = |column| DbError::Corrupt { table: "apis", column, id: self.id.clone() };
         let scopes: Vec<(String, String)> = api_scopes::table
             .filter(api_scopes::api_id.eq(&self.id))
             .order((api_scopes::position, api_scopes::name))
@@ -92,11 +88,7 @@ impl Row {
             .load(conn)?;
         Ok(ApiRecord {
             id: parse_id(&self.id, "apis")?,
-            organisation_id: self
-                .organisation_id
-                .as_deref()
-                .map(|id| parse_id(id, "apis"))
-                .transpose()?,
+            organisation_id: self.organisation_id.as_deref().map(|id| parse_id(id, "apis")).transpose()?,
             profile: TokenProfile::from_name(&self.profile).ok_or_else(|| corrupt("profile"))?,
             algorithm: SigningAlgorithm::from_name(&self.algorithm).ok_or_else(|| corrupt("algorithm"))?,
             lifetime: self
@@ -106,20 +98,14 @@ impl Row {
             created_at: Timestamp::from_seconds(self.created_at),
             name: self.name,
             identifier: self.identifier,
-            scopes: scopes
-                .into_iter()
-                .map(|(name, description)| ScopeRecord { name, description })
-                .collect(),
+            scopes: scopes.into_iter().map(|(name, description)| ScopeRecord { name, description }).collect(),
         })
     }
 }
 
 /// Seconds in a column.
 pub(super) fn read_lifetime(seconds: i64) -> Option<Duration> {
-    u64::try_from(seconds)
-        .ok()
-        .filter(|seconds| *seconds > 0)
-        .map(Duration::from_secs)
+    u64::try_from(seconds).ok().filter(|seconds| *seconds > 0).map(Duration::from_secs)
 }
 
 /// Seconds for a column.
@@ -197,10 +183,7 @@ pub fn find_by_identifier(conn: &mut AnyConnection, identifier: &str) -> Result<
     if !is_storable(identifier) {
         return Ok(None);
     }
-    let row: Option<Row> = apis::table
-        .filter(apis::identifier.eq(identifier))
-        .first(conn)
-        .optional()?;
+    let row: Option<Row> = apis::table.filter(apis::identifier.eq(identifier)).first(conn).optional()?;
     row.map(|row| row.with_scopes(conn)).transpose()
 }
 
@@ -211,12 +194,7 @@ pub fn find_by_identifier(conn: &mut AnyConnection, identifier: &str) -> Result<
 pub fn list(conn: &mut AnyConnection, organisation_id: Uuid) -> Result<Vec<ApiRecord>, DbError> {
     let own = apis::organisation_id.eq(organisation_id.to_string());
     let mut rows: Vec<Row> = apis::table.filter(own).order(apis::identifier).load(conn)?;
-    rows.extend(
-        apis::table
-            .find(MANAGEMENT_API.to_string())
-            .first::<Row>(conn)
-            .optional()?,
-    );
+    rows.extend(apis::table.find(MANAGEMENT_API.to_string()).first::<Row>(conn).optional()?);
     rows.into_iter().map(|row| row.with_scopes(conn)).collect()
 }
 
@@ -228,9 +206,7 @@ pub fn find_by_scope(conn: &mut AnyConnection, organisation_id: Uuid, scope: &st
     if !is_storable(scope) {
         return Ok(None);
     }
-    let here = api_scopes::organisation_id
-        .eq(organisation_id.to_string())
-        .or(api_scopes::organisation_id.is_null());
+    let here = api_scopes::organisation_id.eq(organisation_id.to_string()).or(api_scopes::organisation_id.is_null());
     let id: Option<String> = api_scopes::table
         .filter(api_scopes::name.eq(scope))
         .filter(here)
@@ -246,9 +222,7 @@ pub fn find_by_scope(conn: &mut AnyConnection, organisation_id: Uuid, scope: &st
 /// When the database does not answer.
 pub fn count_apps(conn: &mut AnyConnection, api_id: Uuid) -> Result<i64, DbError> {
     let of_api = app_scopes::table.filter(app_scopes::api_id.eq(api_id.to_string()));
-    Ok(of_api
-        .select(diesel::dsl::count(app_scopes::app_id).aggregate_distinct())
-        .first(conn)?)
+    Ok(of_api.select(diesel::dsl::count(app_scopes::app_id).aggregate_distinct()).first(conn)?)
 }
 
 /// Changes an API's name, profile, algorithm and lifetime.

@@ -113,9 +113,7 @@ pub fn list(conn: &mut AnyConnection, client_id: ClientId) -> Result<Vec<AppKeyR
 /// # Errors
 /// When the database does not answer.
 pub(super) fn list_usable(conn: &mut AnyConnection, client_id: ClientId) -> Result<Vec<ClientSecret>, DbError> {
-    let of_app = app_keys::app_id
-        .eq(client_id.to_string())
-        .and(app_keys::revoked_at.is_null());
+    let of_app = app_keys::app_id.eq(client_id.to_string()).and(app_keys::revoked_at.is_null());
     let rows: Vec<(String, String, Option<i64>)> = app_keys::table
         .filter(of_app)
         .order(app_keys::id.desc())
@@ -125,11 +123,7 @@ pub(super) fn list_usable(conn: &mut AnyConnection, client_id: ClientId) -> Resu
         .map(|(id, hash, expires_at)| {
             let stored = StoredSecret::from_text(&hash);
             Ok(ClientSecret {
-                stored: stored.ok_or_else(|| DbError::Corrupt {
-                    table: "app_keys",
-                    column: "hash",
-                    id: id.clone(),
-                })?,
+                stored: stored.ok_or_else(|| DbError::Corrupt { table: "app_keys", column: "hash", id: id.clone() })?,
                 id: parse_id(&id, "app_keys")?,
                 expires_at: expires_at.map(Timestamp::from_seconds),
             })

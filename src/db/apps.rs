@@ -67,11 +67,7 @@ struct Row {
 
 impl Row {
     fn with_scopes(self, conn: &mut AnyConnection) -> Result<AppRecord, DbError> {
-        let corrupt = |column| DbError::Corrupt {
-            table: "apps",
-            column,
-            id: self.id.clone(),
-        };
+        let corrupt = |column| DbError::Corrupt { table: "apps", column, id: self.id.clone() };
         let scopes: Vec<(String, String)> = app_scopes::table
             .filter(app_scopes::app_id.eq(&self.id))
             .order(app_scopes::scope)
@@ -109,10 +105,7 @@ pub fn insert(conn: &mut AnyConnection, app: &AppRecord) -> Result<(), DbError> 
         apps::organisation_id.eq(app.organisation_id.to_string()),
         apps::name.eq(&app.name),
         apps::lifetime.eq(app.lifetime.map(write_lifetime)),
-        apps::claims.eq(app
-            .claims
-            .clone()
-            .map(|claims| serde_json::Value::Object(claims).to_string())),
+        apps::claims.eq(app.claims.clone().map(|claims| serde_json::Value::Object(claims).to_string())),
         apps::disabled_at.eq(app.disabled_at.map(Timestamp::seconds)),
         apps::not_before.eq(app.not_before.seconds()),
         apps::created_at.eq(app.created_at.seconds()),
@@ -152,10 +145,7 @@ pub fn delete_scope(conn: &mut AnyConnection, client_id: ClientId, scope: &str) 
 /// When the database does not take it.
 pub fn update(conn: &mut AnyConnection, app: &AppRecord) -> Result<(), DbError> {
     diesel::update(apps::table.find(app.client_id.to_string()))
-        .set((
-            apps::name.eq(&app.name),
-            apps::lifetime.eq(app.lifetime.map(write_lifetime)),
-        ))
+        .set((apps::name.eq(&app.name), apps::lifetime.eq(app.lifetime.map(write_lifetime))))
         .execute(conn)?;
     Ok(())
 }

@@ -27,13 +27,7 @@ pub enum ChangeKind {
 }
 
 impl ChangeKind {
-    const ALL: [Self; 5] = [
-        Self::App,
-        Self::Api,
-        Self::Organisation,
-        Self::SigningKeys,
-        Self::Revocations,
-    ];
+    const ALL: [Self; 5] = [Self::App, Self::Api, Self::Organisation, Self::SigningKeys, Self::Revocations];
 
     const fn name(self) -> &'static str {
         match self {
@@ -65,11 +59,7 @@ pub const KEPT: Duration = Duration::from_secs(3_600);
 /// # Errors
 /// When the database does not take it.
 pub fn record(conn: &mut AnyConnection, kind: ChangeKind, id: &str, now: Timestamp) -> Result<(), DbError> {
-    let row = (
-        changes::kind.eq(kind.name()),
-        changes::id.eq(id),
-        changes::at.eq(now.seconds()),
-    );
+    let row = (changes::kind.eq(kind.name()), changes::id.eq(id), changes::at.eq(now.seconds()));
     diesel::insert_into(changes::table).values(row).execute(conn)?;
     Ok(())
 }
@@ -85,14 +75,7 @@ pub fn list_after(conn: &mut AnyConnection, seq: i64) -> Result<Vec<Change>, DbE
         .select((changes::seq, changes::kind, changes::id))
         .load(conn)?;
     let kind = |name: &str| ChangeKind::ALL.into_iter().find(|kind| kind.name() == name);
-    Ok(rows
-        .into_iter()
-        .map(|(seq, name, id)| Change {
-            seq,
-            kind: kind(&name),
-            id,
-        })
-        .collect())
+    Ok(rows.into_iter().map(|(seq, name, id)| Change { seq, kind: kind(&name), id }).collect())
 }
 
 /// The first and last row there are; zeros when there are none.
@@ -100,9 +83,8 @@ pub fn list_after(conn: &mut AnyConnection, seq: i64) -> Result<Vec<Change>, DbE
 /// # Errors
 /// When the database does not answer.
 pub fn span(conn: &mut AnyConnection) -> Result<(i64, i64), DbError> {
-    let (first, last): (Option<i64>, Option<i64>) = changes::table
-        .select((min(changes::seq), max(changes::seq)))
-        .first(conn)?;
+    let (first, last): (Option<i64>, Option<i64>) =
+        changes::table.select((min(changes::seq), max(changes::seq))).first(conn)?;
     Ok((first.unwrap_or(0), last.unwrap_or(0)))
 }
 

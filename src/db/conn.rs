@@ -66,12 +66,7 @@ impl Connector {
             Some(path) => Backend::Sqlite(PathBuf::from(path)),
             None => Backend::Postgresql,
         };
-        Self {
-            url: url.clone(),
-            backend,
-            timeout,
-            reachable: Arc::new(AtomicBool::new(true)),
-        }
+        Self { url: url.clone(), backend, timeout, reachable: Arc::new(AtomicBool::new(true)) }
     }
 
     fn open(&self) -> Result<AnyConnection, DbError> {
@@ -90,10 +85,7 @@ impl Connector {
             format!("{url}{separator}connect_timeout={}", self.timeout.as_secs().max(2))
         };
         let mut conn = PgConnection::establish(&with_timeout).map_err(|error| {
-            DbError::Unavailable(format!(
-                "PostgreSQL: {}",
-                without_url(&error, url).trim().replace('\n', " ")
-            ))
+            DbError::Unavailable(format!("PostgreSQL: {}", without_url(&error, url).trim().replace('\n', " ")))
         })?;
         conn.batch_execute(&format!(
             "SET statement_timeout = {0}; SET lock_timeout = {0}; SET application_name = 'brevet'; SET TIME ZONE 'UTC'",
@@ -110,9 +102,7 @@ fn without_url(error: &ConnectionError, url: &str) -> String {
 /// `synchronous=FULL`: what is acknowledged survives a power cut. WAL: readers do not wait for the writer.
 fn open_sqlite(path: &Path) -> Result<SqliteConnection, DbError> {
     let shown = path.display();
-    let text = path
-        .to_str()
-        .ok_or_else(|| DbError::Other(format!("the path {shown} is not UTF-8")))?;
+    let text = path.to_str().ok_or_else(|| DbError::Other(format!("the path {shown} is not UTF-8")))?;
     let mut conn = SqliteConnection::establish(text)
         .map_err(|error| DbError::Unavailable(format!("the file {shown} cannot be opened: {error}")))?;
     conn.batch_execute(
@@ -162,11 +152,10 @@ pub(super) fn in_transaction<T, E: From<DbError>>(
             Self::Transaction(error)
         }
     }
-    conn.transaction(|conn| body(conn).map_err(Failure::Body))
-        .map_err(|failure| match failure {
-            Failure::Body(error) => error,
-            Failure::Transaction(error) => DbError::from(error).into(),
-        })
+    conn.transaction(|conn| body(conn).map_err(Failure::Body)).map_err(|failure| match failure {
+        Failure::Body(error) => error,
+        Failure::Transaction(error) => DbError::from(error).into(),
+    })
 }
 
 /// The memory of the server: reads from a pool, writes one after another.
@@ -209,13 +198,7 @@ impl Database {
             .test_on_check_out(writer.is_none())
             .error_handler(Box::new(r2d2::NopErrorHandler))
             .build_unchecked(connector);
-        Ok(Self {
-            pool,
-            writer,
-            backend,
-            timeout,
-            reachable,
-        })
+        Ok(Self { pool, writer, backend, timeout, reachable })
     }
 
     /// Which database it is.
@@ -226,10 +209,7 @@ impl Database {
     /// Connections in use and idle, for metrics.
     pub fn pool_state(&self) -> (u32, u32) {
         let state = self.pool.state();
-        (
-            state.connections.saturating_sub(state.idle_connections),
-            state.idle_connections,
-        )
+        (state.connections.saturating_sub(state.idle_connections), state.idle_connections)
     }
 
     /// Waits for a free connection, but not while the database cannot be reached: then callers are told at once, and the
@@ -273,10 +253,7 @@ impl Database {
     ///
     /// # Errors
     /// What `queries` returns, or `Unavailable`.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the one place where the database hops to the blocking pool"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "the one place where the database hops to the blocking pool")]
     pub async fn read_off_thread<T: Send + 'static>(
         &self,
         queries: impl FnOnce(&mut AnyConnection) -> Result<T, DbError> + Send + 'static,

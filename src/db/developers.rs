@@ -128,8 +128,7 @@ pub fn find_by_email(conn: &mut AnyConnection, email: &str) -> Result<Option<(Uu
         .select((developers::id, developers::password_hash))
         .first(conn)
         .optional()?;
-    row.map(|(id, hash)| Ok((parse_id(&id, "developers")?, hash)))
-        .transpose()
+    row.map(|(id, hash)| Ok((parse_id(&id, "developers")?, hash))).transpose()
 }
 
 /// Members of all organisations, or of the one with that slug.
@@ -137,14 +136,7 @@ pub fn find_by_email(conn: &mut AnyConnection, email: &str) -> Result<Option<(Uu
 /// # Errors
 /// When the database does not answer.
 pub fn list_members(conn: &mut AnyConnection, slug: Option<&str>) -> Result<Vec<Member>, DbError> {
-    type Row = (
-        String,
-        String,
-        Option<i64>,
-        Option<String>,
-        Option<String>,
-        Option<String>,
-    );
+    type Row = (String, String, Option<i64>, Option<String>, Option<String>, Option<String>);
     let mut query = developers::table
         .left_join(memberships::table.on(memberships::developer_id.eq(developers::id)))
         .left_join(organisations::table.on(organisations::id.eq(memberships::organisation_id)))

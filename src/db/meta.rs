@@ -22,8 +22,6 @@ pub fn find(conn: &mut AnyConnection, name: &str) -> Result<Option<String>, DbEr
 /// # Errors
 /// `Duplicate` when it is known already.
 pub fn insert(conn: &mut AnyConnection, name: &str, value: &str) -> Result<(), DbError> {
-    diesel::insert_into(meta::table)
-        .values((meta::name.eq(name), meta::value.eq(value)))
-        .execute(conn)?;
+    diesel::insert_into(meta::table).values((meta::name.eq(name), meta::value.eq(value))).execute(conn)?;
     Ok(())
 }

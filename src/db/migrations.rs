@@ -38,10 +38,7 @@ pub(super) fn lock_writers(conn: &mut AnyConnection) -> Result<(), DbError> {
 
 fn known() -> Result<Vec<String>, DbError> {
     let migrations = MigrationSource::<Sqlite>::migrations(&SQLITE).map_err(failed)?;
-    let mut names: Vec<String> = migrations
-        .iter()
-        .map(|migration| version_of(&migration.name().version()))
-        .collect();
+    let mut names: Vec<String> = migrations.iter().map(|migration| version_of(&migration.name().version())).collect();
     names.sort_unstable();
     Ok(names)
 }
@@ -51,10 +48,7 @@ fn version_of(version: &MigrationVersion<'_>) -> String {
 }
 
 fn failed(error: impl std::fmt::Display) -> DbError {
-    DbError::Schema(format!(
-        "the tables cannot be brought up to date: {}",
-        error.to_string().replace('\n', " ")
-    ))
+    DbError::Schema(format!("the tables cannot be brought up to date: {}", error.to_string().replace('\n', " ")))
 }
 
 pub(super) fn status(conn: &mut AnyConnection) -> Result<MigrationStatus, DbError> {
@@ -64,11 +58,7 @@ pub(super) fn status(conn: &mut AnyConnection) -> Result<MigrationStatus, DbErro
     let known = known()?;
     let pending = known.iter().filter(|name| !applied.contains(name)).cloned().collect();
     let unknown = applied.iter().filter(|name| !known.contains(name)).cloned().collect();
-    Ok(MigrationStatus {
-        applied,
-        pending,
-        unknown,
-    })
+    Ok(MigrationStatus { applied, pending, unknown })
 }
 
 /// Runs what is pending in one transaction (SQLite) or under one lock (PostgreSQL): of two programs that start together
@@ -130,10 +120,7 @@ mod tests {
         let sqlite: Vec<Box<dyn Migration<Sqlite>>> = SQLITE.migrations().unwrap();
         let postgresql: Vec<Box<dyn Migration<Pg>>> = POSTGRESQL.migrations().unwrap();
         let sqlite: Vec<String> = sqlite.iter().map(|migration| migration.name().to_string()).collect();
-        let postgresql: Vec<String> = postgresql
-            .iter()
-            .map(|migration| migration.name().to_string())
-            .collect();
+        let postgresql: Vec<String> = postgresql.iter().map(|migration| migration.name().to_string()).collect();
         assert!(!sqlite.is_empty());
         assert_eq!(sqlite, postgresql);
     }

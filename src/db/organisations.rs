@@ -66,11 +66,7 @@ impl OrganisationRecord {
 
 /// Reads one of our ids.
 pub(super) fn parse_id(text: &str, table: &'static str) -> Result<Uuid, DbError> {
-    Uuid::try_parse(text).map_err(|_not_a_uuid| DbError::Corrupt {
-        table,
-        column: "id",
-        id: text.to_owned(),
-    })
+    Uuid::try_parse(text).map_err(|_not_a_uuid| DbError::Corrupt { table, column: "id", id: text.to_owned() })
 }
 
 /// Adds an organisation.
@@ -107,10 +103,7 @@ pub fn find_by_slug(conn: &mut AnyConnection, slug: &str) -> Result<Option<Organ
     if !is_storable(slug) {
         return Ok(None);
     }
-    let row: Option<Row> = organisations::table
-        .filter(organisations::slug.eq(slug))
-        .first(conn)
-        .optional()?;
+    let row: Option<Row> = organisations::table.filter(organisations::slug.eq(slug)).first(conn).optional()?;
     row.map(TryInto::try_into).transpose()
 }
 

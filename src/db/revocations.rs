@@ -34,10 +34,7 @@ pub fn insert(
 /// # Errors
 /// When the database does not answer.
 pub fn contains(conn: &mut AnyConnection, jti: &str) -> Result<bool, DbError> {
-    let found: i64 = revocations::table
-        .filter(revocations::jti.eq(jti))
-        .count()
-        .get_result(conn)?;
+    let found: i64 = revocations::table.filter(revocations::jti.eq(jti)).count().get_result(conn)?;
     Ok(found > 0)
 }
 
@@ -46,10 +43,7 @@ pub fn contains(conn: &mut AnyConnection, jti: &str) -> Result<bool, DbError> {
 /// # Errors
 /// When the database does not answer.
 pub fn list(conn: &mut AnyConnection, now: Timestamp) -> Result<Vec<String>, DbError> {
-    Ok(revocations::table
-        .filter(revocations::expires_at.gt(now.seconds()))
-        .select(revocations::jti)
-        .load(conn)?)
+    Ok(revocations::table.filter(revocations::expires_at.gt(now.seconds())).select(revocations::jti).load(conn)?)
 }
 
 /// Forgets what has expired.

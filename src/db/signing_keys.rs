@@ -41,11 +41,7 @@ struct Row {
 impl TryFrom<Row> for SigningKeyRecord {
     type Error = DbError;
     fn try_from(row: Row) -> Result<Self, DbError> {
-        let corrupt = |column| DbError::Corrupt {
-            table: "signing_keys",
-            column,
-            id: row.kid.clone(),
-        };
+        let corrupt = |column| DbError::Corrupt { table: "signing_keys", column, id: row.kid.clone() };
         Ok(Self {
             algorithm: SigningAlgorithm::from_name(&row.algorithm).ok_or_else(|| corrupt("algorithm"))?,
             token_lifetime: read_lifetime(row.token_lifetime).ok_or_else(|| corrupt("token_lifetime"))?,
@@ -79,9 +75,7 @@ pub fn insert(conn: &mut AnyConnection, key: &SigningKeyRecord) -> Result<(), Db
 /// # Errors
 /// When the database does not answer.
 pub fn list(conn: &mut AnyConnection) -> Result<Vec<SigningKeyRecord>, DbError> {
-    let rows: Vec<Row> = signing_keys::table
-        .order((signing_keys::signs_from, signing_keys::kid))
-        .load(conn)?;
+    let rows: Vec<Row> = signing_keys::table.order((signing_keys::signs_from, signing_keys::kid)).load(conn)?;
     rows.into_iter().map(TryInto::try_into).collect()
 }
 
@@ -103,9 +97,7 @@ pub fn update_signs_from(conn: &mut AnyConnection, kid: &str, signs_from: Timest
 pub fn raise_token_lifetime(conn: &mut AnyConnection, lifetime: Duration) -> Result<usize, DbError> {
     let seconds = write_lifetime(lifetime);
     let shorter = signing_keys::table.filter(signing_keys::token_lifetime.lt(seconds));
-    Ok(diesel::update(shorter)
-        .set(signing_keys::token_lifetime.eq(seconds))
-        .execute(conn)?)
+    Ok(diesel::update(shorter).set(signing_keys::token_lifetime.eq(seconds)).execute(conn)?)
 }
 
 /// Deletes a key.

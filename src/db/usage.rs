@@ -115,9 +115,7 @@ pub fn total(conn: &mut AnyConnection, client_id: ClientId, from: Timestamp) -> 
         .filter(usage::hour.ge(hour(from)))
         .select((usage::issued, usage::refused))
         .load(conn)?;
-    Ok(rows
-        .iter()
-        .fold((0, 0), |(issued, refused), row| (issued + row.0, refused + row.1)))
+    Ok(rows.iter().fold((0, 0), |(issued, refused), row| (issued + row.0, refused + row.1)))
 }
 
 /// Forgets the use of an app.

@@ -91,11 +91,7 @@ fn commit_group(conn: &mut AnyConnection, group: Vec<Job>) {
     });
     let failure = committed.err().map(|error| error.to_string());
     for answer in answers {
-        answer(
-            failure
-                .as_ref()
-                .map_or(Ok(()), |detail| Err(DbError::Unavailable(detail.clone()))),
-        );
+        answer(failure.as_ref().map_or(Ok(()), |detail| Err(DbError::Unavailable(detail.clone()))));
     }
 }
 

@@ -111,25 +111,16 @@ impl Apps {
             return Ok(None);
         };
         let app = found.record;
-        let dangling = |column| DbError::Corrupt {
-            table: "apps",
-            column,
-            id: client_id.to_string(),
-        };
+        let dangling = |column| DbError::Corrupt { table: "apps", column, id: client_id.to_string() };
         let organisation = self.organisations.get_or_insert_with(&app.organisation_id, || {
             let record = organisations::find(conn, app.organisation_id)?;
-            record
-                .map(|record| Arc::new(record.for_tokens()))
-                .ok_or_else(|| dangling("organisation_id"))
+            record.map(|record| Arc::new(record.for_tokens())).ok_or_else(|| dangling("organisation_id"))
         })?;
         let mut granted = Vec::with_capacity(app.scopes.len());
         for (api_id, scope) in &app.scopes {
             let api = self.api(conn, *api_id)?.ok_or_else(|| dangling("scopes"))?;
             let name = api.scopes.iter().find(|name| ***name == **scope).cloned();
-            granted.push(GrantedScope {
-                name: name.unwrap_or_else(|| Arc::from(scope.as_str())),
-                api,
-            });
+            granted.push(GrantedScope { name: name.unwrap_or_else(|| Arc::from(scope.as_str())), api });
         }
         Ok(Some(Arc::new(Client {
             client_id,
@@ -165,8 +156,7 @@ impl Apps {
 
     pub(super) fn forget_api(&self, id: Uuid) {
         self.apis.remove(&id);
-        self.known
-            .retain(|_, client| !client.granted.iter().any(|scope| scope.api.id == id));
+        self.known.retain(|_, client| !client.granted.iter().any(|scope| scope.api.id == id));
     }
 
     pub(super) fn forget_organisation(&self, id: Uuid) {

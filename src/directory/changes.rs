@@ -64,10 +64,7 @@ impl Directory {
 
     fn take_in(&self, changes: &[Change], now: Timestamp) -> Result<(), OpenError> {
         // First, so that an API never asks for the signature of a key that is not there yet.
-        if changes
-            .iter()
-            .any(|change| change.kind == Some(ChangeKind::SigningKeys))
-        {
+        if changes.iter().any(|change| change.kind == Some(ChangeKind::SigningKeys)) {
             self.reload_signing_keys(now)?;
         }
         for change in changes {
@@ -94,15 +91,13 @@ impl Directory {
     }
 
     fn replace_revocations(&self, now: Timestamp) -> Result<(), OpenError> {
-        self.revocations
-            .replace(self.database.read(|conn| db::revocations::list(conn, now))?);
+        self.revocations.replace(self.database.read(|conn| db::revocations::list(conn, now))?);
         Ok(())
     }
 
     fn reload_signing_keys(&self, now: Timestamp) -> Result<(), OpenError> {
         let records = self.database.read(db::signing_keys::list)?;
-        self.ring
-            .replace(signing_keys::open_all(&records, &self.master_key)?, now)?;
+        self.ring.replace(signing_keys::open_all(&records, &self.master_key)?, now)?;
         Ok(())
     }
 }
@@ -136,10 +131,7 @@ impl Tail {
             }
         };
         let thread = thread::Builder::new().name("change-tail".to_owned()).spawn(follow)?;
-        Ok(Self {
-            stop,
-            thread: Some(thread),
-        })
+        Ok(Self { stop, thread: Some(thread) })
     }
 }
 

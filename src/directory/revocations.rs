@@ -15,10 +15,7 @@ impl Revocations {
     }
 
     pub(super) fn insert(&self, jti: &str) {
-        self.0
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(jti.into());
+        self.0.write().unwrap_or_else(PoisonError::into_inner).insert(jti.into());
     }
 
     pub(super) fn replace(&self, revoked: Vec<String>) {

@@ -35,18 +35,15 @@ async fn readyz(site: Data<Site>) -> HttpResponse {
     };
     match reason {
         None => private_json(StatusCode::OK, &json!({ "status": "ready" })),
-        Some(reason) => private_json(
-            StatusCode::SERVICE_UNAVAILABLE,
-            &json!({ "status": "not ready", "reason": reason }),
-        ),
+        Some(reason) => {
+            private_json(StatusCode::SERVICE_UNAVAILABLE, &json!({ "status": "not ready", "reason": reason }))
+        }
     }
 }
 
 async fn metrics(site: Data<Site>) -> HttpResponse {
     match site.metrics.text(&site) {
-        Ok(text) => HttpResponse::Ok()
-            .content_type("text/plain; version=0.0.4; charset=utf-8")
-            .body(text),
+        Ok(text) => HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(text),
         Err(error) => {
             log::error!(error:%; "the metrics could not be written");
             HttpResponse::InternalServerError().finish()

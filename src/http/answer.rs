@@ -7,9 +7,7 @@ use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 
 /// For what only the asker may keep, and not for long.
 pub(super) fn no_store(builder: &mut HttpResponseBuilder) -> &mut HttpResponseBuilder {
-    builder
-        .insert_header((CACHE_CONTROL, "no-store"))
-        .insert_header((PRAGMA, "no-cache"))
+    builder.insert_header((CACHE_CONTROL, "no-store")).insert_header((PRAGMA, "no-cache"))
 }
 
 /// JSON that only the asker may see.
@@ -27,22 +25,10 @@ pub(super) fn cacheable(
 ) -> HttpResponse {
     let known = request.headers().get_all(IF_NONE_MATCH).any(|value| {
         value.to_str().is_ok_and(|text| {
-            text.split(',')
-                .map(str::trim)
-                .any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag)
+            text.split(',').map(str::trim).any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag)
         })
     });
-    let mut builder = HttpResponse::build(if known {
-        StatusCode::NOT_MODIFIED
-    } else {
-        StatusCode::OK
-    });
-    builder
-        .insert_header((CACHE_CONTROL, cache_control))
-        .insert_header((ETAG, etag));
-    if known {
-        builder.finish()
-    } else {
-        builder.content_type(content_type).body(body)
-    }
+    let mut builder = HttpResponse::build(if known { StatusCode::NOT_MODIFIED } else { StatusCode::OK });
+    builder.insert_header((CACHE_CONTROL, cache_control)).insert_header((ETAG, etag));
+    if known { builder.finish() } else { builder.content_type(content_type).body(body) }
 }

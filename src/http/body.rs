@@ -33,16 +33,11 @@ pub(super) async fn read_form(request: &HttpRequest, payload: Payload, within: D
     if request.headers().contains_key(CONTENT_ENCODING) {
         return Err(BodyError::Encoded);
     }
-    let announced = request
-        .headers()
-        .get(CONTENT_LENGTH)
-        .and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    let announced = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     if announced.is_some_and(|length| length > u64::try_from(LARGEST_FORM).unwrap_or(u64::MAX)) {
         return Err(BodyError::TooLarge);
     }
-    timeout(within, collect(payload))
-        .await
-        .map_err(|_elapsed| BodyError::TooSlow)?
+    timeout(within, collect(payload)).await.map_err(|_elapsed| BodyError::TooSlow)?
 }
 
 async fn collect(mut payload: Payload) -> Result<Bytes, BodyError> {
@@ -58,8 +53,7 @@ async fn collect(mut payload: Payload) -> Result<Bytes, BodyError> {
         if length > LARGEST_FORM {
             return Err(BodyError::TooLarge);
         }
-        all.get_or_insert_with(|| BytesMut::from(first.as_ref()))
-            .extend_from_slice(&chunk);
+        all.get_or_insert_with(|| BytesMut::from(first.as_ref())).extend_from_slice(&chunk);
     }
     if length > LARGEST_FORM {
         return Err(BodyError::TooLarge);
@@ -78,9 +72,7 @@ fn check_content_type(request: &HttpRequest) -> Result<(), BodyError> {
     }
     let parsed = value.to_str().ok().and_then(|text| text.parse::<Mime>().ok());
     let is_form = parsed.is_some_and(|mime| {
-        let utf8 = mime
-            .get_param(mime::CHARSET)
-            .is_none_or(|charset| charset == mime::UTF_8);
+        let utf8 = mime.get_param(mime::CHARSET).is_none_or(|charset| charset == mime::UTF_8);
         mime.essence_str() == mime::APPLICATION_WWW_FORM_URLENCODED.essence_str() && utf8
     });
     if is_form { Ok(()) } else { Err(BodyError::NotAForm) }

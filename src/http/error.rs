@@ -44,24 +44,16 @@ pub(super) fn oauth_answer(issuer: &str, error: &OAuthError) -> HttpResponse {
 }
 
 fn oauth_body<'a>(issuer: &str, error: &'static str, error_description: &'a str) -> OAuthErrorBody<'a> {
-    OAuthErrorBody {
-        error,
-        error_description,
-        error_uri: format!("{issuer}{}#{error}", path::ERRORS),
-    }
+    OAuthErrorBody { error, error_description, error_uri: format!("{issuer}{}#{error}", path::ERRORS) }
 }
 
 /// The answer to a body that was not read.
 pub(super) fn body_answer(issuer: &str, error: BodyError) -> HttpResponse {
     let (status, description) = match error {
-        BodyError::NotAForm => (
-            StatusCode::BAD_REQUEST,
-            "Send the parameters as application/x-www-form-urlencoded, in UTF-8.",
-        ),
-        BodyError::Encoded => (
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "Send the body without a content encoding.",
-        ),
+        BodyError::NotAForm => {
+            (StatusCode::BAD_REQUEST, "Send the parameters as application/x-www-form-urlencoded, in UTF-8.")
+        }
+        BodyError::Encoded => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "Send the body without a content encoding."),
         BodyError::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "The body is larger than 64 KiB."),
         BodyError::TooSlow => (StatusCode::REQUEST_TIMEOUT, "The body did not come in time."),
         BodyError::Broken => (StatusCode::BAD_REQUEST, "The body could not be read."),
@@ -115,44 +107,25 @@ impl ApiError {
 
     pub(super) fn unavailable(request: &HttpRequest, detail: &impl fmt::Display) -> Self {
         let description = "The server cannot answer at the moment.";
-        let error = Self::new(
-            request,
-            StatusCode::SERVICE_UNAVAILABLE,
-            "temporarily_unavailable",
-            description,
-        );
-        Self {
-            detail: Some(detail.to_string()),
-            ..error
-        }
+        let error = Self::new(request, StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable", description);
+        Self { detail: Some(detail.to_string()), ..error }
     }
 
     pub(super) fn internal(request: &HttpRequest, detail: &impl fmt::Display) -> Self {
         let description = "Something failed inside the server.";
         let error = Self::new(request, StatusCode::INTERNAL_SERVER_ERROR, "server_error", description);
-        Self {
-            detail: Some(detail.to_string()),
-            ..error
-        }
+        Self { detail: Some(detail.to_string()), ..error }
     }
 
     /// Adds a `WWW-Authenticate` header.
     pub(super) fn with_challenge(self, challenge: String) -> Self {
-        Self {
-            challenge: Some(challenge),
-            ..self
-        }
+        Self { challenge: Some(challenge), ..self }
     }
 }
 
 impl fmt::Display for ApiError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{}: {}",
-            self.error,
-            self.detail.as_deref().unwrap_or(&self.description)
-        )
+        write!(f, "{}: {}", self.error, self.detail.as_deref().unwrap_or(&self.description))
     }
 }
 
@@ -176,11 +149,8 @@ impl ResponseError for ApiError {
         if self.status == StatusCode::SERVICE_UNAVAILABLE {
             builder.insert_header((RETRY_AFTER, "2"));
         }
-        let body = ApiErrorBody {
-            error: self.error,
-            error_description: &self.description,
-            request_id: &self.request_id,
-        };
+        let body =
+            ApiErrorBody { error: self.error, error_description: &self.description, request_id: &self.request_id };
         let mut response = no_store(&mut builder).json(body);
         response.extensions_mut().insert(Outcome {
             error: Some(self.error),

@@ -54,34 +54,22 @@ impl<D: Demand> FromRequest for Access<D> {
         let request = request.clone();
         Box::pin(async move {
             let valid = check(&request, D::SCOPE).await?;
-            Ok(Self {
-                valid,
-                demand: PhantomData,
-            })
+            Ok(Self { valid, demand: PhantomData })
         })
     }
 }
 
 async fn check(request: &HttpRequest, scope: Option<&'static str>) -> Result<ValidToken, ApiError> {
-    let site = request
-        .app_data::<Data<Site>>()
-        .ok_or_else(|| ApiError::internal(request, &"no site"))?;
+    let site = request.app_data::<Data<Site>>().ok_or_else(|| ApiError::internal(request, &"no site"))?;
     let issuer = site.authority.issuer();
     let token = bearer_token(request, issuer)?;
     let now = caller(&site.authority, request).now;
-    let valid = access::verify(&site.authority, token, now)
-        .await
-        .map_err(|error| match error {
-            AccessError::Refused(reason) => invalid_token(request, issuer, reason),
-            AccessError::Unavailable(reason) => ApiError::unavailable(request, &reason),
-        })?;
+    let valid = access::verify(&site.authority, token, now).await.map_err(|error| match error {
+        AccessError::Refused(reason) => invalid_token(request, issuer, reason),
+        AccessError::Unavailable(reason) => ApiError::unavailable(request, &reason),
+    })?;
     let Some(scope) = scope else { return Ok(valid) };
-    if !valid
-        .token
-        .claims
-        .aud
-        .contains(&site.authority.directory.management_api().identifier)
-    {
+    if !valid.token.claims.aud.contains(&site.authority.directory.management_api().identifier) {
         return Err(invalid_token(request, issuer, TokenError::Audience));
     }
     if !valid.token.claims.scope.contains(scope) {
@@ -91,7 +79,7 @@ async fn check(request: &HttpRequest, scope: Option<&'static str>) -> Result<Val
             &format!(", error=\"insufficient_scope\", error_description=\"{description}\", scope=\"{scope}\""),
         );
         return Err(
-            ApiError::new(request, StatusCode::FORBIDDEN, "insufficient_scope", description).with_challenge(challenge),
+            ApiError::new(request, StatusCode::FORBIDDEN, "insufficient_scope", description).with_challenge(challenge)
         );
     }
     Ok(valid)
@@ -120,22 +108,15 @@ fn bearer_token<'r>(request: &'r HttpRequest, issuer: &str) -> Result<&'r str, A
     let is_b64token =
         |byte| matches!(byte, b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'+' | b'/' | b'=');
     if token.is_empty() || !token.bytes().all(is_b64token) {
-        return Err(malformed(
-            "The Authorization header is malformed: write Bearer, a space and the token.",
-        ));
+        return Err(malformed("The Authorization header is malformed: write Bearer, a space and the token."));
     }
     Ok(token)
 }
 
 /// No token: a challenge without an error, because nothing is wrong yet.
 fn unauthenticated(request: &HttpRequest, issuer: &str) -> ApiError {
-    ApiError::new(
-        request,
-        StatusCode::UNAUTHORIZED,
-        "unauthorized",
-        "Send an access token: Authorization: Bearer ...",
-    )
-    .with_challenge(challenge(issuer, ""))
+    ApiError::new(request, StatusCode::UNAUTHORIZED, "unauthorized", "Send an access token: Authorization: Bearer ...")
+        .with_challenge(challenge(issuer, ""))
 }
 
 fn invalid_token(request: &HttpRequest, issuer: &str, reason: TokenError) -> ApiError {
@@ -146,8 +127,5 @@ fn invalid_token(request: &HttpRequest, issuer: &str, reason: TokenError) -> Api
 
 /// `resource_metadata`: [RFC 9728 §5.1](https://www.rfc-editor.org/rfc/rfc9728#section-5.1).
 fn challenge(issuer: &str, parameters: &str) -> String {
-    format!(
-        "Bearer realm=\"brevet\"{parameters}, resource_metadata=\"{issuer}{}\"",
-        path::PROTECTED_RESOURCE
-    )
+    format!("Bearer realm=\"brevet\"{parameters}, resource_metadata=\"{issuer}{}\"", path::PROTECTED_RESOURCE)
 }

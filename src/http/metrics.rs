@@ -40,9 +40,7 @@ impl Metrics {
                 "brevet_token_request_duration_seconds",
                 "Time from a token request's head to its answer",
             )
-            .buckets(vec![
-                0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0,
-            ]),
+            .buckets(vec![0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0]),
         )?;
         registry.register(Box::new(token_duration.clone()))?;
         let build = vector("brevet_build_info", "Always 1; the label is the version", &["version"])?;
@@ -63,18 +61,13 @@ impl Metrics {
     }
 
     pub(super) fn request(&self, route: &str, method: &str, status: u16) {
-        self.http_requests
-            .with_label_values(&[route, method, &status.to_string()])
-            .inc();
+        self.http_requests.with_label_values(&[route, method, &status.to_string()]).inc();
     }
 
     pub(super) fn token_request(&self, error: Option<&str>, duration: Duration) {
         match error {
             None => self.tokens_issued.inc(),
-            Some(error) => self
-                .token_requests
-                .with_label_values(&["client_credentials", "refused", error])
-                .inc(),
+            Some(error) => self.token_requests.with_label_values(&["client_credentials", "refused", error]).inc(),
         }
         self.token_duration.observe(duration.as_secs_f64());
     }

@@ -32,21 +32,13 @@ pub(super) struct RequestIds {
 impl RequestIds {
     pub(super) fn new() -> Result<Self, NoRandomness> {
         Ok(Self {
-            process: random_id()?
-                .chars()
-                .filter(char::is_ascii_alphanumeric)
-                .take(8)
-                .collect(),
+            process: random_id()?.chars().filter(char::is_ascii_alphanumeric).take(8).collect(),
             next: AtomicU64::new(1),
         })
     }
 
     fn next(&self) -> RequestId {
-        RequestId(format!(
-            "{}-{:x}",
-            self.process,
-            self.next.fetch_add(1, Ordering::Relaxed)
-        ))
+        RequestId(format!("{}-{:x}", self.process, self.next.fetch_add(1, Ordering::Relaxed)))
     }
 }
 
@@ -55,11 +47,7 @@ struct RequestId(String);
 
 /// The id of a request, for its answer.
 pub(super) fn request_id(request: &HttpRequest) -> String {
-    request
-        .extensions()
-        .get::<RequestId>()
-        .map(|id| id.0.clone())
-        .unwrap_or_default()
+    request.extensions().get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default()
 }
 
 /// What a handler lets the log know. Never a secret, a token or a body.
@@ -75,18 +63,11 @@ pub(super) struct Outcome {
 
 impl Outcome {
     pub(super) fn refused(error: &OAuthError) -> Self {
-        Self {
-            error: Some(error.code.name()),
-            detail: error.detail.clone(),
-            client_id: error.client_id,
-        }
+        Self { error: Some(error.code.name()), detail: error.detail.clone(), client_id: error.client_id }
     }
 
     pub(super) fn of_client(client_id: ClientId) -> Self {
-        Self {
-            client_id: Some(client_id),
-            ..Self::default()
-        }
+        Self { client_id: Some(client_id), ..Self::default() }
     }
 }
 
@@ -109,22 +90,13 @@ pub(super) async fn observe<B: MessageBody + 'static>(
         return Err(Panicked { request_id: id.0 }.into());
     };
     let mut response = answered?;
-    let outcome = response
-        .response_mut()
-        .extensions_mut()
-        .remove::<Outcome>()
-        .unwrap_or_default();
+    let outcome = response.response_mut().extensions_mut().remove::<Outcome>().unwrap_or_default();
     if let Ok(value) = HeaderValue::from_str(&id.0) {
         response.headers_mut().insert(X_REQUEST_ID, value);
     }
-    response
-        .headers_mut()
-        .insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     if site.is_draining() {
-        response
-            .response_mut()
-            .head_mut()
-            .set_connection_type(ConnectionType::Close);
+        response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
     }
     let pattern = response.request().match_pattern();
     let route = pattern.as_deref().unwrap_or("(none)");
@@ -135,22 +107,10 @@ pub(super) async fn observe<B: MessageBody + 'static>(
         site.metrics.token_request(outcome.error, duration);
     }
     if log::log_enabled!(log::Level::Info) {
-        let line = Line {
-            id: &id.0,
-            method: method.as_str(),
-            route,
-            status,
-            duration,
-            address,
-            outcome: &outcome,
-        };
+        let line = Line { id: &id.0, method: method.as_str(), route, status, duration, address, outcome: &outcome };
         log::logger().log(
             &log::Record::builder()
-                .level(if status >= 500 {
-                    log::Level::Warn
-                } else {
-                    log::Level::Info
-                })
+                .level(if status >= 500 { log::Level::Warn } else { log::Level::Info })
                 .target("brevet::request")
                 .args(format_args!("request"))
                 .key_values(&line)
@@ -178,10 +138,7 @@ impl log::kv::Source for Line<'_> {
         field("method", self.method.into())?;
         field("route", self.route.into())?;
         field("status", self.status.into())?;
-        field(
-            "duration_us",
-            u64::try_from(self.duration.as_micros()).unwrap_or(u64::MAX).into(),
-        )?;
+        field("duration_us", u64::try_from(self.duration.as_micros()).unwrap_or(u64::MAX).into())?;
         field("address", Value::from_display(&self.address))?;
         if let Some(client_id) = &self.outcome.client_id {
             field("client_id", Value::from_display(client_id))?;

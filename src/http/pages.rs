@@ -65,29 +65,15 @@ impl Pages {
             .map_err(|error| handlebars::RenderErrorReason::Other(error.to_string()))?;
         let asset = Assets::get(STYLESHEET)
             .ok_or_else(|| handlebars::RenderErrorReason::Other(format!("{STYLESHEET} is missing")))?;
-        let digest: String = asset
-            .metadata
-            .sha256_hash()
-            .iter()
-            .take(6)
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
+        let digest: String = asset.metadata.sha256_hash().iter().take(6).map(|byte| format!("{byte:02x}")).collect();
         let name = format!("brevet.{digest}.css");
-        let errors: Vec<ErrorAdvice> = OAuthErrorCode::ALL
-            .iter()
-            .map(|code| ErrorAdvice {
-                code: code.name(),
-                advice: code.advice(),
-            })
-            .collect();
+        let errors: Vec<ErrorAdvice> =
+            OAuthErrorCode::ALL.iter().map(|code| ErrorAdvice { code: code.name(), advice: code.advice() }).collect();
         let under = |path: &str| format!("{issuer}{path}");
         let (token_endpoint, jwks, discovery) =
             (under(path::TOKEN), under(path::JWKS), under(path::OPENID_CONFIGURATION));
-        let (whoami, errors_page, stylesheet) = (
-            format!("{issuer}{}/whoami", path::API),
-            under(path::ERRORS),
-            format!("{issuer}/static/{name}"),
-        );
+        let (whoami, errors_page, stylesheet) =
+            (format!("{issuer}{}/whoami", path::API), under(path::ERRORS), format!("{issuer}/static/{name}"));
         let render = |template: &str, title: &str| {
             let context = Context {
                 title,
@@ -153,11 +139,5 @@ pub(super) async fn asset(
         return Err(ApiError::not_found(&request));
     }
     let etag = format!("\"{present}\"");
-    Ok(cacheable(
-        &request,
-        "text/css; charset=utf-8",
-        "public, max-age=31536000, immutable",
-        &etag,
-        body.clone(),
-    ))
+    Ok(cacheable(&request, "text/css; charset=utf-8", "public, max-age=31536000, immutable", &etag, body.clone()))
 }

@@ -17,14 +17,8 @@ pub fn routes(issuer_path: &str) -> impl Fn(&mut ServiceConfig) + Clone + use<> 
             // RFC 8414 §3.1 and RFC 9728 §3.1 put the issuer's path behind the well-known one.
             let inserted = |well_known: &str| format!("{well_known}{issuer_path}");
             config
-                .service(get(
-                    &inserted(path::OPENID_CONFIGURATION),
-                    well_known::openid_configuration,
-                ))
-                .service(get(
-                    &inserted(path::AUTHORIZATION_SERVER),
-                    well_known::authorization_server,
-                ))
+                .service(get(&inserted(path::OPENID_CONFIGURATION), well_known::openid_configuration))
+                .service(get(&inserted(path::AUTHORIZATION_SERVER), well_known::authorization_server))
                 .service(get(
                     &format!("{}{}", inserted(path::PROTECTED_RESOURCE), path::API),
                     well_known::protected_resource,
@@ -42,10 +36,7 @@ fn under_issuer(config: &mut ServiceConfig) {
         .service(get(path::OPENID_CONFIGURATION, well_known::openid_configuration))
         .service(get(path::AUTHORIZATION_SERVER, well_known::authorization_server))
         .service(get(path::PROTECTED_RESOURCE, well_known::protected_resource))
-        .service(get(
-            &format!("{}{}", path::PROTECTED_RESOURCE, path::API),
-            well_known::protected_resource,
-        ))
+        .service(get(&format!("{}{}", path::PROTECTED_RESOURCE, path::API), well_known::protected_resource))
         .service(get(path::JWKS, well_known::jwks))
         .service(get(path::JWKS_ALIAS, well_known::jwks))
         .service(get(&format!("{}/whoami", path::API), api::whoami::whoami))
@@ -66,9 +57,7 @@ where
     web::resource(path)
         .route(web::get().to(handler.clone()))
         .route(web::head().to(handler))
-        .default_service(web::to(|request: HttpRequest| async move {
-            method_not_allowed(&request, "GET, HEAD")
-        }))
+        .default_service(web::to(|request: HttpRequest| async move { method_not_allowed(&request, "GET, HEAD") }))
 }
 
 /// A route for POST; other methods are told so.
@@ -80,7 +69,5 @@ where
 {
     web::resource(path)
         .route(web::post().to(handler))
-        .default_service(web::to(|request: HttpRequest| async move {
-            method_not_allowed(&request, "POST")
-        }))
+        .default_service(web::to(|request: HttpRequest| async move { method_not_allowed(&request, "POST") }))
 }

@@ -50,15 +50,8 @@ impl StartError {
 impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Listen {
-                setting,
-                address,
-                error,
-            } => {
-                write!(
-                    f,
-                    "cannot listen on {address}: {error}; choose another address with --{setting}"
-                )
+            Self::Listen { setting, address, error } => {
+                write!(f, "cannot listen on {address}: {error}; choose another address with --{setting}")
             }
             Self::Internal(detail) => f.write_str(detail),
         }
@@ -100,18 +93,11 @@ struct Listener {
 /// When an address cannot be listened on.
 pub fn bind(config: &Config) -> Result<Listeners, StartError> {
     let admin = config.admin_listen.map(|wanted| bind_one("admin-listen", wanted));
-    Ok(Listeners {
-        public: bind_one("listen", config.listen)?,
-        admin: admin.transpose()?,
-    })
+    Ok(Listeners { public: bind_one("listen", config.listen)?, admin: admin.transpose()? })
 }
 
 fn bind_one(setting: &'static str, address: SocketAddr) -> Result<Listener, StartError> {
-    listen(address).map_err(|error| StartError::Listen {
-        setting,
-        address,
-        error,
-    })
+    listen(address).map_err(|error| StartError::Listen { setting, address, error })
 }
 
 /// Not `TcpListener::bind`, whose queue holds 128 connections.
@@ -149,14 +135,7 @@ pub fn start_on(authority: Arc<Authority>, listeners: Listeners) -> Result<Runni
         None => (None, None),
         Some(Listener { socket, address }) => (Some(admin_server(site.clone(), socket)?), Some(address)),
     };
-    Ok(Running {
-        address,
-        admin_address,
-        site,
-        server: public,
-        admin,
-        grace: config.shutdown_grace,
-    })
+    Ok(Running { address, admin_address, site, server: public, admin, grace: config.shutdown_grace })
 }
 
 fn public_server(config: &Config, site: Data<Site>, listener: TcpListener) -> Result<Server, StartError> {

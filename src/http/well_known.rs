@@ -23,15 +23,8 @@ struct Document {
 impl Document {
     fn new(content: &impl Serialize) -> serde_json::Result<Self> {
         let body = serde_json::to_vec(content)?;
-        let digest: String = sha256(&body)
-            .iter()
-            .take(12)
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
-        Ok(Self {
-            body: body.into(),
-            etag: format!("\"{digest}\""),
-        })
+        let digest: String = sha256(&body).iter().take(12).map(|byte| format!("{byte:02x}")).collect();
+        Ok(Self { body: body.into(), etag: format!("\"{digest}\"") })
     }
 
     fn answer(&self, request: &HttpRequest) -> HttpResponse {
@@ -40,9 +33,7 @@ impl Document {
 }
 
 fn for_everyone(mut response: HttpResponse) -> HttpResponse {
-    response
-        .headers_mut()
-        .insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    response.headers_mut().insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
     response
 }
 
@@ -82,11 +73,5 @@ pub(super) async fn protected_resource(site: Data<Site>, request: HttpRequest) -
 pub(super) async fn jwks(site: Data<Site>, request: HttpRequest) -> HttpResponse {
     site.metrics.jwks_requests.inc();
     let document = site.authority.directory.ring().jwks(site.authority.clock.now());
-    for_everyone(cacheable(
-        &request,
-        JSON,
-        CACHE_CONTROL,
-        &document.etag,
-        document.body.clone().into(),
-    ))
+    for_everyone(cacheable(&request, JSON, CACHE_CONTROL, &document.etag, document.body.clone().into()))
 }

@@ -37,9 +37,7 @@ impl MasterKey {
     /// # Errors
     /// When the operating system has no random bytes to give.
     pub fn generate() -> Result<Self, KeyError> {
-        random_bytes()
-            .map(Self)
-            .map_err(|error| KeyError::new(error.to_string()))
+        random_bytes().map(Self).map_err(|error| KeyError::new(error.to_string()))
     }
 
     /// Reads 64 hex digits.
@@ -51,23 +49,14 @@ impl MasterKey {
         let mut bytes = Zeroizing::new([0_u8; 32]);
         let (pairs, rest) = digits.as_chunks::<2>();
         if pairs.len() != bytes.len() || !rest.is_empty() {
-            return Err(KeyError::new(format!(
-                "a master key is 64 hex digits, this has {} characters",
-                digits.len()
-            )));
+            return Err(KeyError::new(format!("a master key is 64 hex digits, this has {} characters", digits.len())));
         }
         for (byte, [high, low]) in bytes.iter_mut().zip(pairs) {
-            let digit = |digit: &u8| {
-                char::from(*digit)
-                    .to_digit(16)
-                    .and_then(|value| u8::try_from(value).ok())
-            };
+            let digit = |digit: &u8| char::from(*digit).to_digit(16).and_then(|value| u8::try_from(value).ok());
             *byte = match (digit(high), digit(low)) {
                 (Some(high), Some(low)) => high << 4 | low,
                 _ => {
-                    return Err(KeyError::new(
-                        "a master key is 64 hex digits, this has other characters",
-                    ));
+                    return Err(KeyError::new("a master key is 64 hex digits, this has other characters"));
                 }
             };
         }
@@ -126,9 +115,7 @@ impl MasterKey {
         }
         // The name is durable only once the directory is.
         if let Some(directory) = path.parent() {
-            fs::File::open(directory)
-                .and_then(|directory| directory.sync_all())
-                .map_err(failed)?;
+            fs::File::open(directory).and_then(|directory| directory.sync_all()).map_err(failed)?;
         }
         Ok(true)
     }
@@ -165,12 +152,7 @@ impl MasterKey {
     /// # Errors
     /// When the derivation fails.
     pub fn fingerprint(&self) -> Result<String, KeyError> {
-        Ok(self
-            .derive("fingerprint v1")?
-            .iter()
-            .take(16)
-            .map(|byte| format!("{byte:02x}"))
-            .collect())
+        Ok(self.derive("fingerprint v1")?.iter().take(16).map(|byte| format!("{byte:02x}")).collect())
     }
 
     fn sealing_key(&self) -> Result<LessSafeKey, KeyError> {
@@ -188,11 +170,7 @@ impl MasterKey {
         let nonce: [u8; NONCE_LEN] = random_bytes().map_err(|error| KeyError::new(error.to_string()))?;
         let mut sealed = plain.to_vec();
         self.sealing_key()?
-            .seal_in_place_append_tag(
-                Nonce::assume_unique_for_key(nonce),
-                Aad::from(name.as_bytes()),
-                &mut sealed,
-            )
+            .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(name.as_bytes()), &mut sealed)
             .map_err(|error| KeyError::new(format!("a private key could not be sealed: {error}")))?;
         Ok([nonce.as_slice(), &sealed].concat())
     }
@@ -211,11 +189,7 @@ impl MasterKey {
         let mut buffer = Zeroizing::new(ciphertext.to_vec());
         let length = self
             .sealing_key()?
-            .open_in_place(
-                Nonce::assume_unique_for_key(*nonce),
-                Aad::from(name.as_bytes()),
-                &mut buffer,
-            )
+            .open_in_place(Nonce::assume_unique_for_key(*nonce), Aad::from(name.as_bytes()), &mut buffer)
             .map_err(|_unspecified| wrong())?
             .len();
         buffer.truncate(length);
@@ -256,19 +230,11 @@ mod tests {
         assert_eq!(read.fingerprint().unwrap(), key.fingerprint().unwrap());
 
         fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
-        assert!(
-            MasterKey::read_file(&path)
-                .unwrap_err()
-                .to_string()
-                .contains("chmod 600")
-        );
+        assert!(MasterKey::read_file(&path).unwrap_err().to_string().contains("chmod 600"));
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
         for damaged in ["", "abc", &"zz".repeat(32), &"00".repeat(33)] {
             fs::write(&path, damaged).unwrap();
-            assert!(
-                MasterKey::read_file(&path).unwrap_err().to_string().contains("damaged"),
-                "{damaged}"
-            );
+            assert!(MasterKey::read_file(&path).unwrap_err().to_string().contains("damaged"), "{damaged}");
         }
     }
 
@@ -290,10 +256,6 @@ mod tests {
                 assert_eq!(reader.join().unwrap(), key.fingerprint().unwrap());
             });
         }
-        assert_eq!(
-            fs::read_dir(directory.path()).unwrap().count(),
-            50,
-            "no drafts are left"
-        );
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 50, "no drafts are left");
     }
 }

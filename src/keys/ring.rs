@@ -80,9 +80,7 @@ impl KeySchedule {
     /// The key that signs: the last whose time has come. On a node whose clock is so far behind that none has begun,
     /// the first.
     pub fn signing(&self, algorithm: SigningAlgorithm, now: Timestamp) -> Option<&KeyDates> {
-        self.of(algorithm)
-            .rfind(|key| key.signs_from <= now)
-            .or_else(|| self.of(algorithm).next())
+        self.of(algorithm).rfind(|key| key.signs_from <= now).or_else(|| self.of(algorithm).next())
     }
 
     fn successor(&self, key: &KeyDates) -> Option<&KeyDates> {
@@ -92,16 +90,12 @@ impl KeySchedule {
     /// When the key stops being published: once the last token it signed is over, and a little later. `None` while no
     /// other key is there to take its place.
     pub fn gone_at(&self, key: &KeyDates, life: KeyLife) -> Option<Timestamp> {
-        self.successor(key)
-            .map(|successor| successor.signs_from + key.token_lifetime + life.retain)
+        self.successor(key).map(|successor| successor.signs_from + key.token_lifetime + life.retain)
     }
 
     /// Where the key is in its life.
     pub fn state(&self, key: &KeyDates, now: Timestamp, life: KeyLife) -> KeyState {
-        if self
-            .signing(key.algorithm, now)
-            .is_some_and(|signing| signing.kid == key.kid)
-        {
+        if self.signing(key.algorithm, now).is_some_and(|signing| signing.kid == key.kid) {
             KeyState::Signing
         } else if key.signs_from > now {
             KeyState::Next
@@ -167,10 +161,7 @@ impl KeyRing {
     /// # Errors
     /// When a public key cannot be parsed.
     pub fn new(keys: Vec<(KeyDates, SigningKey)>, life: KeyLife, now: Timestamp) -> Result<Self, KeyError> {
-        Ok(Self {
-            snapshot: ArcSwap::from_pointee(snapshot(keys, life, now)?),
-            life,
-        })
+        Ok(Self { snapshot: ArcSwap::from_pointee(snapshot(keys, life, now)?), life })
     }
 
     /// Puts other keys in the place of those there are.
@@ -194,10 +185,7 @@ impl KeyRing {
         now: Timestamp,
     ) -> Result<String, KeyError> {
         let snapshot = self.snapshot.load();
-        let key = snapshot
-            .schedule
-            .signing(algorithm, now)
-            .and_then(|dates| snapshot.held(&dates.kid));
+        let key = snapshot.schedule.signing(algorithm, now).and_then(|dates| snapshot.held(&dates.kid));
         let key = key.ok_or_else(|| KeyError::new(format!("there is no signing key for {}", algorithm.name())))?;
         key.signing.sign(profile, claims)
     }
@@ -222,19 +210,12 @@ impl KeyRing {
     /// How old the key that signs with the default algorithm is, for metrics.
     pub fn signing_key_age(&self, now: Timestamp) -> Option<Duration> {
         let snapshot = self.snapshot.load();
-        snapshot
-            .schedule
-            .signing(SigningAlgorithm::Rs256, now)
-            .map(|key| now.since(key.signs_from))
+        snapshot.schedule.signing(SigningAlgorithm::Rs256, now).map(|key| now.since(key.signs_from))
     }
 
     /// The name of the key that signs with the default algorithm.
     pub fn signing_kid(&self, now: Timestamp) -> Option<String> {
-        self.snapshot
-            .load()
-            .schedule
-            .signing(SigningAlgorithm::Rs256, now)
-            .map(|key| key.kid.clone())
+        self.snapshot.load().schedule.signing(SigningAlgorithm::Rs256, now).map(|key| key.kid.clone())
     }
 }
 
@@ -250,12 +231,7 @@ fn snapshot(keys: Vec<(KeyDates, SigningKey)>, life: KeyLife, now: Timestamp) ->
     let ends = schedule.keys().iter().filter_map(|key| schedule.gone_at(key, life));
     let jwks_until = ends.filter(|end| *end > now).min();
     let jwks = Arc::new(document(&schedule, &held, life, now));
-    Ok(Snapshot {
-        schedule,
-        held,
-        jwks,
-        jwks_until,
-    })
+    Ok(Snapshot { schedule, held, jwks, jwks_until })
 }
 
 /// The key that signs comes first: some verifiers take the first they can use.
@@ -268,24 +244,12 @@ fn document(schedule: &KeySchedule, held: &[HeldKey], life: KeyLife, now: Timest
         .map(|(state, key)| (state != KeyState::Signing, key))
         .collect();
     published.sort_by_key(|(waits, key)| (key.algorithm, *waits));
-    let jwk = |key: &KeyDates| {
-        held.iter()
-            .find(|held| held.signing.kid() == key.kid)
-            .map(|held| held.signing.jwk().clone())
-    };
-    let set = JwkSet {
-        keys: published.into_iter().filter_map(|(_, key)| jwk(key)).collect(),
-    };
+    let jwk =
+        |key: &KeyDates| held.iter().find(|held| held.signing.kid() == key.kid).map(|held| held.signing.jwk().clone());
+    let set = JwkSet { keys: published.into_iter().filter_map(|(_, key)| jwk(key)).collect() };
     let body = serde_json::to_vec(&set).unwrap_or_else(|_unserialisable| br#"{"keys":[]}"#.to_vec());
-    let etag = sha256(&body)
-        .iter()
-        .take(12)
-        .map(|byte| format!("{byte:02x}"))
-        .collect::<String>();
-    JwksDocument {
-        body,
-        etag: format!("\"{etag}\""),
-    }
+    let etag = sha256(&body).iter().take(12).map(|byte| format!("{byte:02x}")).collect::<String>();
+    JwksDocument { body, etag: format!("\"{etag}\"") }
 }
 
 #[cfg(test)]
@@ -293,11 +257,8 @@ mod tests {
     use super::*;
 
     const DAY: Duration = Duration::from_secs(86_400);
-    const LIFE: KeyLife = KeyLife {
-        rotate_every: Duration::from_secs(90 * 86_400),
-        announce: DAY,
-        retain: Duration::from_secs(7_200),
-    };
+    const LIFE: KeyLife =
+        KeyLife { rotate_every: Duration::from_secs(90 * 86_400), announce: DAY, retain: Duration::from_secs(7_200) };
 
     fn key(kid: &str, signs_from: Timestamp) -> KeyDates {
         KeyDates {
@@ -324,10 +285,7 @@ mod tests {
         assert_eq!(states(start), "signing next");
         assert_eq!(states(handover - Duration::from_secs(1)), "signing next");
         assert_eq!(states(handover), "retiring signing");
-        assert_eq!(
-            states(handover + DAY + LIFE.retain - Duration::from_secs(1)),
-            "retiring signing"
-        );
+        assert_eq!(states(handover + DAY + LIFE.retain - Duration::from_secs(1)), "retiring signing");
         assert_eq!(states(handover + DAY + LIFE.retain), "gone signing");
         assert_eq!(states(start - DAY), "signing next", "a clock that is behind");
     }
@@ -341,11 +299,7 @@ mod tests {
         let one = KeySchedule::new(vec![key("old", start)]);
         assert_eq!(due(&one, start + 89 * DAY - Duration::from_secs(1)), None);
         assert_eq!(due(&one, start + 89 * DAY), Some(start + 90 * DAY));
-        assert_eq!(
-            due(&one, start + 200 * DAY),
-            Some(start + 201 * DAY),
-            "a server that slept still announces"
-        );
+        assert_eq!(due(&one, start + 200 * DAY), Some(start + 201 * DAY), "a server that slept still announces");
         let two = KeySchedule::new(vec![key("old", start), key("new", start + 90 * DAY)]);
         assert_eq!(due(&two, start + 90 * DAY), None);
         assert_eq!(one.new_key_due(SigningAlgorithm::Es256, start, LIFE), Some(start));

@@ -59,11 +59,7 @@ impl GeneratedKey {
             }
         };
         let kid = SigningKey::parse(algorithm, &private_key)?.kid;
-        Ok(Self {
-            kid,
-            algorithm,
-            private_key,
-        })
+        Ok(Self { kid, algorithm, private_key })
     }
 }
 
@@ -145,13 +141,7 @@ impl SigningKey {
             Ok((profile, URL_SAFE_NO_PAD.encode(json)))
         };
         let headers = [header(TokenProfile::Rfc9068)?, header(TokenProfile::Classic)?];
-        Ok(Self {
-            algorithm,
-            pair,
-            headers,
-            jwk,
-            kid,
-        })
+        Ok(Self { algorithm, pair, headers, jwk, kid })
     }
 
     /// The RFC 7638 thumbprint.
@@ -179,11 +169,7 @@ impl SigningKey {
     pub fn sign(&self, profile: TokenProfile, claims: &impl Serialize) -> Result<String, KeyError> {
         let failed = |error: &dyn fmt::Display| KeyError::new(format!("a token could not be signed: {error}"));
         let payload = serde_json::to_vec(claims).map_err(|error| failed(&error))?;
-        let header = self
-            .headers
-            .iter()
-            .find(|(of, _)| *of == profile)
-            .map_or("", |(_, header)| header);
+        let header = self.headers.iter().find(|(of, _)| *of == profile).map_or("", |(_, header)| header);
         let mut jws = String::with_capacity(header.len() + (payload.len() + 300) * 4 / 3);
         jws.push_str(header);
         jws.push('.');
@@ -209,14 +195,9 @@ impl SigningKey {
 
 fn rsa_pair(pkcs8: &[u8], encoding: &'static dyn RsaEncoding) -> Result<(Pair, AlgorithmParameters), KeyError> {
     let failed = |error: &dyn fmt::Display| KeyError::new(format!("an RSA key cannot be parsed: {error}"));
-    let public = RsaPrivateKey::from_pkcs8_der(pkcs8)
-        .map_err(|error| failed(&error))?
-        .to_public_key();
+    let public = RsaPrivateKey::from_pkcs8_der(pkcs8).map_err(|error| failed(&error))?.to_public_key();
     if public.n().bits() != RSA_BITS {
-        return Err(KeyError::new(format!(
-            "an RSA key has {} bits instead of {RSA_BITS}",
-            public.n().bits()
-        )));
+        return Err(KeyError::new(format!("an RSA key has {} bits instead of {RSA_BITS}", public.n().bits())));
     }
     let pair = RsaKeyPair::from_pkcs8(pkcs8).map_err(|error| failed(&error))?;
     let parameters = AlgorithmParameters::RSA(RSAKeyParameters {

@@ -51,15 +51,9 @@ impl VerifyingKey {
             Some(KeyAlgorithm::EdDSA) => SigningAlgorithm::EdDsa,
             _ => return Err(KeyError::new("a JWK has no `alg` that this server knows")),
         };
-        let kid = jwk
-            .common
-            .key_id
-            .clone()
-            .ok_or_else(|| KeyError::new("a JWK has no `kid`"))?;
+        let kid = jwk.common.key_id.clone().ok_or_else(|| KeyError::new("a JWK has no `kid`"))?;
         let decode = |text: &str| {
-            URL_SAFE_NO_PAD
-                .decode(text)
-                .map_err(|error| KeyError::new(format!("a JWK is not base64url: {error}")))
+            URL_SAFE_NO_PAD.decode(text).map_err(|error| KeyError::new(format!("a JWK is not base64url: {error}")))
         };
         let key = match (algorithm, &jwk.algorithm) {
             (SigningAlgorithm::Rs256, AlgorithmParameters::RSA(rsa)) => {
@@ -70,16 +64,12 @@ impl VerifyingKey {
             }
             (SigningAlgorithm::Es256, AlgorithmParameters::EllipticCurve(ec)) if ec.curve == EllipticCurve::P256 => {
                 let point = [vec![4], decode(&ec.x)?, decode(&ec.y)?].concat();
-                UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point)
-                    .parse()
-                    .map_err(rejected)
+                UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point).parse().map_err(rejected)
             }
             (SigningAlgorithm::EdDsa, AlgorithmParameters::OctetKeyPair(okp))
                 if okp.curve == EllipticCurve::Ed25519 =>
             {
-                UnparsedPublicKey::new(&ED25519, decode(&okp.x)?)
-                    .parse()
-                    .map_err(rejected)
+                UnparsedPublicKey::new(&ED25519, decode(&okp.x)?).parse().map_err(rejected)
             }
             _ => Err(KeyError::new("a JWK's `kty` does not fit its `alg`")),
         }?;
@@ -97,9 +87,7 @@ fn rejected(error: impl fmt::Display) -> KeyError {
 }
 
 fn rsa_key(n: Vec<u8>, e: Vec<u8>, parameters: &'static RsaParameters) -> Result<ParsedPublicKey, KeyError> {
-    RsaPublicKeyComponents { n, e }
-        .to_parsed_public_key(parameters)
-        .map_err(rejected)
+    RsaPublicKeyComponents { n, e }.to_parsed_public_key(parameters).map_err(rejected)
 }
 
 /// Keys by `kid`, read from a JWKS document: what a service that verifies offline holds.
@@ -114,12 +102,7 @@ impl JwksKeys {
     pub fn parse(document: &[u8]) -> Result<Self, KeyError> {
         let set: JwkSet = serde_json::from_slice(document)
             .map_err(|error| KeyError::new(format!("the document is not a JWK set: {error}")))?;
-        Ok(Self(
-            set.keys
-                .iter()
-                .filter_map(|jwk| VerifyingKey::from_jwk(jwk).ok())
-                .collect(),
-        ))
+        Ok(Self(set.keys.iter().filter_map(|jwk| VerifyingKey::from_jwk(jwk).ok()).collect()))
     }
 
     /// The key of that name.
@@ -230,11 +213,7 @@ pub fn verify_access_token<K: Deref<Target = VerifyingKey>>(
     else {
         return Err(TokenError::Malformed);
     };
-    let decode = |part: &str| {
-        URL_SAFE_NO_PAD
-            .decode(part)
-            .map_err(|_not_base64| TokenError::Malformed)
-    };
+    let decode = |part: &str| URL_SAFE_NO_PAD.decode(part).map_err(|_not_base64| TokenError::Malformed);
     let header_json = decode(header)?;
     let jose: JoseHeader = serde_json::from_slice(&header_json).map_err(|_not_a_header| TokenError::Malformed)?;
     if jose.demands_more() {
@@ -245,17 +224,9 @@ pub fn verify_access_token<K: Deref<Target = VerifyingKey>>(
     if jose.alg != key.algorithm.name() {
         return Err(TokenError::Algorithm);
     }
-    let signed = token
-        .get(..header.len() + 1 + payload.len())
-        .ok_or(TokenError::Malformed)?;
-    key.key
-        .verify_sig(signed.as_bytes(), &decode(signature)?)
-        .map_err(|_unspecified| TokenError::Signature)?;
-    let is_access_token = |typ: &str| {
-        TokenProfile::ALL
-            .iter()
-            .any(|profile| profile.typ().eq_ignore_ascii_case(typ))
-    };
+    let signed = token.get(..header.len() + 1 + payload.len()).ok_or(TokenError::Malformed)?;
+    key.key.verify_sig(signed.as_bytes(), &decode(signature)?).map_err(|_unspecified| TokenError::Signature)?;
+    let is_access_token = |typ: &str| TokenProfile::ALL.iter().any(|profile| profile.typ().eq_ignore_ascii_case(typ));
     if !jose.typ.is_some_and(is_access_token) {
         return Err(TokenError::Type);
     }
@@ -263,10 +234,7 @@ pub fn verify_access_token<K: Deref<Target = VerifyingKey>>(
     if *claims.iss != *issuer {
         return Err(TokenError::Issuer);
     }
-    Ok(SignedToken {
-        claims,
-        kid: kid.into(),
-    })
+    Ok(SignedToken { claims, kid: kid.into() })
 }
 
 /// The verifier of our own tokens: the guard, introspection and everything else that takes one asks it.
@@ -278,10 +246,7 @@ pub struct Verifier {
 impl Verifier {
     /// A verifier of that issuer's tokens.
     pub fn new(issuer: &str) -> Self {
-        Self {
-            issuer: issuer.to_owned(),
-            remembered: Cache::new(REMEMBERED_TOKENS),
-        }
+        Self { issuer: issuer.to_owned(), remembered: Cache::new(REMEMBERED_TOKENS) }
     }
 
     /// Signature, `typ` and issuer against the keys published now. A token seen before costs a digest; its key must be
@@ -295,9 +260,7 @@ impl Verifier {
             ring.published(&known.kid, now).ok_or(TokenError::UnknownKey)?;
             return Ok(known);
         }
-        let verified = Arc::new(verify_access_token(token, &self.issuer, |kid| {
-            ring.published(kid, now)
-        })?);
+        let verified = Arc::new(verify_access_token(token, &self.issuer, |kid| ring.published(kid, now))?);
         self.remembered.insert(digest, verified.clone());
         Ok(verified)
     }

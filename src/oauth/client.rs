@@ -185,27 +185,17 @@ impl PresentedCredentials {
     /// Both parts are form-encoded before they are joined and base64-encoded. Many clients leave out the form encoding,
     /// so a secret is tried as decoded and, where that differs, as it stands.
     fn from_basic(header: &[u8]) -> Result<Self, OAuthError> {
-        let refused = |detail: &str| OAuthError {
-            basic_challenge: true,
-            ..OAuthError::invalid_client(detail)
-        };
+        let refused = |detail: &str| OAuthError { basic_challenge: true, ..OAuthError::invalid_client(detail) };
         let mut parts = header.splitn(2, |byte| *byte == b' ');
         let (scheme, encoded) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
         if !scheme.eq_ignore_ascii_case(b"basic") {
             return Err(OAuthError::invalid_client("an Authorization scheme other than Basic"));
         }
         let encoded = encoded.trim_ascii();
-        let joined = STANDARD
-            .decode(encoded)
-            .map_err(|error| refused("bad base64").with_detail(error.to_string()))?;
+        let joined = STANDARD.decode(encoded).map_err(|error| refused("bad base64").with_detail(error.to_string()))?;
         let joined = Secret::new(String::from_utf8(joined).map_err(|_not_utf8| refused("Basic is not UTF-8"))?);
-        let (id, secret) = joined
-            .reveal()
-            .split_once(':')
-            .ok_or_else(|| refused("no colon in Basic"))?;
-        let client_id = form::decode(id.as_bytes())
-            .map_err(|error| refused(error.description()))?
-            .into_owned();
+        let (id, secret) = joined.reveal().split_once(':').ok_or_else(|| refused("no colon in Basic"))?;
+        let client_id = form::decode(id.as_bytes()).map_err(|error| refused(error.description()))?.into_owned();
         let mut secrets = Vec::with_capacity(1);
         match form::decode(secret.as_bytes()) {
             Ok(decoded) => {
@@ -220,11 +210,7 @@ impl PresentedCredentials {
         if client_id.is_empty() || secret.is_empty() {
             return Err(refused("an empty part in Basic"));
         }
-        Ok(Self {
-            client_id,
-            secrets,
-            method: ClientAuthMethod::ClientSecretBasic,
-        })
+        Ok(Self { client_id, secrets, method: ClientAuthMethod::ClientSecretBasic })
     }
 }
 
@@ -263,23 +249,16 @@ mod tests {
         let id = ClientId::generate();
         let text = id.to_string();
         assert_eq!(ClientId::parse(&text), Some(id));
-        for other in [
-            text.to_uppercase(),
-            text.replace('-', ""),
-            format!("{{{text}}}"),
-            format!("{text} "),
-            String::new(),
-        ] {
+        for other in
+            [text.to_uppercase(), text.replace('-', ""), format!("{{{text}}}"), format!("{text} "), String::new()]
+        {
             assert!(other == text || ClientId::parse(&other).is_none(), "{other}");
         }
     }
 
     #[test]
     fn basic_is_decoded_from_its_form_encoding_octet_by_octet() {
-        let every_octet: String = (0x20_u8..0x7f)
-            .map(char::from)
-            .filter(|c| *c != '%' && *c != '+')
-            .collect();
+        let every_octet: String = (0x20_u8..0x7f).map(char::from).filter(|c| *c != '%' && *c != '+').collect();
         let encoded: String = every_octet.bytes().map(|byte| format!("%{byte:02X}")).collect();
         let credentials = read(Some(&basic(&format!("{encoded}:{encoded}"))), "").unwrap();
         assert_eq!(credentials.client_id, every_octet);
@@ -290,11 +269,7 @@ mod tests {
     fn a_secret_with_a_percent_sign_is_also_tried_as_it_stands() {
         let read = |joined| {
             let credentials = read(Some(&basic(joined)), "").unwrap();
-            credentials
-                .secrets
-                .iter()
-                .map(|secret| secret.reveal().to_owned())
-                .collect::<Vec<_>>()
+            credentials.secrets.iter().map(|secret| secret.reveal().to_owned()).collect::<Vec<_>>()
         };
         assert_eq!(read("id:plain"), ["plain"]);
         assert_eq!(read("id:a%2Bb"), ["a+b", "a%2Bb"]);
@@ -309,18 +284,10 @@ mod tests {
             (Some(&ok), "", Ok("id")),
             (Some(&ok.replace("Basic", "bAsIC")), "client_id=id", Ok("id")),
             (None, "client_id=id&client_secret=s", Ok("id")),
-            (
-                Some(&ok),
-                "client_id=id&client_secret=secret",
-                Err(OAuthErrorCode::InvalidRequest),
-            ),
+            (Some(&ok), "client_id=id&client_secret=secret", Err(OAuthErrorCode::InvalidRequest)),
             (Some(&ok), "client_id=other", Err(OAuthErrorCode::InvalidRequest)),
             (Some(&ok), "client_assertion=x", Err(OAuthErrorCode::InvalidRequest)),
-            (
-                None,
-                "client_id=id&client_secret=s&client_assertion=x",
-                Err(OAuthErrorCode::InvalidRequest),
-            ),
+            (None, "client_id=id&client_secret=s&client_assertion=x", Err(OAuthErrorCode::InvalidRequest)),
             (None, "", Err(OAuthErrorCode::InvalidClient)),
             (None, "client_id=id", Err(OAuthErrorCode::InvalidClient)),
             (None, "client_id=id&client_secret=", Err(OAuthErrorCode::InvalidClient)),
@@ -336,10 +303,7 @@ mod tests {
         ];
         for (header, body, expected) in cases {
             let got = read(*header, body);
-            let got = got
-                .as_ref()
-                .map(|credentials| credentials.client_id.as_str())
-                .map_err(|error| error.code);
+            let got = got.as_ref().map(|credentials| credentials.client_id.as_str()).map_err(|error| error.code);
             assert_eq!(got, *expected, "{header:?} {body}");
         }
     }

@@ -137,10 +137,7 @@ impl OAuthError {
     pub fn unavailable(detail: impl Into<String>) -> Self {
         Self {
             retry_after: Some(Duration::from_secs(2)),
-            ..Self::new(
-                OAuthErrorCode::TemporarilyUnavailable,
-                "The server cannot answer at the moment.",
-            )
+            ..Self::new(OAuthErrorCode::TemporarilyUnavailable, "The server cannot answer at the moment.")
         }
         .with_detail(detail)
     }
@@ -167,12 +164,7 @@ impl OAuthError {
 
 impl fmt::Display for OAuthError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{}: {}",
-            self.code.name(),
-            self.detail.as_deref().unwrap_or(&self.description)
-        )
+        write!(f, "{}: {}", self.code.name(), self.detail.as_deref().unwrap_or(&self.description))
     }
 }
 
@@ -186,11 +178,7 @@ mod tests {
     fn public_words_keep_to_the_characters_of_rfc_6749() {
         let allowed = |c: char| matches!(c, '\x20'..='\x21' | '\x23'..='\x5b' | '\x5d'..='\x7e');
         for code in OAuthErrorCode::ALL {
-            assert!(
-                code.name().chars().all(allowed) && code.advice().chars().all(allowed),
-                "{}",
-                code.name()
-            );
+            assert!(code.name().chars().all(allowed) && code.advice().chars().all(allowed), "{}", code.name());
         }
         for error in [
             OAuthError::invalid_client("x"),

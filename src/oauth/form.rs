@@ -45,10 +45,7 @@ pub fn parse_form(body: &[u8]) -> Result<Vec<Pair<'_>>, FormError> {
             return Err(FormError::TooMany);
         }
         let (name, value) = match part.iter().position(|byte| *byte == b'=') {
-            Some(at) => (
-                part.get(..at).unwrap_or_default(),
-                part.get(at + 1..).unwrap_or_default(),
-            ),
+            Some(at) => (part.get(..at).unwrap_or_default(), part.get(at + 1..).unwrap_or_default()),
             None => (part, &[][..]),
         };
         pairs.push((decode(name)?, decode(value)?));
@@ -75,11 +72,7 @@ pub fn decode(encoded: &[u8]) -> Result<Cow<'_, str>, FormError> {
     } else {
         Cow::Borrowed(std::str::from_utf8(encoded).map_err(|_not_utf8| FormError::Utf8)?)
     };
-    if decoded.chars().any(char::is_control) {
-        Err(FormError::Control)
-    } else {
-        Ok(decoded)
-    }
+    if decoded.chars().any(char::is_control) { Err(FormError::Control) } else { Ok(decoded) }
 }
 
 /// Whether a URL's query names one of these parameters, however the name is encoded.
@@ -109,11 +102,7 @@ mod tests {
     fn well_formed_forms_are_read() {
         let read = |body: &'static str| {
             let pairs = parse_form(body.as_bytes()).unwrap();
-            pairs
-                .iter()
-                .map(|(name, value)| format!("{name}={value}"))
-                .collect::<Vec<_>>()
-                .join("|")
+            pairs.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("|")
         };
         assert_eq!(read(""), "");
         assert_eq!(read("a=1&b=2"), "a=1|b=2");

@@ -31,11 +31,8 @@ impl<'a> TokenParams<'a> {
     /// `invalid_request` when the form is malformed or repeats a parameter.
     pub fn from_form(body: &'a [u8]) -> Result<Self, OAuthError> {
         let mut pairs = form::parse_form(body).map_err(|error| OAuthError::invalid_request(error.description()))?;
-        let mut names: Vec<&str> = pairs
-            .iter()
-            .map(|(name, _)| name.as_ref())
-            .filter(|name| *name != REPEATABLE)
-            .collect();
+        let mut names: Vec<&str> =
+            pairs.iter().map(|(name, _)| name.as_ref()).filter(|name| *name != REPEATABLE).collect();
         names.sort_unstable();
         if names.windows(2).any(|pair| matches!(pair, [a, b] if a == b)) {
             return Err(OAuthError::invalid_request("A parameter is repeated."));
@@ -60,17 +57,11 @@ impl<'a> TokenParams<'a> {
 
     /// The value of a parameter, if it is there and not empty.
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.0
-            .iter()
-            .find(|(given, _)| given == name)
-            .map(|(_, value)| value.as_ref())
+        self.0.iter().find(|(given, _)| given == name).map(|(_, value)| value.as_ref())
     }
 
     fn all<'s>(&'s self, name: &'s str) -> impl Iterator<Item = &'s str> {
-        self.0
-            .iter()
-            .filter(move |(given, _)| given == name)
-            .map(|(_, value)| value.as_ref())
+        self.0.iter().filter(move |(given, _)| given == name).map(|(_, value)| value.as_ref())
     }
 }
 
@@ -115,18 +106,13 @@ impl<'a> Grant<'a> {
     /// # Errors
     /// `invalid_request` without a `grant_type`, `unsupported_grant_type` with an unknown one.
     pub fn from_params(params: &'a TokenParams<'_>) -> Result<Self, OAuthError> {
-        let name = params
-            .get("grant_type")
-            .ok_or_else(|| OAuthError::invalid_request("grant_type is missing."))?;
-        let grant_type = GrantType::ALL
-            .iter()
-            .find(|known| known.name() == name)
-            .ok_or_else(|| {
-                OAuthError::new(
-                    OAuthErrorCode::UnsupportedGrantType,
-                    "This server knows the grant_type client_credentials.",
-                )
-            })?;
+        let name = params.get("grant_type").ok_or_else(|| OAuthError::invalid_request("grant_type is missing."))?;
+        let grant_type = GrantType::ALL.iter().find(|known| known.name() == name).ok_or_else(|| {
+            OAuthError::new(
+                OAuthErrorCode::UnsupportedGrantType,
+                "This server knows the grant_type client_credentials.",
+            )
+        })?;
         match grant_type {
             GrantType::ClientCredentials => Ok(Self::ClientCredentials(TokenTarget {
                 scope: params.get("scope"),
@@ -147,10 +133,7 @@ mod tests {
         assert_eq!(read("a=&a=1").unwrap_err(), OAuthErrorCode::InvalidRequest);
         assert_eq!(read("%61=1&a=2").unwrap_err(), OAuthErrorCode::InvalidRequest);
         assert_eq!(read("scope=&x=1").unwrap().get("scope"), None);
-        assert_eq!(
-            read("resource=a&resource=b&resource=").unwrap().all("resource").count(),
-            2
-        );
+        assert_eq!(read("resource=a&resource=b&resource=").unwrap().all("resource").count(), 2);
     }
 
     #[test]
@@ -162,26 +145,18 @@ mod tests {
         };
         assert_eq!(read("client_credentials"), Ok(()));
         assert_eq!(read(""), Err(OAuthErrorCode::InvalidRequest));
-        for unknown in [
-            "Client_Credentials",
-            "client_credentials+",
-            "password",
-            "refresh_token",
-            "client%EF%BC%BFcredentials",
-        ] {
+        for unknown in
+            ["Client_Credentials", "client_credentials+", "password", "refresh_token", "client%EF%BC%BFcredentials"]
+        {
             assert_eq!(read(unknown), Err(OAuthErrorCode::UnsupportedGrantType), "{unknown}");
         }
     }
 
     #[test]
     fn what_belongs_in_the_body_is_refused_in_the_url() {
-        for query in [
-            "client_secret=x",
-            "a=b&scope",
-            "grant_type=client_credentials",
-            "client_id=",
-            "client%5Fsecret=x",
-        ] {
+        for query in
+            ["client_secret=x", "a=b&scope", "grant_type=client_credentials", "client_id=", "client%5Fsecret=x"]
+        {
             assert!(TokenParams::refuse_in_query(query).is_err(), "{query}");
         }
         assert!(TokenParams::refuse_in_query("trace=1&x&%zz").is_ok());

@@ -15,10 +15,7 @@ pub const LONGEST_SCOPE_NAME: usize = 100;
 
 /// Whether `name` is a scope token: `1*( %x21 / %x23-5B / %x5D-7E )`.
 pub fn is_scope_name(name: &str) -> bool {
-    !name.is_empty()
-        && name
-            .bytes()
-            .all(|byte| matches!(byte, 0x21 | 0x23..=0x5b | 0x5d..=0x7e))
+    !name.is_empty() && name.bytes().all(|byte| matches!(byte, 0x21 | 0x23..=0x5b | 0x5d..=0x7e))
 }
 
 /// What a token will be good for: never more than asked for, never more than granted.
@@ -51,16 +48,9 @@ impl Authorization {
                 named
             }
         };
-        let apis = if apis.is_empty() {
-            apis_of(&scopes, fallback)
-        } else {
-            apis
-        };
+        let apis = if apis.is_empty() { apis_of(&scopes, fallback) } else { apis };
         refuse_mixed_formats(&apis)?;
-        Ok(Self {
-            apis,
-            scopes: scopes.into_iter().map(|scope| scope.name.clone()).collect(),
-        })
+        Ok(Self { apis, scopes: scopes.into_iter().map(|scope| scope.name.clone()).collect() })
     }
 
     /// The API whose profile and algorithm the token has: Brevet's own has no wish of its own.
@@ -103,47 +93,21 @@ fn resources(client: &Client, asked: &[&str], fallback: &Arc<Api>) -> Result<Vec
 fn named<'c>(client: &'c Client, asked: &str) -> Result<Vec<&'c GrantedScope>, OAuthError> {
     let mut wanted = vec![false; client.granted.len()];
     for name in asked.split(' ').filter(|name| !name.is_empty()) {
-        let found = client
-            .granted
-            .iter()
-            .zip(wanted.iter_mut())
-            .find(|(scope, _)| *scope.name == *name);
+        let found = client.granted.iter().zip(wanted.iter_mut()).find(|(scope, _)| *scope.name == *name);
         let (_, wanted) = found.ok_or_else(|| invalid_scope(client))?;
         *wanted = true;
     }
-    let chosen: Vec<_> = client
-        .granted
-        .iter()
-        .zip(wanted)
-        .filter(|(_, wanted)| *wanted)
-        .map(|(scope, _)| scope)
-        .collect();
-    if chosen.is_empty() {
-        Err(invalid_scope(client))
-    } else {
-        Ok(chosen)
-    }
+    let chosen: Vec<_> =
+        client.granted.iter().zip(wanted).filter(|(_, wanted)| *wanted).map(|(scope, _)| scope).collect();
+    if chosen.is_empty() { Err(invalid_scope(client)) } else { Ok(chosen) }
 }
 
 /// Names what was granted, which the client may know, and not what was asked, which may be anybody's text.
 fn invalid_scope(client: &Client) -> OAuthError {
     const MOST_SHOWN: usize = 20;
-    let granted: Vec<&str> = client
-        .granted
-        .iter()
-        .take(MOST_SHOWN)
-        .map(|scope| scope.name.as_ref())
-        .collect();
-    let more = if client.granted.len() > MOST_SHOWN {
-        " and more"
-    } else {
-        ""
-    };
-    let known = if granted.is_empty() {
-        "nothing".to_owned()
-    } else {
-        format!("{}{more}", granted.join(" "))
-    };
+    let granted: Vec<&str> = client.granted.iter().take(MOST_SHOWN).map(|scope| scope.name.as_ref()).collect();
+    let more = if client.granted.len() > MOST_SHOWN { " and more" } else { "" };
+    let known = if granted.is_empty() { "nothing".to_owned() } else { format!("{}{more}", granted.join(" ")) };
     OAuthError::new(
         OAuthErrorCode::InvalidScope,
         format!(
@@ -218,24 +182,12 @@ mod tests {
             enabled: true,
             not_before: Timestamp::NEVER,
         });
-        let billing = api(
-            "https://billing",
-            Some(organisation.id),
-            TokenProfile::Rfc9068,
-            &["b.read", "b.write", "b.admin"],
-        );
-        let stock = api(
-            "https://stock",
-            Some(organisation.id),
-            TokenProfile::Rfc9068,
-            &["s.read"],
-        );
+        let billing =
+            api("https://billing", Some(organisation.id), TokenProfile::Rfc9068, &["b.read", "b.write", "b.admin"]);
+        let stock = api("https://stock", Some(organisation.id), TokenProfile::Rfc9068, &["s.read"]);
         let old = api("urn:old", Some(organisation.id), TokenProfile::Classic, &["o.read"]);
         let management = api("https://id/api/v1", None, TokenProfile::Rfc9068, &["apps:read"]);
-        let grant = |api: &Arc<Api>, name: &str| GrantedScope {
-            api: api.clone(),
-            name: name.into(),
-        };
+        let grant = |api: &Arc<Api>, name: &str| GrantedScope { api: api.clone(), name: name.into() };
         let granted = [
             grant(&billing, "b.read"),
             grant(&billing, "b.write"),
@@ -258,10 +210,7 @@ mod tests {
     }
 
     fn narrow(world: &World, scope: Option<&str>, resources: &[&str]) -> Result<String, OAuthErrorCode> {
-        let target = TokenTarget {
-            scope,
-            resources: resources.to_vec(),
-        };
+        let target = TokenTarget { scope, resources: resources.to_vec() };
         Authorization::narrow(&world.client, &target, &world.management)
             .map(|granted| {
                 let apis: Vec<&str> = granted.apis.iter().map(|api| api.identifier.as_ref()).collect();
@@ -279,33 +228,17 @@ mod tests {
         type Case<'a> = (Option<&'a str>, &'a [&'a str], Result<String, OAuthErrorCode>);
         let cases: &[Case<'_>] = &[
             (Some("b.read"), &[], ok("b.read for https://billing")),
-            (
-                Some("s.read b.read"),
-                &[],
-                ok("b.read s.read for https://billing https://stock"),
-            ),
+            (Some("s.read b.read"), &[], ok("b.read s.read for https://billing https://stock")),
             (Some("b.read b.read  b.read"), &[], ok("b.read for https://billing")),
             (None, &["https://billing"], ok("b.read b.write for https://billing")),
-            (
-                None,
-                &["https://billing", "https://billing"],
-                ok("b.read b.write for https://billing"),
-            ),
+            (None, &["https://billing", "https://billing"], ok("b.read b.write for https://billing")),
             (
                 None,
                 &["https://stock", "https://billing"],
                 ok("b.read b.write s.read for https://stock https://billing"),
             ),
-            (
-                Some("b.read apps:read"),
-                &[],
-                ok("b.read apps:read for https://billing https://id/api/v1"),
-            ),
-            (
-                Some("o.read apps:read"),
-                &[],
-                ok("o.read apps:read for urn:old https://id/api/v1"),
-            ),
+            (Some("b.read apps:read"), &[], ok("b.read apps:read for https://billing https://id/api/v1")),
+            (Some("o.read apps:read"), &[], ok("o.read apps:read for urn:old https://id/api/v1")),
             (Some("b.read"), &["https://stock"], scope.clone()),
             (Some("b.admin"), &[], scope.clone()),
             (Some("B.READ"), &[], scope.clone()),
@@ -329,14 +262,8 @@ mod tests {
         let mut world = world();
         world.client.granted = [].into();
         assert_eq!(narrow(&world, None, &[]), Ok(" for https://id/api/v1".to_owned()));
-        assert_eq!(
-            narrow(&world, None, &["https://id/api/v1"]),
-            Ok(" for https://id/api/v1".to_owned())
-        );
-        assert_eq!(
-            narrow(&world, Some("apps:read"), &[]),
-            Err(OAuthErrorCode::InvalidScope)
-        );
+        assert_eq!(narrow(&world, None, &["https://id/api/v1"]), Ok(" for https://id/api/v1".to_owned()));
+        assert_eq!(narrow(&world, Some("apps:read"), &[]), Err(OAuthErrorCode::InvalidScope));
     }
 
     #[test]

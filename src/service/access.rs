@@ -32,21 +32,14 @@ pub enum AccessError {
 /// The first check that failed.
 pub async fn verify(authority: &Authority, token: &str, now: Timestamp) -> Result<ValidToken, AccessError> {
     let directory = &authority.directory;
-    let token = authority
-        .verifier
-        .verify(directory.ring(), token, now)
-        .map_err(AccessError::Refused)?;
+    let token = authority.verifier.verify(directory.ring(), token, now).map_err(AccessError::Refused)?;
     token.check_time(now).map_err(AccessError::Refused)?;
     let revoked = || AccessError::Refused(TokenError::Revoked);
     if directory.is_revoked(&token.claims.jti) {
         return Err(revoked());
     }
     let client_id = ClientId::parse(&token.claims.client_id).ok_or(AccessError::Refused(TokenError::Malformed))?;
-    let client = directory
-        .find_client(client_id)
-        .await
-        .map_err(AccessError::Unavailable)?
-        .ok_or_else(revoked)?;
+    let client = directory.find_client(client_id).await.map_err(AccessError::Unavailable)?.ok_or_else(revoked)?;
     // A token says who its client belonged to; a client that was moved or made anew elsewhere is another.
     let same_tenant = *client.organisation.slug == *token.claims.tenant;
     // `iat` is back-dated, so the moment of issue is later by that much.

@@ -35,27 +35,13 @@ pub struct NewMember<'a> {
 pub fn create(m: &Management, new: &NewMember<'_>) -> Result<Uuid, ServiceError> {
     let email = canonical_email(new.email)?;
     check_password(new.password, &email)?;
-    if new
-        .login
-        .is_some_and(|login| login.is_empty() || login.chars().any(char::is_control))
-    {
-        return Err(ServiceError::Invalid(
-            "a login must not be empty or have control characters".to_owned(),
-        ));
+    if new.login.is_some_and(|login| login.is_empty() || login.chars().any(char::is_control)) {
+        return Err(ServiceError::Invalid("a login must not be empty or have control characters".to_owned()));
     }
-    let developer = NewDeveloper {
-        id: Uuid::now_v7(),
-        email,
-        password_hash: hash_password(new.password)?,
-        created_at: m.now(),
-    };
+    let developer =
+        NewDeveloper { id: Uuid::now_v7(), email, password_hash: hash_password(new.password)?, created_at: m.now() };
     let id = developer.id;
-    let (deed, slug, login, role) = (
-        m.deed(),
-        new.organisation.to_owned(),
-        new.login.map(str::to_owned),
-        new.role,
-    );
+    let (deed, slug, login, role) = (m.deed(), new.organisation.to_owned(), new.login.map(str::to_owned), new.role);
     m.database.write(move |conn| {
         let organisation = find_organisation(conn, &slug)?;
         let taken = format!("there is a user {} already", developer.email);
@@ -76,9 +62,7 @@ pub fn create(m: &Management, new: &NewMember<'_>) -> Result<Uuid, ServiceError>
 pub fn list(m: &Management, organisation: Option<&str>) -> Result<Vec<Member>, ServiceError> {
     if let Some(slug) = organisation {
         let slug = slug.to_owned();
-        let known = m
-            .database
-            .read(|conn| crate::db::organisations::find_by_slug(conn, &slug))?;
+        let known = m.database.read(|conn| crate::db::organisations::find_by_slug(conn, &slug))?;
         known.ok_or_else(|| {
             ServiceError::NotFound(format!("there is no organisation `{slug}`; see: brevet org list"))
         })?;
@@ -111,14 +95,7 @@ pub fn reset_password(m: &Management, email: &str, password: &Secret) -> Result<
     m.database.write(move |conn| {
         let (id, _) = find(conn, &email)?;
         developers::update_password(conn, id, &hash)?;
-        Ok(deed.record(
-            conn,
-            None,
-            "user.reset-password",
-            &id.to_string(),
-            json!({ "email": email }),
-            None,
-        )?)
+        Ok(deed.record(conn, None, "user.reset-password", &id.to_string(), json!({ "email": email }), None)?)
     })
 }
 
@@ -138,9 +115,7 @@ fn canonical_email(email: &str) -> Result<String, ServiceError> {
     if well_formed && email.len() <= 254 {
         return Ok(email);
     }
-    Err(ServiceError::Invalid(
-        "that is not an e-mail address; write name@example.com".to_owned(),
-    ))
+    Err(ServiceError::Invalid("that is not an e-mail address; write name@example.com".to_owned()))
 }
 
 fn check_password(password: &Secret, email: &str) -> Result<(), ServiceError> {

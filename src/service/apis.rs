@@ -60,9 +60,7 @@ pub fn create(m: &Management, new: &NewApi<'_>) -> Result<ApiRecord, ServiceErro
     check_identifier(new.identifier)?;
     let own = own_identifier(m);
     if new.identifier == own {
-        return Err(ServiceError::Conflict(format!(
-            "{own} is the identifier of Brevet's own API"
-        )));
+        return Err(ServiceError::Conflict(format!("{own} is the identifier of Brevet's own API")));
     }
     for scope in &new.scopes {
         check_scope(scope)?;
@@ -86,24 +84,14 @@ pub fn create(m: &Management, new: &NewApi<'_>) -> Result<ApiRecord, ServiceErro
         api.organisation_id = Some(organisation.id);
         refuse_reserved(conn, &api.scopes)?;
         if apis::find_by_identifier(conn, &api.identifier)?.is_some() {
-            return Err(ServiceError::Conflict(format!(
-                "the identifier {} is taken on this server",
-                api.identifier
-            )));
+            return Err(ServiceError::Conflict(format!("the identifier {} is taken on this server", api.identifier)));
         }
         apis::insert(conn, &api).map_err(taken_scope)?;
         let detail = json!({
             "identifier": api.identifier, "profile": api.profile.name(), "algorithm": api.algorithm.name(),
             "scopes": api.scopes.iter().map(|scope| &scope.name).collect::<Vec<_>>(),
         });
-        deed.record(
-            conn,
-            Some(organisation.id),
-            "api.create",
-            &api.id.to_string(),
-            detail,
-            Some(ChangeKind::Api),
-        )?;
+        deed.record(conn, Some(organisation.id), "api.create", &api.id.to_string(), detail, Some(ChangeKind::Api))?;
         Ok(api)
     })
 }
@@ -114,12 +102,10 @@ pub fn create(m: &Management, new: &NewApi<'_>) -> Result<ApiRecord, ServiceErro
 /// `NotFound` without the organisation.
 pub fn list(m: &Management, organisation: &str) -> Result<Vec<ApiRecord>, ServiceError> {
     let slug = organisation.to_owned();
-    let found = m
-        .database
-        .read(|conn| match crate::db::organisations::find_by_slug(conn, &slug)? {
-            Some(organisation) => apis::list(conn, organisation.id).map(Some),
-            None => Ok(None),
-        })?;
+    let found = m.database.read(|conn| match crate::db::organisations::find_by_slug(conn, &slug)? {
+        Some(organisation) => apis::list(conn, organisation.id).map(Some),
+        None => Ok(None),
+    })?;
     let mut found = found
         .ok_or_else(|| ServiceError::NotFound(format!("there is no organisation `{slug}`; see: brevet org list")))?;
     for api in found.iter_mut().filter(|api| api.organisation_id.is_none()) {
@@ -176,14 +162,7 @@ pub fn update(m: &Management, identifier: &str, update: &ApiUpdate) -> Result<Ap
             "name": api.name, "profile": api.profile.name(), "algorithm": api.algorithm.name(),
             "lifetime": api.lifetime.map(print_span),
         });
-        deed.record(
-            conn,
-            api.organisation_id,
-            "api.update",
-            &api.id.to_string(),
-            detail,
-            Some(ChangeKind::Api),
-        )?;
+        deed.record(conn, api.organisation_id, "api.update", &api.id.to_string(), detail, Some(ChangeKind::Api))?;
         Ok(api)
     })
 }
@@ -204,14 +183,7 @@ pub fn delete(m: &Management, identifier: &str) -> Result<(), ServiceError> {
         }
         apis::delete(conn, api.id)?;
         let detail = json!({ "identifier": api.identifier });
-        Ok(deed.record(
-            conn,
-            api.organisation_id,
-            "api.delete",
-            &api.id.to_string(),
-            detail,
-            Some(ChangeKind::Api),
-        )?)
+        Ok(deed.record(conn, api.organisation_id, "api.delete", &api.id.to_string(), detail, Some(ChangeKind::Api))?)
     })
 }
 
@@ -278,17 +250,9 @@ fn taken_scope(error: DbError) -> ServiceError {
 }
 
 fn refuse_reserved(conn: &mut AnyConnection, scopes: &[ScopeRecord]) -> Result<(), ServiceError> {
-    let own = apis::find(conn, apis::MANAGEMENT_API)?
-        .map(|api| api.scopes)
-        .unwrap_or_default();
-    match scopes
-        .iter()
-        .find(|scope| own.iter().any(|reserved| reserved.name == scope.name))
-    {
-        Some(scope) => Err(ServiceError::Conflict(format!(
-            "the scope `{}` belongs to Brevet's own API",
-            scope.name
-        ))),
+    let own = apis::find(conn, apis::MANAGEMENT_API)?.map(|api| api.scopes).unwrap_or_default();
+    match scopes.iter().find(|scope| own.iter().any(|reserved| reserved.name == scope.name)) {
+        Some(scope) => Err(ServiceError::Conflict(format!("the scope `{}` belongs to Brevet's own API", scope.name))),
         None => Ok(()),
     }
 }
@@ -327,9 +291,9 @@ pub(super) fn check_lifetime(m: &Management, lifetime: Option<Duration>) -> Resu
             print_span(lifetime),
             print_span(most)
         ))),
-        Some(lifetime) if lifetime.is_zero() => Err(ServiceError::Invalid(
-            "a lifetime must be longer than nothing".to_owned(),
-        )),
+        Some(lifetime) if lifetime.is_zero() => {
+            Err(ServiceError::Invalid("a lifetime must be longer than nothing".to_owned()))
+        }
         _ => Ok(()),
     }
 }

@@ -79,10 +79,7 @@ fn make(
     action: &'static str,
 ) -> Result<CreatedKey, ServiceError> {
     let secret = generate_client_secret()?;
-    let key = NewKey {
-        hint: hint(&secret),
-        stored: StoredSecret::new(&secret, &m.pepper)?,
-    };
+    let key = NewKey { hint: hint(&secret), stored: StoredSecret::new(&secret, &m.pepper)? };
     let deed = m.deed();
     let expires_at = expires_in.map(|span| deed.now + span);
     let id = m.database.write(move |conn| {
@@ -97,21 +94,10 @@ fn make(
         let id = insert_key(conn, &deed, client_id, &key, expires_at)?;
         let detail = json!({ "key": id, "hint": key.hint, "expires_at": expires_at });
         let target = client_id.to_string();
-        deed.record(
-            conn,
-            Some(app.organisation_id),
-            action,
-            &target,
-            detail,
-            Some(ChangeKind::App),
-        )?;
+        deed.record(conn, Some(app.organisation_id), action, &target, detail, Some(ChangeKind::App))?;
         Ok(id)
     })?;
-    Ok(CreatedKey {
-        id,
-        client_secret: secret,
-        expires_at,
-    })
+    Ok(CreatedKey { id, client_secret: secret, expires_at })
 }
 
 /// Makes a key unusable at once.

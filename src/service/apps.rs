@@ -74,20 +74,11 @@ pub fn create(m: &Management, organisation: &str, new: NewApp) -> Result<Created
     let secret = generate_client_secret()?;
     let stored = StoredSecret::new(&secret, &m.pepper)?;
     let client_id = ClientId::generate();
-    let key = NewKey {
-        hint: crate::secret::hint(&secret),
-        stored,
-    };
+    let key = NewKey { hint: crate::secret::hint(&secret), stored };
     let (deed, slug) = (m.deed(), organisation.to_owned());
     let created = checked.clone();
-    m.database
-        .write(move |conn| insert(conn, &deed, &slug, client_id, &checked, &key))?;
-    Ok(CreatedApp {
-        client_id,
-        client_secret: secret,
-        name: created.name,
-        scopes: created.scopes,
-    })
+    m.database.write(move |conn| insert(conn, &deed, &slug, client_id, &checked, &key))?;
+    Ok(CreatedApp { client_id, client_secret: secret, name: created.name, scopes: created.scopes })
 }
 
 /// An app whose every part can be used.
@@ -146,22 +137,9 @@ pub(super) fn insert(
         scopes: resolve_scopes(conn, organisation.id, &app.scopes)?,
     };
     apps::insert(conn, &record).map_err(ServiceError::duplicate(format!("there is an app {client_id} already")))?;
-    insert_key(
-        conn,
-        deed,
-        client_id,
-        key,
-        app.key_expires_in.map(|span| deed.now + span),
-    )?;
+    insert_key(conn, deed, client_id, key, app.key_expires_in.map(|span| deed.now + span))?;
     let detail = json!({ "name": record.name, "scopes": app.scopes });
-    Ok(deed.record(
-        conn,
-        Some(organisation.id),
-        "app.create",
-        &client_id.to_string(),
-        detail,
-        Some(ChangeKind::App),
-    )?)
+    Ok(deed.record(conn, Some(organisation.id), "app.create", &client_id.to_string(), detail, Some(ChangeKind::App))?)
 }
 
 fn resolve_scopes(
@@ -210,13 +188,7 @@ pub fn show(m: &Management, client_id: ClientId) -> Result<AppDetails, ServiceEr
         let (issued_24h, refused_24h) = usage::total(conn, client_id, yesterday)?;
         let keys = app_keys::list(conn, client_id)?;
         let organisation = organisation.map(|organisation| organisation.slug).unwrap_or_default();
-        Ok(Some(AppDetails {
-            app,
-            organisation,
-            keys,
-            issued_24h,
-            refused_24h,
-        }))
+        Ok(Some(AppDetails { app, organisation, keys, issued_24h, refused_24h }))
     })?;
     found.ok_or_else(|| unknown_app(client_id))
 }
@@ -231,16 +203,12 @@ pub fn list(
     after: Option<ClientId>,
     limit: i64,
 ) -> Result<Vec<AppRecord>, ServiceError> {
-    let found = m.database.read(
-        |conn| match crate::db::organisations::find_by_slug(conn, organisation)? {
-            Some(organisation) => apps::list(conn, organisation.id, after, limit).map(Some),
-            None => Ok(None),
-        },
-    )?;
+    let found = m.database.read(|conn| match crate::db::organisations::find_by_slug(conn, organisation)? {
+        Some(organisation) => apps::list(conn, organisation.id, after, limit).map(Some),
+        None => Ok(None),
+    })?;
     found.ok_or_else(|| {
-        ServiceError::NotFound(format!(
-            "there is no organisation `{organisation}`; see: brevet org list"
-        ))
+        ServiceError::NotFound(format!("there is no organisation `{organisation}`; see: brevet org list"))
     })
 }
 
@@ -278,9 +246,7 @@ pub fn update(m: &Management, client_id: ClientId, update: AppUpdate) -> Result<
         }
         for scope in &update.remove_scopes {
             if !apps::delete_scope(conn, client_id, scope)? {
-                return Err(ServiceError::NotFound(format!(
-                    "the app was not granted the scope `{scope}`"
-                )));
+                return Err(ServiceError::NotFound(format!("the app was not granted the scope `{scope}`")));
             }
         }
         let detail = json!({
@@ -288,14 +254,7 @@ pub fn update(m: &Management, client_id: ClientId, update: AppUpdate) -> Result<
             "added": update.add_scopes, "removed": update.remove_scopes,
         });
         let target = client_id.to_string();
-        deed.record(
-            conn,
-            Some(app.organisation_id),
-            "app.update",
-            &target,
-            detail,
-            Some(ChangeKind::App),
-        )?;
+        deed.record(conn, Some(app.organisation_id), "app.update", &target, detail, Some(ChangeKind::App))?;
         find(conn, client_id)
     })
 }
@@ -311,14 +270,7 @@ pub fn set_enabled(m: &Management, client_id: ClientId, enabled: bool) -> Result
         apps::update_disabled_at(conn, client_id, (!enabled).then_some(deed.now))?;
         let action = if enabled { "app.enable" } else { "app.disable" };
         let target = client_id.to_string();
-        Ok(deed.record(
-            conn,
-            Some(app.organisation_id),
-            action,
-            &target,
-            json!({}),
-            Some(ChangeKind::App),
-        )?)
+        Ok(deed.record(conn, Some(app.organisation_id), action, &target, json!({}), Some(ChangeKind::App))?)
     })
 }
 
@@ -333,14 +285,7 @@ pub fn delete(m: &Management, client_id: ClientId) -> Result<(), ServiceError> {
         apps::delete(conn, client_id)?;
         let detail = json!({ "name": app.name });
         let target = client_id.to_string();
-        Ok(deed.record(
-            conn,
-            Some(app.organisation_id),
-            "app.delete",
-            &target,
-            detail,
-            Some(ChangeKind::App),
-        )?)
+        Ok(deed.record(conn, Some(app.organisation_id), "app.delete", &target, detail, Some(ChangeKind::App))?)
     })
 }
 
@@ -363,9 +308,7 @@ pub async fn list_siblings(
     limit: i64,
 ) -> Result<Vec<AppRecord>, ServiceError> {
     let database = authority.directory.database();
-    Ok(database
-        .read_off_thread(move |conn| apps::list(conn, organisation_id, after, limit))
-        .await?)
+    Ok(database.read_off_thread(move |conn| apps::list(conn, organisation_id, after, limit)).await?)
 }
 
 /// An app of an organisation for the management API. Another organisation's is as if it were not there.
@@ -377,10 +320,6 @@ pub async fn find_sibling(
     organisation_id: Uuid,
     client_id: ClientId,
 ) -> Result<Option<AppRecord>, ServiceError> {
-    let found = authority
-        .directory
-        .database()
-        .read_off_thread(move |conn| apps::find(conn, client_id))
-        .await?;
+    let found = authority.directory.database().read_off_thread(move |conn| apps::find(conn, client_id)).await?;
     Ok(found.filter(|app| app.organisation_id == organisation_id))
 }

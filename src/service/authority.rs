@@ -47,10 +47,7 @@ impl Authority {
     pub fn open(m: &Management) -> Result<Self, ServiceError> {
         signing_keys::advance(m)?;
         let config = m.config.clone();
-        let bounds = Bounds {
-            apps: config.app_cache,
-            stale_limit: config.stale_limit,
-        };
+        let bounds = Bounds { apps: config.app_cache, stale_limit: config.stale_limit };
         let directory = Directory::open(
             m.database.clone(),
             m.master_key.clone(),

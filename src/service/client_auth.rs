@@ -50,10 +50,7 @@ pub async fn authenticate(
     {
         authority.throttle.record_failure(pair, caller.now);
     }
-    checked.map_err(|error| OAuthError {
-        basic_challenge: presented.is_basic(),
-        ..error
-    })
+    checked.map_err(|error| OAuthError { basic_challenge: presented.is_basic(), ..error })
 }
 
 async fn check(
@@ -105,10 +102,7 @@ async fn matching_secret<'c>(
             let matches = match &secret.stored {
                 StoredSecret::Keyed(stored) => *stored == digest,
                 StoredSecret::Argon2(phc) => {
-                    authority
-                        .passwords
-                        .verify(secret.id, phc, given, &authority.pepper)
-                        .await?
+                    authority.passwords.verify(secret.id, phc, given, &authority.pepper).await?
                 }
             };
             if matches {

@@ -31,36 +31,23 @@ pub struct Demo {
 /// # Errors
 /// When the database does not take it.
 pub fn create(m: &Management) -> Result<Option<Demo>, ServiceError> {
-    if organisations::list(m)?
-        .iter()
-        .any(|organisation| organisation.slug == ORGANISATION)
-    {
+    if organisations::list(m)?.iter().any(|organisation| organisation.slug == ORGANISATION) {
         return Ok(None);
     }
     organisations::create(m, ORGANISATION, "Demo")?;
     let password = Secret::new(random_id()?);
-    let developer = NewMember {
-        organisation: ORGANISATION,
-        email: DEVELOPER,
-        login: None,
-        role: Role::Owner,
-        password: &password,
-    };
+    let developer =
+        NewMember { organisation: ORGANISATION, email: DEVELOPER, login: None, role: Role::Owner, password: &password };
     accounts::create(m, &developer)?;
-    let scope = |name: &str, description: &str| ScopeRecord {
-        name: name.to_owned(),
-        description: description.to_owned(),
-    };
+    let scope =
+        |name: &str, description: &str| ScopeRecord { name: name.to_owned(), description: description.to_owned() };
     apis::create(
         m,
         &NewApi {
             organisation: ORGANISATION,
             name: "Reports",
             identifier: "https://reports.example.com",
-            scopes: vec![
-                scope("reports:read", "Read reports"),
-                scope("reports:write", "Write reports"),
-            ],
+            scopes: vec![scope("reports:read", "Read reports"), scope("reports:write", "Write reports")],
             profile: TokenProfile::Rfc9068,
             algorithm: SigningAlgorithm::Rs256,
             lifetime: None,

@@ -36,12 +36,7 @@ impl Housekeeping {
     /// When the operating system gives no thread.
     pub fn start(management: Management, authority: Arc<Authority>) -> std::io::Result<Self> {
         let key_check = (management.config.key_life.announce / 10).clamp(TICK, SLOWEST_KEY_CHECK);
-        let chore = |every, run, name| Chore {
-            every,
-            last: Instant::now(),
-            run,
-            name,
-        };
+        let chore = |every, run, name| Chore { every, last: Instant::now(), run, name };
         let mut chores = [
             chore(WRITE_COUNTS_EVERY, write_counts, "write counts"),
             chore(key_check, |m, _| signing_keys::advance(m), "advance signing keys"),
@@ -62,10 +57,7 @@ impl Housekeeping {
             }
         };
         let thread = thread::Builder::new().name("housekeeping".to_owned()).spawn(work)?;
-        Ok(Self {
-            stop: Some(stop),
-            thread: Some(thread),
-        })
+        Ok(Self { stop: Some(stop), thread: Some(thread) })
     }
 }
 

@@ -104,17 +104,12 @@ pub fn import(
             std::io::Read::take(&mut *input, u64::try_from(LONGEST_LINE).unwrap_or(u64::MAX)).read_line(&mut text);
         let length = read.map_err(|error| ServiceError::Invalid(format!("line {line} cannot be read: {error}")))?;
         if length == LONGEST_LINE {
-            return Err(ServiceError::Invalid(format!(
-                "line {line} is longer than {LONGEST_LINE} bytes"
-            )));
+            return Err(ServiceError::Invalid(format!("line {line} is longer than {LONGEST_LINE} bytes")));
         }
         if !text.trim().is_empty() {
             match read_row(m, line, &text) {
                 Ok(row) => rows.push(row),
-                Err(error) => report(Err(Rejected {
-                    line,
-                    reason: error.to_string(),
-                })),
+                Err(error) => report(Err(Rejected { line, reason: error.to_string() })),
             }
         }
         if rows.len() == BATCH || length == 0 {
@@ -138,9 +133,7 @@ fn read_row(m: &Management, line: usize, text: &str) -> Result<Row, ServiceError
     };
     let (secret, made) = match given.client_secret {
         Some(secret) if secret.is_empty() || secret.len() > 255 || secret.chars().any(char::is_control) => {
-            return Err(invalid(
-                "client_secret needs 1 to 255 bytes, none of them a control character".to_owned(),
-            ));
+            return Err(invalid("client_secret needs 1 to 255 bytes, none of them a control character".to_owned()));
         }
         Some(secret) => (Secret::new(secret), None),
         None => {
@@ -149,22 +142,13 @@ fn read_row(m: &Management, line: usize, text: &str) -> Result<Row, ServiceError
         }
     };
     let lifetime = given.lifetime.as_deref().map(parse_span).transpose().map_err(invalid)?;
-    let app = NewApp {
-        name: given.name,
-        scopes: given.scopes,
-        lifetime,
-        claims: given.claims,
-        key_expires_in: None,
-    };
+    let app = NewApp { name: given.name, scopes: given.scopes, lifetime, claims: given.claims, key_expires_in: None };
     Ok(Row {
         line,
         client_id,
         made,
         app: CheckedApp::new(m, app)?,
-        key: NewKey {
-            hint: hint(&secret),
-            stored: StoredSecret::new(&secret, &m.pepper)?,
-        },
+        key: NewKey { hint: hint(&secret), stored: StoredSecret::new(&secret, &m.pepper)? },
     })
 }
 
@@ -187,15 +171,8 @@ fn write_batch(
             Err(error) => return Err(ServiceError::Unavailable(error.to_string())),
         };
         report(match written {
-            Ok(()) => Ok(Imported {
-                line: row.line,
-                client_id: row.client_id,
-                client_secret: row.made.clone(),
-            }),
-            Err(error) => Err(Rejected {
-                line: row.line,
-                reason: error.to_string(),
-            }),
+            Ok(()) => Ok(Imported { line: row.line, client_id: row.client_id, client_secret: row.made.clone() }),
+            Err(error) => Err(Rejected { line: row.line, reason: error.to_string() }),
         });
     }
     Ok(())
@@ -211,9 +188,7 @@ fn write_rows(
     let (deed, slug, rows) = (deed.clone(), slug.to_owned(), rows.clone());
     m.database.write(move |conn| {
         let chosen = rows.get(range).unwrap_or_default();
-        chosen
-            .iter()
-            .try_for_each(|row| apps::insert(conn, &deed, &slug, row.client_id, &row.app, &row.key))
+        chosen.iter().try_for_each(|row| apps::insert(conn, &deed, &slug, row.client_id, &row.app, &row.key))
     })
 }
 

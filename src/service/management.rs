@@ -52,14 +52,7 @@ impl Management {
         }
         let master_key = Arc::new(open_master_key(&database, &config)?);
         let pepper = master_key.pepper()?;
-        Ok(Self {
-            database,
-            master_key,
-            pepper,
-            config,
-            clock,
-            actor: actor.into(),
-        })
+        Ok(Self { database, master_key, pepper, config, clock, actor: actor.into() })
     }
 
     /// The database behind it.
@@ -78,10 +71,7 @@ impl Management {
 
     /// Notes who did it; goes into the transaction of the deed.
     pub(super) fn deed(&self) -> Deed {
-        Deed {
-            actor: self.actor.clone(),
-            now: self.now(),
-        }
+        Deed { actor: self.actor.clone(), now: self.now() }
     }
 }
 
@@ -91,27 +81,19 @@ impl Management {
 /// When the directory cannot be made or the database cannot be reached.
 pub fn connect(config: &Config) -> Result<Database, ServiceError> {
     make_private_directory(&config.data_dir)?;
-    Ok(Database::connect(
-        &config.database_url,
-        config.database_pool_size,
-        config.database_timeout,
-    )?)
+    Ok(Database::connect(&config.database_url, config.database_pool_size, config.database_timeout)?)
 }
 
 fn make_private_directory(path: &Path) -> Result<(), ServiceError> {
     if path.is_dir() {
         return Ok(());
     }
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(path)
-        .map_err(|error| {
-            ServiceError::Setup(format!(
-                "the data directory {} cannot be made: {error}; choose another with --data-dir",
-                path.display()
-            ))
-        })
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|error| {
+        ServiceError::Setup(format!(
+            "the data directory {} cannot be made: {error}; choose another with --data-dir",
+            path.display()
+        ))
+    })
 }
 
 fn refuse_outdated(database: &Database) -> Result<(), ServiceError> {
@@ -124,9 +106,7 @@ fn refuse_outdated(database: &Database) -> Result<(), ServiceError> {
     if status.pending.is_empty() {
         return Ok(());
     }
-    Err(ServiceError::Setup(
-        "the tables are not up to date and auto-migrate is off; run: brevet migrate up".to_owned(),
-    ))
+    Err(ServiceError::Setup("the tables are not up to date and auto-migrate is off; run: brevet migrate up".to_owned()))
 }
 
 /// The master key that belongs to the database. It is made once, when the database is empty, and never again: with

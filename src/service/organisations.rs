@@ -60,20 +60,9 @@ pub fn set_enabled(m: &Management, slug: &str, enabled: bool) -> Result<(), Serv
     m.database.write(move |conn| {
         let found = find(conn, &slug)?;
         organisations::update_disabled_at(conn, found.id, (!enabled).then_some(deed.now))?;
-        let action = if enabled {
-            "organisation.enable"
-        } else {
-            "organisation.disable"
-        };
+        let action = if enabled { "organisation.enable" } else { "organisation.disable" };
         let target = found.id.to_string();
-        Ok(deed.record(
-            conn,
-            Some(found.id),
-            action,
-            &target,
-            json!({}),
-            Some(ChangeKind::Organisation),
-        )?)
+        Ok(deed.record(conn, Some(found.id), action, &target, json!({}), Some(ChangeKind::Organisation))?)
     })
 }
 

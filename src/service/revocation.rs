@@ -33,14 +33,7 @@ pub fn revoke(m: &Management, token: &str) -> Result<String, ServiceError> {
         revocations::insert(conn, &jti, client_id, deed.now, expires_at)?;
         let organisation = apps::find(conn, client_id)?.map(|app| app.organisation_id);
         let detail = json!({ "client_id": client_id.to_string(), "expires_at": expires_at.rfc3339() });
-        deed.record(
-            conn,
-            organisation,
-            "token.revoke",
-            &jti,
-            detail,
-            Some(ChangeKind::Revocations),
-        )?;
+        deed.record(conn, organisation, "token.revoke", &jti, detail, Some(ChangeKind::Revocations))?;
         Ok(jti)
     })
 }

@@ -23,10 +23,7 @@ const KNOWN_EVERYWHERE: Duration = Duration::from_secs(2);
 /// to whole seconds, so without that a verifier could fetch the JWKS just before and keep it past the first signature.
 fn dated_life(m: &Management) -> KeyLife {
     let life = m.config.key_life;
-    KeyLife {
-        announce: life.announce + KNOWN_EVERYWHERE,
-        ..life
-    }
+    KeyLife { announce: life.announce + KNOWN_EVERYWHERE, ..life }
 }
 
 /// A key as people see it.
@@ -63,9 +60,7 @@ fn schedule(conn: &mut AnyConnection) -> Result<KeySchedule, DbError> {
         signs_from: record.signs_from,
         token_lifetime: record.token_lifetime,
     };
-    Ok(KeySchedule::new(
-        signing_keys::list(conn)?.into_iter().map(dates).collect(),
-    ))
+    Ok(KeySchedule::new(signing_keys::list(conn)?.into_iter().map(dates).collect()))
 }
 
 /// Does what is due: the next key is made in time, what is gone is deleted. Every node calls it now and then; of several
@@ -84,21 +79,14 @@ pub fn advance(m: &Management) -> Result<(), ServiceError> {
             add_when_due(m, algorithm)?;
         }
     }
-    let gone = known
-        .keys()
-        .iter()
-        .any(|key| known.state(key, now, life) == KeyState::Gone);
+    let gone = known.keys().iter().any(|key| known.state(key, now, life) == KeyState::Gone);
     let longest = m.config.access_token_lifetime;
     if gone || known.keys().iter().any(|key| key.token_lifetime < longest) {
         let deed = m.deed();
         m.database.write(move |conn| {
             signing_keys::raise_token_lifetime(conn, longest)?;
             let known = schedule(conn)?;
-            for key in known
-                .keys()
-                .iter()
-                .filter(|key| known.state(key, now, life) == KeyState::Gone)
-            {
+            for key in known.keys().iter().filter(|key| known.state(key, now, life) == KeyState::Gone) {
                 signing_keys::delete(conn, &key.kid)?;
                 deed.record(conn, None, "key.delete", &key.kid, json!({ "reason": "gone" }), None)?;
             }
@@ -114,19 +102,13 @@ pub fn advance(m: &Management) -> Result<(), ServiceError> {
 /// When the database does not answer.
 pub fn ensure(m: &Management, algorithm: SigningAlgorithm) -> Result<(), ServiceError> {
     let known = m.database.read(schedule)?;
-    if known.keys().iter().any(|key| key.algorithm == algorithm) {
-        Ok(())
-    } else {
-        add_when_due(m, algorithm)
-    }
+    if known.keys().iter().any(|key| key.algorithm == algorithm) { Ok(()) } else { add_when_due(m, algorithm) }
 }
 
 /// The key is made before the transaction, which then looks again whether it is still wanted.
 fn add_when_due(m: &Management, algorithm: SigningAlgorithm) -> Result<(), ServiceError> {
     let life = dated_life(m);
-    add(m, algorithm, "key.generate", move |schedule, now| {
-        Ok(schedule.new_key_due(algorithm, now, life))
-    })?;
+    add(m, algorithm, "key.generate", move |schedule, now| Ok(schedule.new_key_due(algorithm, now, life)))?;
     Ok(())
 }
 
@@ -138,9 +120,7 @@ pub fn generate(m: &Management, algorithm: SigningAlgorithm) -> Result<String, S
     let life = dated_life(m);
     let added = add(m, algorithm, "key.generate", move |schedule, now| {
         refuse_second_next(schedule, algorithm, now)?;
-        let over = schedule
-            .signing(algorithm, now)
-            .map(|key| key.signs_from + life.rotate_every);
+        let over = schedule.signing(algorithm, now).map(|key| key.signs_from + life.rotate_every);
         Ok(Some(over.map_or(now, |over| over.max(now + life.announce))))
     })?;
     added.ok_or_else(|| ServiceError::Internal("no key was made".to_owned()))
@@ -152,11 +132,7 @@ pub fn generate(m: &Management, algorithm: SigningAlgorithm) -> Result<String, S
 /// # Errors
 /// When the database does not answer.
 pub fn rotate(m: &Management, algorithm: SigningAlgorithm, at_once: bool) -> Result<(String, Timestamp), ServiceError> {
-    let announce = if at_once {
-        KNOWN_EVERYWHERE
-    } else {
-        dated_life(m).announce
-    };
+    let announce = if at_once { KNOWN_EVERYWHERE } else { dated_life(m).announce };
     let deed = m.deed();
     let known = m.database.read(schedule)?;
     let Some(next) = next(&known, algorithm, deed.now).cloned() else {
@@ -165,23 +141,14 @@ pub fn rotate(m: &Management, algorithm: SigningAlgorithm, at_once: bool) -> Res
             refuse_second_next(schedule, algorithm, now)?;
             Ok(Some(now + announce))
         })?;
-        return kid
-            .map(|kid| (kid, signs_from))
-            .ok_or_else(|| ServiceError::Internal("no key was made".to_owned()));
+        return kid.map(|kid| (kid, signs_from)).ok_or_else(|| ServiceError::Internal("no key was made".to_owned()));
     };
     let signs_from = next.signs_from.min(deed.now.max(next.created_at + announce));
     let kid = next.kid.clone();
     m.database.write(move |conn| {
         signing_keys::update_signs_from(conn, &next.kid, signs_from)?;
         let detail = json!({ "signs_from": signs_from.rfc3339() });
-        deed.record(
-            conn,
-            None,
-            "key.rotate",
-            &next.kid,
-            detail,
-            Some(ChangeKind::SigningKeys),
-        )
+        deed.record(conn, None, "key.rotate", &next.kid, detail, Some(ChangeKind::SigningKeys))
     })?;
     Ok((kid, signs_from))
 }
@@ -196,9 +163,7 @@ pub fn retire(m: &Management, kid: &str) -> Result<String, ServiceError> {
     let known = m.database.read(schedule)?;
     let key = find(&known, kid)?;
     if known.state(key, now, m.config.key_life) != KeyState::Signing {
-        return Err(ServiceError::Conflict(format!(
-            "the key {kid} does not sign; see: brevet key list"
-        )));
+        return Err(ServiceError::Conflict(format!("the key {kid} does not sign; see: brevet key list")));
     }
     rotate(m, key.algorithm, true).map(|(successor, _)| successor)
 }
@@ -226,10 +191,7 @@ pub fn revoke(m: &Management, kid: &str) -> Result<(), ServiceError> {
 
 fn next(schedule: &KeySchedule, algorithm: SigningAlgorithm, now: Timestamp) -> Option<&KeyDates> {
     let signing = schedule.signing(algorithm, now)?;
-    schedule
-        .keys()
-        .iter()
-        .find(|key| key.algorithm == algorithm && key.signs_from > now && key.kid != signing.kid)
+    schedule.keys().iter().find(|key| key.algorithm == algorithm && key.signs_from > now && key.kid != signing.kid)
 }
 
 fn refuse_second_next(schedule: &KeySchedule, algorithm: SigningAlgorithm, now: Timestamp) -> Result<(), ServiceError> {
@@ -245,11 +207,7 @@ fn refuse_second_next(schedule: &KeySchedule, algorithm: SigningAlgorithm, now: 
 }
 
 fn find<'s>(schedule: &'s KeySchedule, kid: &str) -> Result<&'s KeyDates, ServiceError> {
-    schedule
-        .keys()
-        .iter()
-        .find(|key| key.kid == kid)
-        .ok_or_else(|| unknown_key(kid))
+    schedule.keys().iter().find(|key| key.kid == kid).ok_or_else(|| unknown_key(kid))
 }
 
 fn unknown_key(kid: &str) -> ServiceError {

@@ -44,10 +44,7 @@ impl Pair {
 
 impl Throttle {
     pub(super) fn new(limit: Option<u32>) -> Self {
-        Self {
-            limit,
-            pairs: Cache::new(MOST_PAIRS),
-        }
+        Self { limit, pairs: Cache::new(MOST_PAIRS) }
     }
 
     /// How long a pair must wait that has failed too often.
@@ -64,19 +61,13 @@ impl Throttle {
             return;
         }
         let window = self.pairs.get(&pair).unwrap_or_else(|| {
-            let fresh = Arc::new(Mutex::new(Window {
-                began_at: now,
-                failures: 0,
-            }));
+            let fresh = Arc::new(Mutex::new(Window { began_at: now, failures: 0 }));
             self.pairs.insert(pair, fresh.clone());
             fresh
         });
         let mut window = window.lock().unwrap_or_else(PoisonError::into_inner);
         if now >= window.began_at + WINDOW {
-            *window = Window {
-                began_at: now,
-                failures: 0,
-            };
+            *window = Window { began_at: now, failures: 0 };
         }
         window.failures = window.failures.saturating_add(1);
     }
@@ -100,10 +91,7 @@ mod tests {
             assert_eq!(throttle.wait(&pair, NOW), None);
             throttle.record_failure(pair, NOW);
         }
-        assert_eq!(
-            throttle.wait(&pair, NOW + Duration::from_secs(20)),
-            Some(Duration::from_secs(40))
-        );
+        assert_eq!(throttle.wait(&pair, NOW + Duration::from_secs(20)), Some(Duration::from_secs(40)));
         assert_eq!(throttle.wait(&pair, NOW + WINDOW), None);
         throttle.record_failure(pair, NOW + WINDOW);
         assert_eq!(throttle.wait(&pair, NOW + WINDOW), None, "the count began anew");
@@ -113,10 +101,7 @@ mod tests {
     fn others_do_not_wait() {
         let throttle = Throttle::new(Some(1));
         throttle.record_failure(Pair::new("id", address("2001:db8::1")), NOW);
-        assert!(
-            throttle.wait(&Pair::new("id", address("2001:db8::2")), NOW).is_some(),
-            "the same network"
-        );
+        assert!(throttle.wait(&Pair::new("id", address("2001:db8::2")), NOW).is_some(), "the same network");
         assert_eq!(throttle.wait(&Pair::new("id", address("2001:db8:1::1")), NOW), None);
         assert_eq!(throttle.wait(&Pair::new("other", address("2001:db8::1")), NOW), None);
     }

@@ -38,9 +38,7 @@ pub async fn exchange(
     let client_id = authenticated.client().client_id;
     match issue(authority, caller, &authenticated, params) {
         Ok(issued) => {
-            authority
-                .usage
-                .issued(client_id, authenticated.secret_id(), caller.address, caller.now);
+            authority.usage.issued(client_id, authenticated.secret_id(), caller.address, caller.now);
             Ok(issued)
         }
         Err(error) => {
@@ -64,9 +62,8 @@ fn issue(
         }
     };
     let format = authorization.format_giver();
-    let (profile, algorithm) = format.map_or((TokenProfile::Rfc9068, SigningAlgorithm::Rs256), |api| {
-        (api.profile, api.algorithm)
-    });
+    let (profile, algorithm) =
+        format.map_or((TokenProfile::Rfc9068, SigningAlgorithm::Rs256), |api| (api.profile, api.algorithm));
     let lifetime = lifetime(authority.config.access_token_lifetime, client, &authorization);
     let token_id = random_id().map_err(|error| OAuthError::server_error(error.to_string()))?;
     let claims = AccessTokenClaims {
@@ -80,10 +77,5 @@ fn issue(
     };
     let signed = authority.directory.ring().sign(algorithm, profile, &claims, caller.now);
     let jwt = signed.map_err(|error| OAuthError::server_error(error.to_string()))?;
-    Ok(IssuedToken {
-        jwt,
-        lifetime,
-        scope: authorization.scope_text(),
-        client_id: client.client_id,
-    })
+    Ok(IssuedToken { jwt, lifetime, scope: authorization.scope_text(), client_id: client.client_id })
 }

@@ -51,12 +51,7 @@ impl Usage {
         };
         let key_use = |(client_id, counts): (&ClientId, &Counts)| {
             let (key_id, from, at) = counts.last_use?;
-            Some(KeyUse {
-                key_id,
-                client_id: *client_id,
-                at,
-                from: from.to_string(),
-            })
+            Some(KeyUse { key_id, client_id: *client_id, at, from: from.to_string() })
         };
         let counts: Vec<AppCount> = taken.iter().map(count).collect();
         let uses: Vec<KeyUse> = taken.iter().filter_map(key_use).collect();

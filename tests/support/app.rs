@@ -36,18 +36,12 @@ impl Credentials {
 
     /// The value of an `Authorization` header.
     pub fn basic(&self) -> String {
-        format!(
-            "Basic {}",
-            STANDARD.encode(format!("{}:{}", self.client_id, self.secret))
-        )
+        format!("Basic {}", STANDARD.encode(format!("{}:{}", self.client_id, self.secret)))
     }
 
     /// Credentials and grant as a form body.
     pub fn form(&self) -> String {
-        format!(
-            "grant_type=client_credentials&client_id={}&client_secret={}",
-            self.client_id, self.secret
-        )
+        format!("grant_type=client_credentials&client_id={}&client_secret={}", self.client_id, self.secret)
     }
 }
 
@@ -80,11 +74,7 @@ impl TestApp {
 
     /// A server on an empty database.
     pub fn empty(settings: &[(&str, &str)]) -> Self {
-        Self::on(
-            Arc::new(tempfile::tempdir().unwrap()),
-            Arc::new(ManualClock::new(START)),
-            settings,
-        )
+        Self::on(Arc::new(tempfile::tempdir().unwrap()), Arc::new(ManualClock::new(START)), settings)
     }
 
     /// A server on this data directory and clock: another node, or the same one started again.
@@ -106,15 +96,7 @@ impl TestApp {
             });
         });
         let url = format!("http://{}", receiver.recv().unwrap());
-        Self {
-            management,
-            authority,
-            clock,
-            url,
-            data,
-            stop: Some(stop),
-            thread: Some(thread),
-        }
+        Self { management, authority, clock, url, data, stop: Some(stop), thread: Some(thread) }
     }
 
     /// Lets the server take in what was changed, as its tail would within a second.
@@ -128,13 +110,7 @@ impl TestApp {
     }
 
     pub fn create_api(&self, organisation: &str, identifier: &str, scopes: &[&str]) {
-        self.create_api_with(
-            organisation,
-            identifier,
-            scopes,
-            TokenProfile::Rfc9068,
-            SigningAlgorithm::Rs256,
-        );
+        self.create_api_with(organisation, identifier, scopes, TokenProfile::Rfc9068, SigningAlgorithm::Rs256);
     }
 
     pub fn create_api_with(
@@ -145,10 +121,7 @@ impl TestApp {
         profile: TokenProfile,
         algorithm: SigningAlgorithm,
     ) {
-        let scope = |name: &&str| ScopeRecord {
-            name: (*name).to_owned(),
-            description: String::new(),
-        };
+        let scope = |name: &&str| ScopeRecord { name: (*name).to_owned(), description: String::new() };
         let api = NewApi {
             organisation,
             name: identifier,
@@ -164,22 +137,13 @@ impl TestApp {
 
     /// Registers an app of `acme` with these scopes.
     pub fn create_app(&self, scopes: &[&str]) -> Credentials {
-        self.create_app_with(
-            "acme",
-            NewApp {
-                name: "robot".to_owned(),
-                ..new_app(scopes)
-            },
-        )
+        self.create_app_with("acme", NewApp { name: "robot".to_owned(), ..new_app(scopes) })
     }
 
     pub fn create_app_with(&self, organisation: &str, new: NewApp) -> Credentials {
         let created = apps::create(&self.management, organisation, new).unwrap();
         self.catch_up();
-        Credentials {
-            client_id: created.client_id.to_string(),
-            secret: created.client_secret.reveal().to_owned(),
-        }
+        Credentials { client_id: created.client_id.to_string(), secret: created.client_secret.reveal().to_owned() }
     }
 
     pub fn get(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
@@ -238,15 +202,8 @@ pub fn test_config(data: &TempDir, settings: &[(&str, &str)]) -> Arc<Config> {
         ("shutdown-grace", "1s"),
         ("app-cache", "1024"),
     ];
-    let flags = basics
-        .iter()
-        .chain(settings)
-        .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
-        .collect();
-    let sources = SourceValues {
-        flags,
-        ..SourceValues::default()
-    };
+    let flags = basics.iter().chain(settings).map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+    let sources = SourceValues { flags, ..SourceValues::default() };
     Arc::new(Config::new(&Settings::resolve(&sources).unwrap()).unwrap())
 }
 

@@ -2,7 +2,7 @@
 
 mod app;
 pub mod http;
-pub mod process;
 pub mod postgres;
+pub mod process;
 
 pub use app::{Credentials, START, TestApp, decode_jwt, new_app, test_config};

@@ -98,25 +98,12 @@ impl Cluster {
         fs::write(&password, PASSWORD).unwrap();
         let output = self
             .command("initdb")
-            .args([
-                "-U",
-                "brevet",
-                "-A",
-                "scram-sha-256",
-                "-E",
-                "UTF8",
-                "--locale=C",
-                "--no-sync",
-            ])
+            .args(["-U", "brevet", "-A", "scram-sha-256", "-E", "UTF8", "--locale=C", "--no-sync"])
             .arg("--pwfile")
             .arg(&password)
             .output()
             .unwrap();
-        assert!(
-            output.status.success(),
-            "initdb failed: {}",
-            String::from_utf8_lossy(&output.stderr)
-        );
+        assert!(output.status.success(), "initdb failed: {}", String::from_utf8_lossy(&output.stderr));
     }
 
     /// A command of PostgreSQL's, as the user whom the files belong to.
@@ -178,9 +165,7 @@ impl Cluster {
         let mut conn = connect(&self.url("postgres"));
         let plain = format!("CREATE DATABASE {name} TEMPLATE template0");
         let english = format!("{plain} LOCALE_PROVIDER icu ICU_LOCALE 'en-US'");
-        conn.batch_execute(&english)
-            .or_else(|_no_icu| conn.batch_execute(&plain))
-            .unwrap();
+        conn.batch_execute(&english).or_else(|_no_icu| conn.batch_execute(&plain)).unwrap();
         self.url(&name)
     }
 }
@@ -221,11 +206,9 @@ fn find_binaries() -> Option<PathBuf> {
         let version = bin.parent().and_then(Path::file_name).and_then(OsStr::to_str);
         std::cmp::Reverse(version.and_then(|version| version.parse::<u32>().ok()))
     });
-    std::env::split_paths(&path).chain(packaged).find(|bin| {
-        ["initdb", "postgres", "pg_ctl"]
-            .iter()
-            .all(|name| bin.join(name).is_file())
-    })
+    std::env::split_paths(&path)
+        .chain(packaged)
+        .find(|bin| ["initdb", "postgres", "pg_ctl"].iter().all(|name| bin.join(name).is_file()))
 }
 
 /// PostgreSQL refuses to run as root: then the files belong to another user who is there anyway.
@@ -240,10 +223,7 @@ fn owner_for(directory: &Path) -> Option<(u32, u32)> {
         Some((fields.next()?.parse().ok()?, fields.next()?.parse().ok()?))
     };
     let found = ids("postgres").or_else(|| ids("nobody"));
-    assert!(
-        found.is_some(),
-        "PostgreSQL does not run as root, and there is no user postgres or nobody"
-    );
+    assert!(found.is_some(), "PostgreSQL does not run as root, and there is no user postgres or nobody");
     found
 }
 

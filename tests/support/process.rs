@@ -59,18 +59,8 @@ impl Run {
 
     /// Runs it to its end.
     pub fn run(mut self) -> Ran {
-        let stdin = if self.stdin.is_some() {
-            Stdio::piped()
-        } else {
-            Stdio::null()
-        };
-        let mut child = self
-            .command
-            .stdin(stdin)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let stdin = if self.stdin.is_some() { Stdio::piped() } else { Stdio::null() };
+        let mut child = self.command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         if let Some(text) = self.stdin {
             // A command that refuses its arguments does not read.
             let _unread = child.stdin.take().unwrap().write_all(&text);
@@ -120,8 +110,7 @@ impl Ran {
         let (first, second) = (lines.next(), lines.next());
         assert_eq!(second, None, "{self:?}");
         let line = first.unwrap_or_else(|| panic!("no message: {self:?}"));
-        line.strip_prefix("brevet: ")
-            .unwrap_or_else(|| panic!("no `brevet: `: {line}"))
+        line.strip_prefix("brevet: ").unwrap_or_else(|| panic!("no `brevet: `: {line}"))
     }
 }
 
@@ -153,9 +142,7 @@ pub fn data_directory() -> TempDir {
 
 /// Registers an app of `acme` with the scope `billing:read`.
 pub fn create_app(data: &Path) -> Credentials {
-    let made = brevet(data)
-        .args(&["app", "create", "--org=acme", "--name=Robot", "--scope=billing:read"])
-        .json();
+    let made = brevet(data).args(&["app", "create", "--org=acme", "--name=Robot", "--scope=billing:read"]).json();
     Credentials {
         client_id: made["client_id"].as_str().unwrap().to_owned(),
         secret: made["client_secret"].as_str().unwrap().to_owned(),
@@ -291,9 +278,7 @@ impl Server {
 
     /// Sends SIGTERM.
     pub fn terminate(&self) {
-        let sent = Command::new("sh")
-            .args(["-c", &format!("kill -TERM {}", self.child.id())])
-            .status();
+        let sent = Command::new("sh").args(["-c", &format!("kill -TERM {}", self.child.id())]).status();
         assert!(sent.unwrap().success());
     }
 
@@ -341,8 +326,6 @@ pub fn steady(text: &str) -> String {
         let punctuation = whole.strip_prefix(word).unwrap_or_default();
         format!("{name:.<width$}{punctuation}", width = word.chars().count())
     };
-    let lines = text
-        .lines()
-        .map(|line| line.split(' ').map(replaced).collect::<Vec<_>>().join(" "));
+    let lines = text.lines().map(|line| line.split(' ').map(replaced).collect::<Vec<_>>().join(" "));
     lines.collect::<Vec<_>>().join("\n")
 }

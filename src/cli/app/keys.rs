@@ -64,11 +64,7 @@ impl AppKey {
                 let documents: Vec<Value> = keys.iter().map(document).collect();
                 context.output.data(&documents, || key_table(&keys, SystemClock.now()))
             }
-            Self::Rotate {
-                sid,
-                overlap,
-                expires_in,
-            } => {
+            Self::Rotate { sid, overlap, expires_in } => {
                 show_created(context, sid, &app_keys::rotate(m, sid, overlap, expires_in)?)?;
                 context.output.message(if overlap.is_zero() {
                     "The old key is refused from now on.".to_owned()
@@ -91,13 +87,9 @@ fn show_created(context: &Context, sid: ClientId, created: &CreatedKey) -> Resul
     let expires_at = created.expires_at.map(Timestamp::rfc3339);
     let document =
         json!({ "client_id": sid.to_string(), "id": created.id, "client_secret": secret, "expires_at": expires_at });
-    context
-        .output
-        .data(&document, || format!("App SID  {sid}\nApp Key  {secret}"))?;
+    context.output.data(&document, || format!("App SID  {sid}\nApp Key  {secret}"))?;
     if !context.output.is_json() {
-        context
-            .output
-            .message("Keep the App Key now: it is stored hashed and will not be shown again.");
+        context.output.message("Keep the App Key now: it is stored hashed and will not be shown again.");
     }
     Ok(())
 }
@@ -132,8 +124,5 @@ pub(super) fn key_table(keys: &[AppKeyRecord], now: Timestamp) -> String {
             or_dash(key.last_used_at, "never"),
         ]
     };
-    table(
-        &["ID", "KEY", "STATE", "CREATED", "EXPIRES", "LAST USED"],
-        &keys.iter().map(row).collect::<Vec<_>>(),
-    )
+    table(&["ID", "KEY", "STATE", "CREATED", "EXPIRES", "LAST USED"], &keys.iter().map(row).collect::<Vec<_>>())
 }

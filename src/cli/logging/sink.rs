@@ -58,16 +58,8 @@ pub(in crate::cli) struct LogWriter {
 pub(super) fn start() -> io::Result<(Sink, LogWriter)> {
     let shared = Arc::new(Shared::default());
     let source = shared.clone();
-    let thread = thread::Builder::new()
-        .name("log-writer".to_owned())
-        .spawn(move || write_all(&source))?;
-    Ok((
-        Sink(shared.clone()),
-        LogWriter {
-            shared,
-            thread: Some(thread),
-        },
-    ))
+    let thread = thread::Builder::new().name("log-writer".to_owned()).spawn(move || write_all(&source))?;
+    Ok((Sink(shared.clone()), LogWriter { shared, thread: Some(thread) }))
 }
 
 fn write_all(shared: &Shared) {
@@ -97,11 +89,7 @@ fn write_all(shared: &Shared) {
 
 impl Drop for LogWriter {
     fn drop(&mut self) {
-        self.shared
-            .backlog
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .closed = true;
+        self.shared.backlog.lock().unwrap_or_else(PoisonError::into_inner).closed = true;
         self.shared.filled.notify_one();
         if let Some(thread) = self.thread.take() {
             // A thread that panicked has nothing more to write.

@@ -35,11 +35,7 @@ impl From<AppRecord> for App {
             client_id: app.client_id.to_string(),
             name: app.name,
             scopes: app.scopes.into_iter().map(|(_, scope)| scope).collect(),
-            status: if app.disabled_at.is_none() {
-                "active"
-            } else {
-                "disabled"
-            },
+            status: if app.disabled_at.is_none() { "active" } else { "disabled" },
             created_at: app.created_at.rfc3339(),
             last_used_at: app.last_used_at.map(crate::clock::Timestamp::rfc3339),
         }
@@ -72,10 +68,7 @@ pub(in crate::http) async fn list(
     let more = i64::try_from(found.len()).unwrap_or(i64::MAX) > wanted.limit;
     found.truncate(usize::try_from(wanted.limit).unwrap_or(0));
     let next = found.last().filter(|_| more).map(|app| app.client_id.to_string());
-    let page = AppPage {
-        apps: found.into_iter().map(App::from).collect(),
-        next,
-    };
+    let page = AppPage { apps: found.into_iter().map(App::from).collect(), next };
     let mut response = private_json(StatusCode::OK, &page);
     response.extensions_mut().insert(Outcome::of_client(client.client_id));
     Ok(response)
@@ -100,10 +93,7 @@ pub(in crate::http) async fn show(
 }
 
 fn page_wanted(request: &HttpRequest) -> Result<PageWanted, ApiError> {
-    let mut wanted = PageWanted {
-        after: None,
-        limit: DEFAULT_PAGE,
-    };
+    let mut wanted = PageWanted { after: None, limit: DEFAULT_PAGE };
     for (name, value) in form_urlencoded::parse(request.query_string().as_bytes()) {
         match name.as_ref() {
             "limit" => {
