@@ -321,18 +321,24 @@ fn a_body_over_64_kib_is_refused_at_once() {
         assert_eq!(refusal("too large", &answer), "413 invalid_request", "{length}");
     }
     let head = format!("POST /connect/token HTTP/1.1\r\nHost: id.example\r\nContent-Type: {FORM}\r\n");
-    for length in [70_000, 1_000_000, 8_000_000] {
+    let send = |length: usize| {
         let announced = format!("{head}Content-Length: {length}\r\n\r\n");
-        let answer = http::raw(app.address(), announced.as_bytes());
-        assert_eq!(raw_status(&answer), "413", "announced, {length}: {answer}");
-        let whole = announced + &padded(length);
-        let answer = http::raw(app.address(), whole.as_bytes());
-        assert_eq!(raw_status(&answer), "413", "sent, {length}: {answer}");
-        assert_eq!(answer.matches("HTTP/1.1").count(), 1, "the body is not a second request: {answer}");
-        let chunked = format!("{head}Transfer-Encoding: chunked\r\n\r\n{length:x}\r\n{}\r\n0\r\n\r\n", padded(length));
-        let answer = http::raw(app.address(), chunked.as_bytes());
-        assert_eq!(raw_status(&answer), "413", "in chunks, {length}: {answer}");
-    }
+        let body = padded(length);
+        let whole = format!("{announced}{body}");
+        let chunked = format!("{head}Transfer-Encoding: chunked\r\n\r\n{length:x}\r\n{body}\r\n0\r\n\r\n");
+        for (what, octets) in [("announced", announced), ("sent", whole), ("in chunks", chunked)] {
+            let answer = http::raw(app.address(), octets.as_bytes());
+            assert_eq!(raw_status(&answer), "413", "{length} octets {what}: {answer}");
+            let answers = answer.matches("HTTP/1.1").count();
+            assert_eq!(answers, 1, "the body is not a second request: {answer}");
+        }
+    };
+    thread::scope(|scope| {
+        for length in [70_000, 1_000_000, 8_000_000] {
+            let send = &send;
+            scope.spawn(move || send(length));
+        }
+    });
     app.token_request(&[], &client.form()).assert_status(200);
 }
 
