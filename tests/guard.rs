@@ -9,7 +9,7 @@ use aws_lc_rs::signature::{RSA_PKCS1_SHA256, RsaKeyPair};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use brevet::oauth::{SigningAlgorithm, TokenProfile};
-use brevet::service::{apps, organisations, revocation};
+use brevet::service::{apps, import, organisations, revocation};
 use hmac::{Hmac, KeyInit, Mac};
 use insta::assert_snapshot;
 use rsa::BigUint;
@@ -642,4 +642,23 @@ fn no_spelling_of_a_path_gets_around_the_guard() {
             assert!(!answer.body.contains("\"client_id\""), "{header} at {path}: {}", answer.body);
         }
     }
+}
+
+#[test]
+fn the_tokens_of_a_deleted_app_stay_dead_when_its_id_is_imported_again() {
+    let app = TestApp::new();
+    let client = app.create_app(&["billing:read"]);
+    let old = app.token(&client);
+    apps::delete(&app.management, client.id()).unwrap();
+    app.clock.advance(Duration::from_secs(5));
+    let line = format!(r#"{{"name":"again","client_id":"{}","client_secret":"{}"}}"#, client.client_id, client.secret);
+    let mut imported = 0;
+    import::import(&app.management, "acme", &mut line.as_bytes(), &mut |result| imported += u32::from(result.is_ok()))
+        .unwrap();
+    assert_eq!(imported, 1);
+    app.catch_up();
+
+    app.get_with_token("/api/v1/whoami", &old).assert_status(401);
+    let new = app.token(&client);
+    app.get_with_token("/api/v1/whoami", &new).assert_status(200);
 }

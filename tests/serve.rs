@@ -305,7 +305,6 @@ mod admin_listener {
     }
 
     #[test]
-    #[ignore = "brevet_http_requests_total takes any method a client makes up as a label"]
     fn what_strangers_ask_for_makes_no_new_label() {
         let data = data_directory();
         let server = Server::start(data.path());

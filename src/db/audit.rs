@@ -43,6 +43,16 @@ pub fn record(conn: &mut AnyConnection, entry: &AuditEntry) -> Result<(), DbErro
     Ok(())
 }
 
+/// When an action was last done to a target.
+///
+/// # Errors
+/// When the database does not answer.
+pub fn find_last(conn: &mut AnyConnection, action: &str, target: &str) -> Result<Option<Timestamp>, DbError> {
+    let deeds = audit::table.filter(audit::target.eq(target)).filter(audit::action.eq(action));
+    let last: Option<i64> = deeds.select(diesel::dsl::max(audit::at)).first(conn)?;
+    Ok(last.map(Timestamp::from_seconds))
+}
+
 /// The actions done to a target, oldest first.
 ///
 /// # Errors

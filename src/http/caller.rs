@@ -13,15 +13,18 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// Reads the time, once, and the address.
 pub(super) fn caller(authority: &Authority, request: &HttpRequest) -> Caller {
+    Caller { address: address(authority, request), now: authority.clock.now() }
+}
+
+/// The address of the client: of the connection, or what a trusted proxy says.
+pub(super) fn address(authority: &Authority, request: &HttpRequest) -> IpAddr {
     let peer = request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip());
     let proxies = &authority.config.trusted_proxies;
-    let address = if proxies.is_empty() {
-        peer
-    } else {
-        let forwarded = request.headers().get_all(X_FORWARDED_FOR).filter_map(|value| value.to_str().ok());
-        client_address(peer, &forwarded.collect::<Vec<_>>().join(","), proxies)
-    };
-    Caller { address, now: authority.clock.now() }
+    if proxies.is_empty() {
+        return peer;
+    }
+    let forwarded = request.headers().get_all(X_FORWARDED_FOR).filter_map(|value| value.to_str().ok());
+    client_address(peer, &forwarded.collect::<Vec<_>>().join(","), proxies)
 }
 
 /// The rightmost hop that is not one of our proxies: what stands left of it, anybody could have written.

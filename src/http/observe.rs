@@ -6,15 +6,15 @@ use std::time::Instant;
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::ConnectionType;
 use actix_web::http::header::{HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS};
+use actix_web::http::{ConnectionType, Method};
 use actix_web::middleware::Next;
 use actix_web::web::Data;
 use actix_web::{Error, HttpMessage, HttpRequest};
 use futures_util::FutureExt;
 use log::kv::{Key, Value};
 
-use super::caller::caller;
+use super::caller::address;
 use super::error::Panicked;
 use super::site::Site;
 use crate::oauth::metadata::path;
@@ -81,12 +81,12 @@ pub(super) async fn observe<B: MessageBody + 'static>(
         return next.call(request).await;
     };
     let id = site.request_ids.next();
-    let address = caller(&site.authority, request.request()).address;
-    let method = request.method().clone();
+    let address = address(&site.authority, request.request());
+    let method = method_name(request.method());
     request.extensions_mut().insert(id.clone());
     let Ok(answered) = AssertUnwindSafe(next.call(request)).catch_unwind().await else {
         site.metrics.panics.inc();
-        log::error!(request_id = id.0, method:% = method; "a handler panicked");
+        log::error!(request_id = id.0, method; "a handler panicked");
         return Err(Panicked { request_id: id.0 }.into());
     };
     let mut response = answered?;
@@ -102,12 +102,12 @@ pub(super) async fn observe<B: MessageBody + 'static>(
     let route = pattern.as_deref().unwrap_or("(none)");
     let status = response.status().as_u16();
     let duration = began_at.elapsed();
-    site.metrics.request(route, method.as_str(), status);
-    if route.ends_with(path::TOKEN) && method == actix_web::http::Method::POST {
+    site.metrics.request(route, method, status);
+    if route.ends_with(path::TOKEN) && method == "POST" {
         site.metrics.token_request(outcome.error, duration);
     }
     if log::log_enabled!(log::Level::Info) {
-        let line = Line { id: &id.0, method: method.as_str(), route, status, duration, address, outcome: &outcome };
+        let line = Line { id: &id.0, method, route, status, duration, address, outcome: &outcome };
         log::logger().log(
             &log::Record::builder()
                 .level(if status >= 500 { log::Level::Warn } else { log::Level::Info })
@@ -118,6 +118,12 @@ pub(super) async fn observe<B: MessageBody + 'static>(
         );
     }
     Ok(response)
+}
+
+/// One of a few names: a client may make up as many methods as it likes, and each would be a series of numbers of its own.
+fn method_name(method: &Method) -> &'static str {
+    const KNOWN: [&str; 8] = ["GET", "POST", "HEAD", "OPTIONS", "PUT", "PATCH", "DELETE", "TRACE"];
+    KNOWN.into_iter().find(|known| *known == method.as_str()).unwrap_or("other")
 }
 
 /// The fields of a request's log line; those that say nothing are left out.

@@ -15,7 +15,7 @@ use crate::clock::{Timestamp, print_span};
 use crate::db::app_keys::AppKeyRecord;
 use crate::db::apps::{AppRecord, Claims};
 use crate::db::changes::ChangeKind;
-use crate::db::{AnyConnection, apis, app_keys, apps, usage};
+use crate::db::{AnyConnection, apis, app_keys, apps, audit, usage};
 use crate::oauth::ClientId;
 use crate::secret::{Secret, StoredSecret, generate_client_secret};
 
@@ -124,6 +124,8 @@ pub(super) fn insert(
     key: &NewKey,
 ) -> Result<(), ServiceError> {
     let organisation = find_organisation(conn, slug)?;
+    // An imported app may have the id of one that was deleted: the tokens of that one stay dead.
+    let deleted_at = audit::find_last(conn, "app.delete", &client_id.to_string())?;
     let record = AppRecord {
         client_id,
         organisation_id: organisation.id,
@@ -131,7 +133,7 @@ pub(super) fn insert(
         lifetime: app.lifetime,
         claims: app.claims.clone(),
         disabled_at: None,
-        not_before: Timestamp::NEVER,
+        not_before: deleted_at.map_or(Timestamp::NEVER, |at| at + Duration::from_secs(1)),
         created_at: deed.now,
         last_used_at: None,
         scopes: resolve_scopes(conn, organisation.id, &app.scopes)?,
