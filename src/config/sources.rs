@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::{ConfigError, SETTINGS, Setting};
 
 /// What each source says, before it is known whether it makes sense.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct SourceValues {
     /// Setting keys and values from the command line.
     pub flags: BTreeMap<String, String>,
@@ -15,6 +15,18 @@ pub struct SourceValues {
     pub variables: Vec<(String, String)>,
     /// The configuration file and its text.
     pub file: Option<(PathBuf, String)>,
+}
+
+/// Names only: a secret may be anywhere among the values.
+impl fmt::Debug for SourceValues {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let variables: Vec<&str> = self.variables.iter().map(|(name, _)| name.as_str()).collect();
+        f.debug_struct("SourceValues")
+            .field("flags", &self.flags.keys())
+            .field("variables", &variables)
+            .field("file", &self.file.as_ref().map(|(path, _)| path))
+            .finish()
+    }
 }
 
 /// Where a value came from.
@@ -69,8 +81,17 @@ impl SourceValues {
 }
 
 /// Every setting's value as text, and where it came from.
-#[derive(Debug)]
 pub struct Settings(BTreeMap<&'static str, (String, Origin)>);
+
+/// As [`Self::shown`]: secrets are masked.
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = self
+            .shown()
+            .map(|(setting, value, origin)| (setting.key, (value, origin)));
+        f.debug_map().entries(shown).finish()
+    }
+}
 
 impl Settings {
     /// Lets the strongest source of each setting win.

@@ -1,12 +1,20 @@
 //! A token request: its parameters and its grant.
 
+use std::fmt;
+
 use super::error::{OAuthError, OAuthErrorCode};
 use super::form;
 
 /// The parameters of a request: none twice (but `resource`), none empty
 /// ([RFC 6749 §3.2](https://www.rfc-editor.org/rfc/rfc6749#section-3.2)).
-#[derive(Debug)]
 pub struct TokenParams<'a>(Vec<form::Pair<'a>>);
+
+/// Names only: among the values are secrets.
+impl fmt::Debug for TokenParams<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.iter().map(|(name, _)| name)).finish()
+    }
+}
 
 /// The one parameter that may repeat ([RFC 8707 §2](https://www.rfc-editor.org/rfc/rfc8707#section-2)).
 const REPEATABLE: &str = "resource";

@@ -1,5 +1,6 @@
 //! The road of a token request.
 
+use std::fmt;
 use std::time::Duration;
 
 use super::authority::{Authority, Caller};
@@ -12,7 +13,6 @@ use crate::oauth::{ClientId, OAuthError, SigningAlgorithm, TokenProfile};
 use crate::secret::random_id;
 
 /// A token, and what its answer says about it.
-#[derive(Debug)]
 pub struct IssuedToken {
     /// The JWT.
     pub jwt: String,
@@ -22,6 +22,15 @@ pub struct IssuedToken {
     pub scope: String,
     /// Whose it is, for the log.
     pub client_id: ClientId,
+}
+
+impl fmt::Debug for IssuedToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("IssuedToken")
+            .field("client_id", &self.client_id)
+            .field("scope", &self.scope)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Answers one token request: who is asking, what for, and the token that says so.
