@@ -7,7 +7,7 @@ mod revocations;
 mod signing_keys;
 
 use std::fmt;
-use std::sync::atomic::{AtomicI64, AtomicU64};
+use std::sync::atomic::AtomicI64;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -73,8 +73,6 @@ pub struct Directory {
     ring: KeyRing,
     /// The last change that was taken in.
     seq: AtomicI64,
-    /// How many changes were taken in. A load that began before a change and ended after it is not kept.
-    generation: Arc<AtomicU64>,
     heard: Heard,
     /// Held by whoever takes something in: a list read before a change must not be put in place after it.
     taking_in: Mutex<()>,
@@ -113,13 +111,11 @@ impl Directory {
         let management =
             Arc::new(Api { identifier: format!("{issuer}{}", path::API).into(), ..management.for_tokens() });
         let ring = KeyRing::new(signing_keys::open_all(&keys, &master_key)?, life, now)?;
-        let generation = Arc::new(AtomicU64::new(0));
         Ok(Self {
-            apps: Arc::new(Apps::new(database.clone(), management, generation.clone(), bounds.apps)),
+            apps: Arc::new(Apps::new(database.clone(), management, bounds.apps)),
             revocations: Revocations::new(revoked),
             ring,
             seq: AtomicI64::new(seq),
-            generation,
             heard: Heard::now(),
             taking_in: Mutex::new(()),
             stale_limit: bounds.stale_limit,

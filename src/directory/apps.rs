@@ -1,8 +1,8 @@
 //! Apps in memory: a bounded cache, filled on a miss by one load that all who wait share.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use quick_cache::sync::Cache;
 use tokio::sync::Semaphore;
@@ -47,12 +47,22 @@ pub(super) struct Apps {
     organisations: Cache<Uuid, Arc<Organisation>>,
     apis: Cache<Uuid, Arc<Api>>,
     management: Arc<Api>,
-    generation: Arc<AtomicU64>,
+    /// How many times something was forgotten. What was read from the database before the last time is not kept.
+    generation: AtomicU64,
+    /// Held while something is forgotten or kept, so that neither happens in the middle of the other.
+    keeping: Mutex<()>,
     loads: Semaphore,
 }
 
+/// What one load read that was not in memory.
+struct Loaded {
+    client: Arc<Client>,
+    organisation: Option<Arc<Organisation>>,
+    apis: Vec<Arc<Api>>,
+}
+
 impl Apps {
-    pub(super) fn new(database: Database, management: Arc<Api>, generation: Arc<AtomicU64>, capacity: usize) -> Self {
+    pub(super) fn new(database: Database, management: Arc<Api>, capacity: usize) -> Self {
         Self {
             database,
             known: Cache::new(capacity),
@@ -60,7 +70,8 @@ impl Apps {
             organisations: Cache::new(SHARED_REMEMBERED),
             apis: Cache::new(SHARED_REMEMBERED),
             management,
-            generation,
+            generation: AtomicU64::new(0),
+            keeping: Mutex::new(()),
             loads: Semaphore::new(MOST_LOADS),
         }
     }
@@ -84,6 +95,10 @@ impl Apps {
             Ok(client) => return Ok(Some(client)),
             Err(guard) => guard,
         };
+        // Somebody else's load has just found that there is none.
+        if self.unknown.get(&client_id).is_some() {
+            return Ok(None);
+        }
         let _permit = self.loads.try_acquire().map_err(|_all_taken| LookupError::Overloaded)?;
         let generation = self.generation.load(Ordering::SeqCst);
         let apps = self.clone();
@@ -92,37 +107,79 @@ impl Apps {
             .read_off_thread(move |conn| apps.read(conn, client_id))
             .await
             .map_err(|error| LookupError::Database(error.to_string()))?;
-        match &loaded {
-            // Refused when the app was forgotten meanwhile: then it is loaded again next time.
-            Some(client) => drop(guard.insert(client.clone())),
-            None => self.unknown.insert(client_id, ()),
+        let _keeping = self.keeping();
+        // What changed since the load began may not be in what was read: answer with it, but do not keep it. Whoever
+        // waited for this load then loads anew.
+        let keep = self.generation.load(Ordering::SeqCst) == generation;
+        match loaded {
+            Some(loaded) if keep => {
+                loaded
+                    .organisation
+                    .into_iter()
+                    .for_each(|organisation| self.organisations.insert(organisation.id, organisation));
+                loaded.apis.into_iter().for_each(|api| self.apis.insert(api.id, api));
+                let _forgotten_meanwhile = guard.insert(loaded.client.clone());
+                Ok(Some(loaded.client))
+            }
+            Some(loaded) => Ok(Some(loaded.client)),
+            None => {
+                if keep {
+                    self.unknown.insert(client_id, ());
+                }
+                Ok(None)
+            }
         }
-        // A change that was taken in since the load began may not be in what was read: answer with it, but forget it.
-        if self.generation.load(Ordering::SeqCst) != generation {
-            self.forget(client_id);
-            self.organisations.clear();
-            self.apis.clear();
-        }
-        Ok(loaded)
     }
 
-    fn read(&self, conn: &mut AnyConnection, client_id: ClientId) -> Result<Option<Arc<Client>>, DbError> {
+    fn keeping(&self) -> MutexGuard<'_, ()> {
+        self.keeping.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Forgets what changed. A load that began before `forget` was done is not kept.
+    pub(super) fn forget_with(&self, forget: impl FnOnce(&Self)) {
+        let _keeping = self.keeping();
+        forget(self);
+        self.generation.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn read(&self, conn: &mut AnyConnection, client_id: ClientId) -> Result<Option<Loaded>, DbError> {
         let Some(found) = apps::find_for_tokens(conn, client_id)? else {
             return Ok(None);
         };
         let app = found.record;
-        let dangling = |column| DbError::Corrupt { table: "apps", column, id: client_id.to_string() };
-        let organisation = self.organisations.get_or_insert_with(&app.organisation_id, || {
-            let record = organisations::find(conn, app.organisation_id)?;
-            record.map(|record| Arc::new(record.for_tokens())).ok_or_else(|| dangling("organisation_id"))
-        })?;
+        let dangling = |column| DbError::Corrupt {
+            table: "apps",
+            column,
+            id: client_id.to_string(),
+        };
+        let mut loaded_organisation = None;
+        let organisation = match self.organisations.get(&app.organisation_id) {
+            Some(organisation) => organisation,
+            None => {
+                let record = organisations::find(conn, app.organisation_id)?;
+                let organisation = Arc::new(record.ok_or_else(|| dangling("organisation_id"))?.for_tokens());
+                loaded_organisation.insert(organisation).clone()
+            }
+        };
+        let mut loaded_apis: Vec<Arc<Api>> = Vec::new();
         let mut granted = Vec::with_capacity(app.scopes.len());
         for (api_id, scope) in &app.scopes {
-            let api = self.api(conn, *api_id)?.ok_or_else(|| dangling("scopes"))?;
+            let known = self
+                .api(*api_id)
+                .or_else(|| loaded_apis.iter().find(|api| api.id == *api_id).cloned());
+            let api = match known {
+                Some(api) => api,
+                None => {
+                    let record = apis::find(conn, *api_id)?;
+                    let api = Arc::new(record.ok_or_else(|| dangling("scopes"))?.for_tokens());
+                    loaded_apis.push(api.clone());
+                    api
+                }
+            };
             let name = api.scopes.iter().find(|name| ***name == **scope).cloned();
             granted.push(GrantedScope { name: name.unwrap_or_else(|| Arc::from(scope.as_str())), api });
         }
-        Ok(Some(Arc::new(Client {
+        let client = Client {
             client_id,
             name: app.name.into(),
             organisation,
@@ -132,21 +189,19 @@ impl Apps {
             granted: granted.into(),
             secrets: found.secrets.into(),
             claims: app.claims.map(Box::new),
-        })))
+        };
+        Ok(Some(Loaded {
+            client: Arc::new(client),
+            organisation: loaded_organisation,
+            apis: loaded_apis,
+        }))
     }
 
-    fn api(&self, conn: &mut AnyConnection, id: Uuid) -> Result<Option<Arc<Api>>, DbError> {
+    fn api(&self, id: Uuid) -> Option<Arc<Api>> {
         if id == self.management.id {
-            return Ok(Some(self.management.clone()));
+            return Some(self.management.clone());
         }
-        if let Some(api) = self.apis.get(&id) {
-            return Ok(Some(api));
-        }
-        let api = apis::find(conn, id)?.map(|record| Arc::new(record.for_tokens()));
-        if let Some(api) = &api {
-            self.apis.insert(id, api.clone());
-        }
-        Ok(api)
+        self.apis.get(&id)
     }
 
     pub(super) fn forget(&self, client_id: ClientId) {

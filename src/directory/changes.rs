@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 
+use super::apps::Apps;
 use super::{Directory, OpenError, signing_keys};
 use crate::clock::{Clock, Timestamp};
 use crate::db;
@@ -49,12 +50,10 @@ impl Directory {
         // Rows this node never saw were deleted, or the database is another one: nothing in memory can be trusted.
         let missed = first > seq + 1 || last < seq;
         if missed {
-            self.generation.fetch_add(1, Ordering::SeqCst);
-            self.apps.forget_everything();
             self.replace_revocations(now)?;
             self.reload_signing_keys(now)?;
+            self.apps.forget_with(Apps::forget_everything);
         } else if !changes.is_empty() {
-            self.generation.fetch_add(1, Ordering::SeqCst);
             self.take_in(&changes, now)?;
         }
         self.seq.store(last, Ordering::SeqCst);
@@ -67,17 +66,19 @@ impl Directory {
         if changes.iter().any(|change| change.kind == Some(ChangeKind::SigningKeys)) {
             self.reload_signing_keys(now)?;
         }
-        for change in changes {
-            match (change.kind, Uuid::try_parse(&change.id), ClientId::parse(&change.id)) {
-                (Some(ChangeKind::App), _, Some(client_id)) => self.apps.forget(client_id),
-                (Some(ChangeKind::Api), Ok(id), _) => self.apps.forget_api(id),
-                (Some(ChangeKind::Organisation), Ok(id), _) => self.apps.forget_organisation(id),
-                (Some(ChangeKind::Revocations), ..) => self.revocations.insert(&change.id),
-                (Some(ChangeKind::SigningKeys), ..) => {}
-                // A newer program's kind of change, or an id of another form: better to forget too much.
-                _ => self.apps.forget_everything(),
+        self.apps.forget_with(|apps| {
+            for change in changes {
+                match (change.kind, Uuid::try_parse(&change.id), ClientId::parse(&change.id)) {
+                    (Some(ChangeKind::App), _, Some(client_id)) => apps.forget(client_id),
+                    (Some(ChangeKind::Api), Ok(id), _) => apps.forget_api(id),
+                    (Some(ChangeKind::Organisation), Ok(id), _) => apps.forget_organisation(id),
+                    (Some(ChangeKind::Revocations), ..) => self.revocations.insert(&change.id),
+                    (Some(ChangeKind::SigningKeys), ..) => {}
+                    // A newer program's kind of change, or an id of another form: better to forget too much.
+                    _ => apps.forget_everything(),
+                }
             }
-        }
+        });
         Ok(())
     }
 
