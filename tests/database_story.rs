@@ -471,7 +471,12 @@ fn counts_add_up_and_the_last_use_is_shown(settings: Pairs) {
     let app = TestApp::with(settings);
     let (used, idle) = (app.create_app(&["billing:read"]), app.create_app(&["billing:read"]));
     let shown = |credentials: &crate::support::Credentials| apps::show(&app.management, credentials.id()).unwrap();
-    let flush = || app.authority.usage.flush(app.management.database(), app.clock.now()).unwrap();
+    let flush = || {
+        app.authority
+            .usage
+            .flush(app.management.database(), app.clock.now())
+            .unwrap();
+    };
     let counts = || {
         let details = shown(&used);
         (details.issued_24h, details.refused_24h)

@@ -1,13 +1,14 @@
 //! Two nodes on one database, and a node whose database goes away.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use brevet::clock::ManualClock;
 use brevet::directory::Tail;
 use brevet::keys::verify::{JwksKeys, verify_access_token};
-use brevet::oauth::SigningAlgorithm;
+use brevet::oauth::{ClientId, SigningAlgorithm};
 use brevet::service::{app_keys, apps, organisations, revocation, signing_keys};
 
 use crate::support::{Credentials, START, TestApp, decode_jwt, new_app, postgres};
@@ -35,6 +36,7 @@ on_both_databases! {
     what_is_switched_off_on_one_node_is_refused_on_the_other
     what_is_registered_on_one_node_is_known_on_the_other
     keys_that_are_rotated_on_one_node_sign_on_the_other
+    an_app_that_is_loaded_during_a_change_is_not_kept_as_it_was
 }
 
 /// A server that follows changes as in production.
@@ -154,6 +156,52 @@ fn keys_that_are_rotated_on_one_node_sign_on_the_other(settings: &[(&str, &str)]
     assert!(there.verifies(&new) && there.verifies(&old));
     assert_eq!((here.guard_status(&new), there.guard_status(&old)), (200, 200));
     assert_eq!(here.jwks(), there.jwks());
+}
+
+/// Loads that began before a change must not leave behind what they read, in whatever order loads and changes end.
+fn an_app_that_is_loaded_during_a_change_is_not_kept_as_it_was(settings: &[(&str, &str)]) {
+    const ROUNDS: usize = 60;
+    let app = TestApp::with(settings);
+    let ids: Vec<ClientId> = (0..12).map(|_| app.create_app(&["billing:read"]).id()).collect();
+    let directory = &app.authority.directory;
+    let runtime = || {
+        tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .unwrap()
+    };
+    let stop = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for offset in 0..4 {
+            let (ids, stop) = (&ids, &stop);
+            scope.spawn(move || {
+                let runtime = runtime();
+                for id in ids.iter().cycle().skip(offset * 3) {
+                    if stop.load(Ordering::Relaxed) {
+                        break;
+                    }
+                    runtime.block_on(directory.find_client(*id)).unwrap();
+                }
+            });
+        }
+        let runtime = runtime();
+        let mut wrong = Vec::new();
+        for round in 0..ROUNDS {
+            let enabled = round % 2 == 1;
+            organisations::set_enabled(&app.management, "acme", enabled).unwrap();
+            app.catch_up();
+            for attempt in 0..3 {
+                for id in &ids {
+                    let client = runtime.block_on(directory.find_client(*id)).unwrap().unwrap();
+                    if client.organisation.enabled != enabled {
+                        wrong.push((round, attempt));
+                    }
+                }
+            }
+        }
+        stop.store(true, Ordering::Relaxed);
+        assert_eq!(wrong, []);
+    });
 }
 
 /// The answer's status, how long it took, and its `Retry-After`.
