@@ -123,12 +123,7 @@ fn a_guard_made_of_pyjwt_accepts_good_tokens_refuses_others_and_outlives_a_rotat
     let Some(mut command) = script(&scene, "pyjwt_guard.py") else {
         return;
     };
-    let mut child = command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
     let lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let mut last = String::new();
@@ -141,14 +136,7 @@ fn a_guard_made_of_pyjwt_accepts_good_tokens_refuses_others_and_outlives_a_rotat
             }
             "shorten" => {
                 let short = brevet(scene.data.path())
-                    .args(&[
-                        "app",
-                        "create",
-                        "--org=acme",
-                        "--name=Short",
-                        "--scope=billing:read",
-                        "--lifetime=2s",
-                    ])
+                    .args(&["app", "create", "--org=acme", "--name=Short", "--scope=billing:read", "--lifetime=2s"])
                     .json();
                 let text = |name: &str| short[name].as_str().unwrap().to_owned();
                 writeln!(stdin, "{} {}", text("client_id"), text("client_secret")).unwrap();
@@ -163,10 +151,7 @@ fn a_guard_made_of_pyjwt_accepts_good_tokens_refuses_others_and_outlives_a_rotat
 
 /// Status and body of what curl fetches.
 fn curl(args: &[&str]) -> Option<(String, Value)> {
-    let asked = Command::new("curl")
-        .args(["-sS", "-w", "\n%{http_code}"])
-        .args(args)
-        .output();
+    let asked = Command::new("curl").args(["-sS", "-w", "\n%{http_code}"]).args(args).output();
     let output = match asked {
         Ok(output) => output,
         Err(error) => {
@@ -183,11 +168,7 @@ fn curl(args: &[&str]) -> Option<(String, Value)> {
 #[test]
 fn curl_gets_tokens_by_basic_and_by_body_and_calls_a_route_with_them() {
     let scene = scene();
-    let (url, sid, key) = (
-        format!("{}/connect/token", scene.server.url),
-        &scene.app.client_id,
-        &scene.app.secret,
-    );
+    let (url, sid, key) = (format!("{}/connect/token", scene.server.url), &scene.app.client_id, &scene.app.secret);
     let grant = ["-d", "grant_type=client_credentials"];
     let user = format!("{sid}:{key}");
     let (id, secret) = (format!("client_id={sid}"), format!("client_secret={key}"));
@@ -201,10 +182,7 @@ fn curl_gets_tokens_by_basic_and_by_body_and_calls_a_route_with_them() {
         let bearer = format!("Authorization: Bearer {token}");
         let whoami = format!("{}/api/v1/whoami", scene.server.url);
         let (status, body) = curl(&["-H", &bearer, &whoami]).unwrap();
-        assert_eq!(
-            (status.as_str(), body["client_id"].as_str()),
-            ("200", Some(sid.as_str()))
-        );
+        assert_eq!((status.as_str(), body["client_id"].as_str()), ("200", Some(sid.as_str())));
     }
     let wrong_user = format!("{user}x");
     let wrong_secret = format!("{secret}x");
@@ -213,22 +191,11 @@ fn curl_gets_tokens_by_basic_and_by_body_and_calls_a_route_with_them() {
         [&grant[..], &["-d", &id, "-d", &wrong_secret, &url]].concat(),
     ] {
         let (status, body) = curl(&wrong).unwrap();
-        assert_eq!(
-            (status.as_str(), body["error"].as_str()),
-            ("401", Some("invalid_client"))
-        );
+        assert_eq!((status.as_str(), body["error"].as_str()), ("401", Some("invalid_client")));
     }
     // What people paste by mistake.
     let json = format!("{{\"grant_type\":\"client_credentials\",\"client_id\":\"{sid}\",\"client_secret\":\"{key}\"}}");
     let (status, body) = curl(&["-H", "Content-Type: application/json", "-d", &json, &url]).unwrap();
-    assert_eq!(
-        (status.as_str(), body["error"].as_str()),
-        ("400", Some("invalid_request"))
-    );
-    assert!(
-        body["error_description"]
-            .as_str()
-            .unwrap()
-            .contains("application/x-www-form-urlencoded")
-    );
+    assert_eq!((status.as_str(), body["error"].as_str()), ("400", Some("invalid_request")));
+    assert!(body["error_description"].as_str().unwrap().contains("application/x-www-form-urlencoded"));
 }

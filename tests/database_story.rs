@@ -472,10 +472,7 @@ fn counts_add_up_and_the_last_use_is_shown(settings: Pairs) {
     let (used, idle) = (app.create_app(&["billing:read"]), app.create_app(&["billing:read"]));
     let shown = |credentials: &crate::support::Credentials| apps::show(&app.management, credentials.id()).unwrap();
     let flush = || {
-        app.authority
-            .usage
-            .flush(app.management.database(), app.clock.now())
-            .unwrap();
+        app.authority.usage.flush(app.management.database(), app.clock.now()).unwrap();
     };
     let counts = || {
         let details = shown(&used);

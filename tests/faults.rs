@@ -60,11 +60,7 @@ fn ask_for_tokens(url: String, app: Credentials) -> Vec<String> {
 
 fn start(data: &Path) -> Server {
     let server = Server::start_with(data, &["--throttle-failures=off"], &[]);
-    assert!(
-        server.started_within < Duration::from_secs(2),
-        "{:?}",
-        server.started_within
-    );
+    assert!(server.started_within < Duration::from_secs(2), "{:?}", server.started_within);
     server
 }
 
@@ -95,11 +91,7 @@ fn what_was_acknowledged_survives_twenty_kills() {
         let tokens = asking.join().unwrap();
         for thread in changing {
             for (credentials, disabled) in thread.join().unwrap() {
-                let app = App {
-                    credentials,
-                    token: None,
-                    disabled,
-                };
+                let app = App { credentials, token: None, disabled };
                 known.apps.insert(app.credentials.client_id.clone(), app);
             }
         }
@@ -114,8 +106,7 @@ fn what_was_acknowledged_survives_twenty_kills() {
             let expected = if app.disabled { 401 } else { 200 };
             let answer = answer.assert_status(expected);
             if !app.disabled {
-                app.token
-                    .get_or_insert_with(|| answer.json()["access_token"].as_str().unwrap().to_owned());
+                app.token.get_or_insert_with(|| answer.json()["access_token"].as_str().unwrap().to_owned());
             }
             if let Some(token) = &app.token {
                 server.whoami(token).assert_status(expected);
@@ -124,34 +115,21 @@ fn what_was_acknowledged_survives_twenty_kills() {
         // Disabled between two kills: the token that the app has dies with it and stays dead.
         let next = known.apps.values_mut().find(|app| !app.disabled && app.token.is_some());
         if let Some(app) = next {
-            brevet(data.path())
-                .args(&["app", "disable", &app.credentials.client_id])
-                .ok();
+            brevet(data.path()).args(&["app", "disable", &app.credentials.client_id]).ok();
             app.disabled = true;
         }
     }
-    let listed = brevet(data.path())
-        .args(&["app", "list", "--org=acme", "--limit=100000"])
-        .json();
-    assert_eq!(
-        listed.as_array().unwrap().len(),
-        known.apps.len() + 1,
-        "none lost and none half-made"
-    );
-    assert!(
-        known.apps.len() > 40 && issued > 40,
-        "{} apps, {issued} tokens",
-        known.apps.len()
-    );
+    let listed = brevet(data.path()).args(&["app", "list", "--org=acme", "--limit=100000"]).json();
+    assert_eq!(listed.as_array().unwrap().len(), known.apps.len() + 1, "none lost and none half-made");
+    assert!(known.apps.len() > 40 && issued > 40, "{} apps, {issued} tokens", known.apps.len());
 }
 
 #[test]
 fn a_command_killed_in_the_middle_leaves_all_or_nothing() {
     let data = data_directory();
     let file = data.path().join("apps.jsonl");
-    let lines: String = (0..5_000)
-        .map(|at| format!("{{\"name\": \"app {at}\", \"scopes\": [\"billing:read\"]}}\n"))
-        .collect();
+    let lines: String =
+        (0..5_000).map(|at| format!("{{\"name\": \"app {at}\", \"scopes\": [\"billing:read\"]}}\n")).collect();
     std::fs::write(&file, lines).unwrap();
     let exported = || brevet(data.path()).args(&["app", "export", "--org=acme"]).json();
     for round in 0_u64.. {
@@ -177,9 +155,7 @@ fn a_command_killed_in_the_middle_leaves_all_or_nothing() {
     assert!(apps.iter().all(|app| app["scopes"] == json!(["billing:read"])));
     assert_eq!(apps.len() % 1_000, 0, "a batch is imported whole: {}", apps.len());
     for app in apps.iter().take(5) {
-        let keys = brevet(data.path())
-            .args(&["app", "key", "list", app["client_id"].as_str().unwrap()])
-            .json();
+        let keys = brevet(data.path()).args(&["app", "key", "list", app["client_id"].as_str().unwrap()]).json();
         assert_eq!(keys.as_array().unwrap().len(), 1);
     }
     start(data.path()).get("/.well-known/jwks.json").assert_status(200);
@@ -192,9 +168,7 @@ fn a_server_that_is_frozen_for_a_while_goes_on() {
     let server = start(data.path());
     let token = server.token(&app);
     let signal = |name: &str| {
-        let sent = Command::new("sh")
-            .args(["-c", &format!("kill -{name} {}", server.pid())])
-            .status();
+        let sent = Command::new("sh").args(["-c", &format!("kill -{name} {}", server.pid())]).status();
         assert!(sent.unwrap().success());
     };
     signal("STOP");

@@ -164,12 +164,7 @@ fn an_app_that_is_loaded_during_a_change_is_not_kept_as_it_was(settings: &[(&str
     let app = TestApp::with(settings);
     let ids: Vec<ClientId> = (0..12).map(|_| app.create_app(&["billing:read"]).id()).collect();
     let directory = &app.authority.directory;
-    let runtime = || {
-        tokio::runtime::Builder::new_current_thread()
-            .enable_time()
-            .build()
-            .unwrap()
-    };
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     let stop = AtomicBool::new(false);
     thread::scope(|scope| {
         for offset in 0..4 {

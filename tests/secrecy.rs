@@ -57,10 +57,7 @@ impl Needles {
         self.add(&format!("{name}: DER"), &der[middle..middle + 32]);
         let base64 = STANDARD.encode(der);
         self.add(&format!("{name}: base64"), &base64[640..672]);
-        let hex: String = der[middle..middle + 16]
-            .iter()
-            .map(|octet| format!("{octet:02x}"))
-            .collect();
+        let hex: String = der[middle..middle + 16].iter().map(|octet| format!("{octet:02x}")).collect();
         self.add(&format!("{name}: hex"), hex);
     }
 
@@ -87,10 +84,7 @@ fn private_keys(data: &Path) -> Vec<Vec<u8>> {
 fn sources(data: &Path, variables: &[(&str, &str)]) -> SourceValues {
     SourceValues {
         flags: [("data-dir".to_owned(), data.to_str().unwrap().to_owned())].into(),
-        variables: variables
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-            .collect(),
+        variables: variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
         file: None,
     }
 }
@@ -102,10 +96,7 @@ fn management(data: &Path, variables: &[(&str, &str)]) -> Management {
 
 /// Everything a client may do with secrets, right and wrong.
 fn use_secrets(server: &Server, app: &Credentials, needles: &mut Needles) {
-    let wrong = Credentials {
-        secret: WRONG_KEY.to_owned(),
-        ..app.clone()
-    };
+    let wrong = Credentials { secret: WRONG_KEY.to_owned(), ..app.clone() };
     needles.add_credentials("the App Key", app);
     needles.add_credentials("a wrong key", &wrong);
     let basic =
@@ -118,66 +109,38 @@ fn use_secrets(server: &Server, app: &Credentials, needles: &mut Needles) {
     needles.add_token("a token by body", &by_body);
     basic(&wrong).assert_status(401);
     server.token_request(&[], &wrong.form()).assert_status(401);
+    server.token_request(&[("authorization", &app.basic())], &app.form()).assert_status(400);
     server
-        .token_request(&[("authorization", &app.basic())], &app.form())
-        .assert_status(400);
-    server
-        .token_request(
-            &[("authorization", "Basic !!!not-base64-at-all!!!")],
-            "grant_type=client_credentials",
-        )
+        .token_request(&[("authorization", "Basic !!!not-base64-at-all!!!")], "grant_type=client_credentials")
         .assert_status(401);
     let bare = STANDARD.encode(&app.secret);
     needles.add("the key alone in Basic", &bare);
     server
-        .token_request(
-            &[("authorization", &format!("Basic {bare}"))],
-            "grant_type=client_credentials",
-        )
+        .token_request(&[("authorization", &format!("Basic {bare}"))], "grant_type=client_credentials")
         .assert_status(401);
     // Credentials where they do not belong.
     let in_query = format!("{}/connect/token?{}", server.url, app.form());
     http::post_form(&in_query, &[], "grant_type=client_credentials").assert_status(400);
-    let json = format!(
-        "{{\"client_id\":\"{}\",\"client_secret\":\"{}\"}}",
-        app.client_id, app.secret
-    );
+    let json = format!("{{\"client_id\":\"{}\",\"client_secret\":\"{}\"}}", app.client_id, app.secret);
     let token_url = format!("{}/connect/token", server.url);
-    http::send(
-        "POST",
-        &token_url,
-        &[("content-type", "application/json")],
-        Some(json.as_bytes()),
-    )
-    .assert_status(400);
-    server
-        .token_request(&[], &format!("{}&client_secret={WRONG_KEY}", app.form()))
-        .assert_status(400);
-    server
-        .token_request(&[], &format!("{}&scope={WRONG_KEY}&resource={WRONG_KEY}", app.form()))
-        .assert_status(400);
-    server
-        .token_request(&[], &format!("grant_type={WRONG_KEY}&client_id={WRONG_KEY}"))
-        .assert_status(401);
+    http::send("POST", &token_url, &[("content-type", "application/json")], Some(json.as_bytes())).assert_status(400);
+    server.token_request(&[], &format!("{}&client_secret={WRONG_KEY}", app.form())).assert_status(400);
+    server.token_request(&[], &format!("{}&scope={WRONG_KEY}&resource={WRONG_KEY}", app.form())).assert_status(400);
+    server.token_request(&[], &format!("grant_type={WRONG_KEY}&client_id={WRONG_KEY}")).assert_status(401);
     server.get(&format!("/{WRONG_KEY}/{}", app.secret)).assert_status(404);
 
     server.whoami(&by_basic).assert_status(200);
     let forged = format!("{}A{}", &by_body[..by_body.len() - 3], &by_body[by_body.len() - 2..]);
     server.whoami(&forged).assert_status(401);
     server.whoami(&app.secret).assert_status(401);
-    server
-        .get(&format!("/api/v1/whoami?access_token={by_basic}"))
-        .assert_status(400);
+    server.get(&format!("/api/v1/whoami?access_token={by_basic}")).assert_status(400);
     let whoami = format!("{}/api/v1/whoami", server.url);
     http::get(&whoami, &[("authorization", &app.basic())]).assert_status(401);
     http::get(&whoami, &[("cookie", &format!("token={by_basic}"))]).assert_status(401);
 
     // A client that leaves in the middle of its key, and one that is not well-formed.
     let head = "POST /connect/token HTTP/1.1\r\nHost: brevet\r\nContent-Type: application/x-www-form-urlencoded\r\n";
-    for rest in [
-        format!("Content-Length: 900\r\n\r\n{}", app.form()),
-        format!("Bad Header {}\r\n\r\n", app.secret),
-    ] {
+    for rest in [format!("Content-Length: 900\r\n\r\n{}", app.form()), format!("Bad Header {}\r\n\r\n", app.secret)] {
         let mut leaving = TcpStream::connect(server.address()).unwrap();
         leaving.write_all(format!("{head}{rest}").as_bytes()).unwrap();
     }
@@ -193,14 +156,7 @@ fn no_secret_is_in_logs_metrics_the_process_list_or_the_data_directory() {
         let password_file = data.path().join("password");
         fs::write(&password_file, PASSWORD).unwrap();
         let made = brevet(data.path())
-            .args(&[
-                "-v",
-                "user",
-                "create",
-                "--org=acme",
-                "--email=ana@acme.example",
-                "--password-file",
-            ])
+            .args(&["-v", "user", "create", "--org=acme", "--email=ana@acme.example", "--password-file"])
             .args(&[password_file.to_str().unwrap()])
             .run()
             .assert_code(0);
@@ -211,10 +167,7 @@ fn no_secret_is_in_logs_metrics_the_process_list_or_the_data_directory() {
         }
         let master_hex = fs::read_to_string(data.path().join("master.key")).unwrap();
         let master_file = data.path().join("master.key").to_str().unwrap().to_owned();
-        let variables = [
-            ("BREVET_LOG", "trace"),
-            ("BREVET_MASTER_KEY_FILE", master_file.as_str()),
-        ];
+        let variables = [("BREVET_LOG", "trace"), ("BREVET_MASTER_KEY_FILE", master_file.as_str())];
         let mut server = Server::start_with(
             data.path(),
             &["--throttle-failures=off", "--shutdown-grace=1s", "--log-format", format],
@@ -249,11 +202,7 @@ fn no_secret_is_in_logs_metrics_the_process_list_or_the_data_directory() {
 #[test]
 fn the_demo_key_and_password_are_in_the_banner_and_nowhere_else() {
     let data = tempfile::tempdir().unwrap();
-    let mut server = Server::start_with(
-        data.path(),
-        &["--demo", "--shutdown-grace=1s"],
-        &[("BREVET_LOG", "trace")],
-    );
+    let mut server = Server::start_with(data.path(), &["--demo", "--shutdown-grace=1s"], &[("BREVET_LOG", "trace")]);
     let banner = server.banner();
     let mut needles = Needles::default();
     let app = Credentials {
@@ -261,10 +210,7 @@ fn the_demo_key_and_password_are_in_the_banner_and_nowhere_else() {
         secret: line_value(&banner, "App Key").to_owned(),
     };
     needles.add_credentials("the demo App Key", &app);
-    needles.add(
-        "the demo password",
-        line_value(&banner, "developer").split(' ').next_back().unwrap(),
-    );
+    needles.add("the demo password", line_value(&banner, "developer").split(' ').next_back().unwrap());
     server.token(&app);
     server.terminate();
     assert!(server.wait(Duration::from_secs(5)).success());
@@ -288,16 +234,10 @@ fn debug_output_of_settings_memory_and_requests_holds_no_secret() {
     let data = data_directory();
     let master_hex = fs::read_to_string(data.path().join("master.key")).unwrap();
     let url = format!("sqlite://{}/brevet.db", data.path().display());
-    let variables = [
-        ("BREVET_MASTER_KEY", master_hex.trim()),
-        ("BREVET_DATABASE_URL", url.as_str()),
-    ];
+    let variables = [("BREVET_MASTER_KEY", master_hex.trim()), ("BREVET_DATABASE_URL", url.as_str())];
     let mut needles = Needles::default();
     needles.add("the master key", master_hex.trim());
-    let given = sources(
-        data.path(),
-        &[("BREVET_DATABASE_URL", "postgres://brevet:hunter2hunter2@db/brevet")],
-    );
+    let given = sources(data.path(), &[("BREVET_DATABASE_URL", "postgres://brevet:hunter2hunter2@db/brevet")]);
     needles.add("a database password", "hunter2hunter2");
     let settings = Settings::resolve(&given).unwrap();
     let config = Config::new(&settings).unwrap();
@@ -323,18 +263,12 @@ fn debug_output_of_settings_memory_and_requests_holds_no_secret() {
         ("Authority", format!("{authority:?}")),
         ("TokenParams", format!("{params:?}")),
         ("Authorization", format!("{header:?}")),
-        (
-            "PresentedCredentials by body",
-            format!("{:?}", PresentedCredentials::read(Authorization::None, &params)),
-        ),
+        ("PresentedCredentials by body", format!("{:?}", PresentedCredentials::read(Authorization::None, &params))),
         (
             "PresentedCredentials by Basic",
             format!(
                 "{:?}",
-                PresentedCredentials::read(
-                    header,
-                    &TokenParams::from_form(b"grant_type=client_credentials").unwrap()
-                )
+                PresentedCredentials::read(header, &TokenParams::from_form(b"grant_type=client_credentials").unwrap())
             ),
         ),
         ("Secret", format!("{:?}", Secret::new(app.secret.as_str()))),

@@ -86,9 +86,7 @@ pub struct Settings(BTreeMap<&'static str, (String, Origin)>);
 /// As [`Self::shown`]: secrets are masked.
 impl fmt::Debug for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown = self
-            .shown()
-            .map(|(setting, value, origin)| (setting.key, (value, origin)));
+        let shown = self.shown().map(|(setting, value, origin)| (setting.key, (value, origin)));
         f.debug_map().entries(shown).finish()
     }
 }

@@ -147,11 +147,7 @@ impl Apps {
             return Ok(None);
         };
         let app = found.record;
-        let dangling = |column| DbError::Corrupt {
-            table: "apps",
-            column,
-            id: client_id.to_string(),
-        };
+        let dangling = |column| DbError::Corrupt { table: "apps", column, id: client_id.to_string() };
         let mut loaded_organisation = None;
         let organisation = match self.organisations.get(&app.organisation_id) {
             Some(organisation) => organisation,
@@ -164,9 +160,7 @@ impl Apps {
         let mut loaded_apis: Vec<Arc<Api>> = Vec::new();
         let mut granted = Vec::with_capacity(app.scopes.len());
         for (api_id, scope) in &app.scopes {
-            let known = self
-                .api(*api_id)
-                .or_else(|| loaded_apis.iter().find(|api| api.id == *api_id).cloned());
+            let known = self.api(*api_id).or_else(|| loaded_apis.iter().find(|api| api.id == *api_id).cloned());
             let api = match known {
                 Some(api) => api,
                 None => {
@@ -190,11 +184,7 @@ impl Apps {
             secrets: found.secrets.into(),
             claims: app.claims.map(Box::new),
         };
-        Ok(Some(Loaded {
-            client: Arc::new(client),
-            organisation: loaded_organisation,
-            apis: loaded_apis,
-        }))
+        Ok(Some(Loaded { client: Arc::new(client), organisation: loaded_organisation, apis: loaded_apis }))
     }
 
     fn api(&self, id: Uuid) -> Option<Arc<Api>> {
