@@ -113,11 +113,12 @@ impl Apps {
         let keep = self.generation.load(Ordering::SeqCst) == generation;
         match loaded {
             Some(loaded) if keep => {
-                loaded
-                    .organisation
-                    .into_iter()
-                    .for_each(|organisation| self.organisations.insert(organisation.id, organisation));
-                loaded.apis.into_iter().for_each(|api| self.apis.insert(api.id, api));
+                if let Some(organisation) = loaded.organisation {
+                    self.organisations.insert(organisation.id, organisation);
+                }
+                for api in loaded.apis {
+                    self.apis.insert(api.id, api);
+                }
                 let _forgotten_meanwhile = guard.insert(loaded.client.clone());
                 Ok(Some(loaded.client))
             }
