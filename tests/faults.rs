@@ -1,7 +1,7 @@
 //! Crashes: what was acknowledged is there after `kill -9`. Check 218, contract of `synchronous=FULL`.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -27,13 +27,13 @@ struct App {
 }
 
 /// Creates apps and disables every second one until told to stop; returns what was acknowledged.
-fn change_things(data: PathBuf, stop: Arc<AtomicBool>) -> Vec<(Credentials, bool)> {
+fn change_things(data: &Path, stop: &AtomicBool) -> Vec<(Credentials, bool)> {
     let mut done = Vec::new();
     while !stop.load(Ordering::Relaxed) {
-        let app = create_app(&data);
+        let app = create_app(data);
         let disable = done.len() % 2 == 1;
         if disable {
-            brevet(&data).args(&["app", "disable", &app.client_id]).ok();
+            brevet(data).args(&["app", "disable", &app.client_id]).ok();
         }
         done.push((app, disable));
     }
@@ -41,7 +41,7 @@ fn change_things(data: PathBuf, stop: Arc<AtomicBool>) -> Vec<(Credentials, bool
 }
 
 /// Asks for tokens until the server is gone. Every answer that comes whole must be a token.
-fn ask_for_tokens(url: String, app: Credentials) -> Vec<String> {
+fn ask_for_tokens(url: &str, app: &Credentials) -> Vec<String> {
     let mut tokens = Vec::new();
     loop {
         let asked = ureq::post(format!("{url}/connect/token"))
@@ -77,12 +77,12 @@ fn what_was_acknowledged_survives_twenty_kills() {
         let changing: Vec<_> = (0..2)
             .map(|_| {
                 let (data, stop) = (data.path().to_owned(), stop.clone());
-                thread::spawn(move || change_things(data, stop))
+                thread::spawn(move || change_things(&data, &stop))
             })
             .collect();
         let asking = {
             let (url, app) = (server.url.clone(), steady.clone());
-            thread::spawn(move || ask_for_tokens(url, app))
+            thread::spawn(move || ask_for_tokens(&url, &app))
         };
         // Another moment in each round, so that the kill meets other things.
         thread::sleep(Duration::from_millis(200 + round * 37 % 250));
