@@ -10,16 +10,35 @@ use std::time::{Duration, Instant};
 
 use crate::Result;
 
-/// Processor time of each thread of a process. Finer than the ticks of 10 ms of `/proc/PID/stat`.
+/// Threads that write to the database, by their names.
+const WRITERS: [&str; 2] = ["housekeeping", "sqlite-writer"];
+
+/// Name and processor time of each thread of a process. Finer than the ticks of 10 ms of `/proc/PID/stat`.
 #[derive(Default)]
-pub(crate) struct CpuTimes(HashMap<OsString, Duration>);
+pub(crate) struct CpuTimes(HashMap<OsString, (String, Duration)>);
+
+/// Processor time in a span.
+pub(crate) struct Cpu {
+    /// Of the threads that write to the database. They write what the requests of several seconds have left.
+    pub(crate) writing: Duration,
+    /// Of all others.
+    pub(crate) serving: Duration,
+}
 
 impl CpuTimes {
     /// What was used since `earlier`.
-    pub(crate) fn since(&self, earlier: &Self) -> Duration {
-        let before = |thread| earlier.0.get(thread).copied().unwrap_or_default();
-        let used = self.0.iter().map(|(thread, time)| time.saturating_sub(before(thread)));
-        used.sum()
+    pub(crate) fn since(&self, earlier: &Self) -> Cpu {
+        let mut cpu = Cpu { writing: Duration::ZERO, serving: Duration::ZERO };
+        for (thread, (name, time)) in &self.0 {
+            let before = earlier.0.get(thread).map_or(Duration::ZERO, |(_, before)| *before);
+            let used = time.saturating_sub(before);
+            if WRITERS.contains(&name.as_str()) {
+                cpu.writing += used;
+            } else {
+                cpu.serving += used;
+            }
+        }
+        cpu
     }
 }
 
@@ -51,9 +70,11 @@ impl Process {
         let mut times = CpuTimes::default();
         for task in fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
             let task = task?;
-            // A thread may end between the two looks.
-            if let Ok(stat) = fs::read_to_string(task.path().join("schedstat")) {
-                times.0.insert(task.file_name(), on_cpu(&stat)?);
+            let read = |file| fs::read_to_string(task.path().join(file));
+            // A thread may end between two looks.
+            if let (Ok(name), Ok(stat)) = (read("comm"), read("schedstat")) {
+                let name = name.trim_end().to_owned();
+                times.0.insert(task.file_name(), (name, on_cpu(&stat)?));
             }
         }
         Ok(times)

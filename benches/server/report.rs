@@ -23,6 +23,7 @@ pub(crate) struct Figures {
     /// Processor time of the server for a request, in µs.
     pub(crate) cpu: Vec<f64>,
     latencies: Vec<Duration>,
+    pub(crate) answers: f64,
 }
 
 impl Figures {
@@ -31,6 +32,7 @@ impl Figures {
         self.rate.push(answers / measured.round.took.as_secs_f64());
         self.cpu.push(measured.cpu.as_secs_f64() * 1e6 / answers);
         self.latencies.extend(&measured.round.latencies);
+        self.answers += answers;
     }
 
     /// The latency in ms that so many of a hundred requests do not exceed.
@@ -62,6 +64,8 @@ pub(crate) struct TokenRow {
     pub(crate) database: Database,
     pub(crate) apps: u32,
     pub(crate) figures: Figures,
+    /// Processor time for writing down a token, in µs.
+    pub(crate) writing: f64,
     pub(crate) raw_busy: f64,
     pub(crate) raw_idle: f64,
     pub(crate) of_busy: f64,
@@ -115,13 +119,13 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if !self.tokens.is_empty() {
             writeln!(f, "\nPOST /connect/token; a raw signature is RSA-2048 by aws-lc-rs")?;
-            writeln!(f, "database      apps  {FIGURES}   raw, busy  = times   raw, idle  = times")?;
+            writeln!(f, "database      apps  {FIGURES}  + writing   raw, busy  = times   raw, idle  = times")?;
         }
         for row in &self.tokens {
             writeln!(
                 f,
-                "{:<9} {:>8}  {}  {:>10.1}  {:>7.2}  {:>10.1}  {:>7.2}",
-                row.database, row.apps, row.figures, row.raw_busy, row.of_busy, row.raw_idle, row.of_idle
+                "{:<9} {:>8}  {}  {:>9.1}  {:>10.1}  {:>7.2}  {:>10.1}  {:>7.2}",
+                row.database, row.apps, row.figures, row.writing, row.raw_busy, row.of_busy, row.raw_idle, row.of_idle
             )?;
         }
         if !self.pages.is_empty() {

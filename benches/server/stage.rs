@@ -13,6 +13,8 @@ use crate::process::Process;
 use crate::report::{Figures, MemoryRow, PageRow, Report, TokenRow, median};
 use crate::signature::RawSignature;
 
+/// After so long the server has written down every token that it gave.
+const COUNTS_WRITTEN: Duration = Duration::from_secs(12);
 /// How often a start is timed.
 const STARTS: u32 = 5;
 /// Tokens that `whoami` is asked about in turn: fewer than the server remembers, so after one pass it remembers all.
@@ -69,10 +71,11 @@ impl Stage<'_> {
 
     fn token_road(&self, server: &Server, requests: &[Vec<u8>]) -> Result<TokenRow> {
         self.say("warming up: a token for every app");
+        let before = server.process.cpu()?;
         let mut load = Load::open(server.address, self.options.connections)?;
         let mut tokens = Vec::new();
         load.round(requests, Until::Count(1), collect_tokens(&mut tokens))?;
-        load.round(requests, Until::Count(requests.len().max(2_000)), ignore)?;
+        let warm_up = load.round(requests, Until::Count(requests.len().max(2_000)), ignore)?;
         server.empty_log()?;
 
         self.say("measuring tokens");
@@ -87,11 +90,17 @@ impl Stage<'_> {
             figures.add(&measure(&mut load, &server.process, requests, until)?);
         }
         server.empty_log()?;
+        thread::sleep(COUNTS_WRITTEN);
+        let written = server.process.cpu()?.since(&before).writing;
+        let answers = figures.answers + f64::from(warm_up.answers) + 1.0;
+        let writing = written.as_secs_f64() * 1e6 / answers;
+        let whole: Vec<f64> = figures.cpu.iter().map(|cpu| cpu + writing).collect();
         Ok(TokenRow {
             database: self.database,
             apps: self.apps,
-            of_idle: median(ratios(&figures.cpu, &idle)),
-            of_busy: median(ratios(&figures.cpu, &busy)),
+            writing,
+            of_idle: median(ratios(&whole, &idle)),
+            of_busy: median(ratios(&whole, &busy)),
             raw_idle: median(idle),
             raw_busy: median(busy),
             figures,
@@ -101,11 +110,13 @@ impl Stage<'_> {
     fn pages(&self, server: &Server, hello: &Hello, requests: &[Vec<u8>], report: &mut Report) -> Result<()> {
         self.say("measuring pages");
         let mut load = Load::open(server.address, self.options.connections)?;
-        let mut hello_load = Load::open(hello.address, self.options.connections)?;
         let (hello_request, jwks) = ([get("/")], [get("/.well-known/jwks.json")]);
         let seen = fetch_tokens(&mut load, requests, SEEN_TOKENS)?;
         load.round(&seen, Until::Count(seen.len()), ignore)?;
         let one = seen.get(..1).unwrap_or_default();
+        // At once, because a server gives a new connection only some seconds for its first request.
+        let mut hello_load = Load::open(hello.address, self.options.connections)?;
+        hello_load.round(&hello_request, Until::Count(10_000), ignore)?;
         let time = Until::Time(self.options.round());
         let mut hellos = Figures::default();
         let mut roads = [
@@ -147,7 +158,7 @@ impl Stage<'_> {
     }
 }
 
-/// A round and what it cost the server.
+/// A round and what it cost the server, without what it will cost to write down.
 pub(crate) struct Measured {
     pub(crate) round: Round,
     pub(crate) cpu: Duration,
@@ -156,7 +167,7 @@ pub(crate) struct Measured {
 fn measure(load: &mut Load, process: &Process, requests: &[Vec<u8>], until: Until) -> Result<Measured> {
     let before = process.cpu()?;
     let round = load.round(requests, until, ignore)?;
-    Ok(Measured { round, cpu: process.cpu()?.since(&before) })
+    Ok(Measured { round, cpu: process.cpu()?.since(&before).serving })
 }
 
 /// Gets that many tokens, and gives a request to `whoami` with each.
