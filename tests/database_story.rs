@@ -60,6 +60,7 @@ on_both_databases! {
     a_name_comes_back_as_it_was_given_and_nul_is_refused_everywhere
     lists_are_in_the_order_of_bytes
     counts_add_up_and_the_last_use_is_shown
+    old_counts_and_those_of_apps_that_are_gone_are_forgotten
     a_revoked_token_is_kept_until_it_would_have_expired
     a_revocation_is_not_lost_while_the_list_is_read_anew
     what_fails_leaves_no_trace
@@ -510,6 +511,26 @@ fn counts_add_up_and_the_last_use_is_shown(settings: Pairs) {
     assert_eq!(left, (0, 0));
 }
 
+fn old_counts_and_those_of_apps_that_are_gone_are_forgotten(settings: Pairs) {
+    let app = TestApp::with(settings);
+    let (gone, kept) = (app.create_app(&["billing:read"]), app.create_app(&["billing:read"]));
+    let database = app.management.database();
+    let flush = || app.authority.usage.flush(database, app.clock.now()).unwrap();
+    let issued = |id: ClientId| database.read(|conn| usage::total(conn, id, START)).unwrap().0;
+    app.token(&kept);
+    flush();
+    app.clock.advance(Duration::from_secs(7_200));
+    app.token(&gone);
+    app.token(&kept);
+    apps::delete(&app.management, gone.id()).unwrap();
+    flush();
+    assert_eq!((issued(gone.id()), issued(kept.id())), (1, 2));
+
+    let from = app.clock.now();
+    database.write(move |conn| usage::delete_stale(conn, from)).unwrap();
+    assert_eq!((issued(gone.id()), issued(kept.id())), (0, 1));
+}
+
 fn a_revoked_token_is_kept_until_it_would_have_expired(settings: Pairs) {
     let app = TestApp::with(settings);
     let client = app.create_app(&["billing:read"]);
@@ -856,6 +877,7 @@ fn the_tables_are_those_that_the_program_names(settings: Pairs) {
         None => {
             let file = data.path().join("brevet.db");
             let mut conn = SqliteConnection::establish(file.to_str().unwrap()).unwrap();
+            conn.batch_execute("PRAGMA busy_timeout = 5000").unwrap();
             sql_query(SQLITE_COLUMNS).load(&mut conn).unwrap()
         }
     };
@@ -1031,4 +1053,28 @@ fn a_master_key_that_does_not_fit_is_refused_and_never_replaced(settings: Pairs)
     assert_eq!(keys(), before);
     let now = m.database().read(|conn| meta::find(conn, meta::MASTER_KEY)).unwrap();
     assert_eq!(now, fingerprint);
+}
+
+#[test]
+fn a_change_that_panics_leaves_no_trace_and_the_next_one_is_made() {
+    let Memory { m, .. } = open(&[]);
+    let panicked = m.database().write(|conn| -> Result<(), DbError> {
+        organisation_rows::insert(conn, &organisation("half-made"))?;
+        panic!("on purpose");
+    });
+    assert!(panicked.is_err());
+    let made = organisations::create(&m, "acme", "Acme").unwrap();
+    assert_eq!(slugs(m.database()), [made.slug]);
+}
+
+#[test]
+fn the_database_file_and_its_companions_are_private() {
+    let data = tempfile::tempdir().unwrap();
+    fs::set_permissions(data.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let m = reopen(&data, &[]).unwrap();
+    organisations::create(&m, "acme", "Acme").unwrap();
+    for name in ["brevet.db", "brevet.db-wal", "brevet.db-shm"] {
+        let mode = fs::metadata(data.path().join(name)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{name}");
+    }
 }

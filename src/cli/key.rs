@@ -32,12 +32,14 @@ pub(super) enum Key {
     },
     /// Stop a key from signing at once; the tokens it signed stay good
     Retire {
-        /// The key
+        /// The key; its name may begin with a hyphen
+        #[arg(allow_hyphen_values = true)]
         kid: String,
     },
     /// Take a key out of the world at once: every token it signed is refused
     Revoke {
-        /// The key
+        /// The key; its name may begin with a hyphen
+        #[arg(allow_hyphen_values = true)]
         kid: String,
         /// Do not ask
         #[arg(long)]
@@ -92,7 +94,9 @@ impl Key {
             Self::Retire { kid } => {
                 let successor = signing_keys::retire(&m, &kid)?;
                 let document = json!({ "kid": kid, "successor": successor });
-                context.output.data(&document, || format!("Key {kid} does not sign any more; {successor} does."))
+                context
+                    .output
+                    .data(&document, || format!("Key {kid} stops signing within two seconds; then {successor} signs."))
             }
             Self::Revoke { kid, yes } => {
                 if !yes {

@@ -1,6 +1,8 @@
 //! Connections: SQLite or PostgreSQL by the URL's scheme, pools, reads and writes.
 
 use std::fmt;
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -88,7 +90,7 @@ impl Connector {
             DbError::Unavailable(format!("PostgreSQL: {}", without_url(&error, url).trim().replace('\n', " ")))
         })?;
         conn.batch_execute(&format!(
-            "SET statement_timeout = {0}; SET lock_timeout = {0}; SET application_name = 'brevet'; SET TIME ZONE 'UTC'",
+            "SET client_min_messages = error; SET statement_timeout = {0}; SET lock_timeout = {0}; SET application_name = 'brevet'; SET TIME ZONE 'UTC'",
             self.timeout.as_millis()
         ))?;
         Ok(conn)
@@ -103,8 +105,10 @@ fn without_url(error: &ConnectionError, url: &str) -> String {
 fn open_sqlite(path: &Path) -> Result<SqliteConnection, DbError> {
     let shown = path.display();
     let text = path.to_str().ok_or_else(|| DbError::Other(format!("the path {shown} is not UTF-8")))?;
-    let mut conn = SqliteConnection::establish(text)
-        .map_err(|error| DbError::Unavailable(format!("the file {shown} cannot be opened: {error}")))?;
+    let failed = |error: &dyn fmt::Display| DbError::Unavailable(format!("the file {shown} cannot be opened: {error}"));
+    // SQLite would make it readable for everybody; its companions take their mode from it.
+    OpenOptions::new().append(true).create(true).mode(0o600).open(path).map_err(|error| failed(&error))?;
+    let mut conn = SqliteConnection::establish(text).map_err(|error| failed(&error))?;
     conn.batch_execute(
         "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; \
          PRAGMA trusted_schema = OFF; PRAGMA cache_size = -1024;",

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::conn::{AnyConnection, on_either};
 use super::error::DbError;
-use super::schema::{app_key_uses, usage};
+use super::schema::{app_key_uses, apps, usage};
 use crate::clock::Timestamp;
 use crate::oauth::ClientId;
 
@@ -116,6 +116,19 @@ pub fn total(conn: &mut AnyConnection, client_id: ClientId, from: Timestamp) -> 
         .select((usage::issued, usage::refused))
         .load(conn)?;
     Ok(rows.iter().fold((0, 0), |(issued, refused), row| (issued + row.0, refused + row.1)))
+}
+
+/// Forgets counts from before `from`, and the use of apps that are gone: counts may be written just after an app was
+/// deleted.
+///
+/// # Errors
+/// When the database does not take it.
+pub fn delete_stale(conn: &mut AnyConnection, from: Timestamp) -> Result<(), DbError> {
+    diesel::delete(usage::table.filter(usage::hour.lt(hour(from)))).execute(conn)?;
+    let known = || apps::table.select(apps::id);
+    diesel::delete(usage::table.filter(usage::app_id.ne_all(known()))).execute(conn)?;
+    diesel::delete(app_key_uses::table.filter(app_key_uses::app_id.ne_all(known()))).execute(conn)?;
+    Ok(())
 }
 
 /// Forgets the use of an app.

@@ -1,6 +1,7 @@
 //! SQLite's one writer: a thread that takes what is waiting, runs each change in a savepoint of its own, commits them
 //! together and only then answers. SQLite's own waiting is not fair: threads that wait for its lock can starve.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
@@ -61,7 +62,12 @@ fn run(conn: &mut AnyConnection, waiting: &Receiver<Job>) {
     while let Ok(first) = waiting.recv() {
         let more = waiting.try_iter().take(LARGEST_GROUP - 1);
         let group: Vec<Job> = std::iter::once(first).chain(more).collect();
-        commit_group(conn, group);
+        // A change that panics is a fault of the program. Its callers hear of it because their answers are dropped; the
+        // thread goes on.
+        if catch_unwind(AssertUnwindSafe(|| commit_group(conn, group))).is_err() {
+            log::error!("a change to the database panicked");
+            roll_back(conn);
+        }
     }
 }
 
@@ -77,21 +83,28 @@ fn commit_group(conn: &mut AnyConnection, group: Vec<Job>) {
             return;
         }
     };
-    let committed = sqlite(conn).and_then(|c| match AnsiTransactionManager::commit_transaction(c) {
-        Ok(()) => Ok(()),
-        Err(error) => {
-            if AnsiTransactionManager::transaction_manager_status_mut(c)
-                .transaction_depth()
-                .is_ok_and(|depth| depth.is_some())
-            {
-                AnsiTransactionManager::rollback_transaction(c)?;
-            }
-            Err(error.into())
-        }
-    });
+    let committed = sqlite(conn).and_then(|c| Ok(AnsiTransactionManager::commit_transaction(c)?));
+    if committed.is_err() {
+        roll_back(conn);
+    }
     let failure = committed.err().map(|error| error.to_string());
     for answer in answers {
         answer(failure.as_ref().map_or(Ok(()), |detail| Err(DbError::Unavailable(detail.clone()))));
+    }
+}
+
+/// Ends whatever transaction and savepoints are open.
+fn roll_back(conn: &mut AnyConnection) {
+    let Ok(c) = sqlite(conn) else { return };
+    let is_open = |c: &mut SqliteConnection| {
+        let depth = AnsiTransactionManager::transaction_manager_status_mut(c).transaction_depth();
+        depth.is_ok_and(|depth| depth.is_some())
+    };
+    while is_open(c) {
+        if let Err(error) = AnsiTransactionManager::rollback_transaction(c) {
+            log::error!(error:%; "a transaction could not be rolled back");
+            return;
+        }
     }
 }
 

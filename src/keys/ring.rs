@@ -138,7 +138,7 @@ struct Snapshot {
     schedule: KeySchedule,
     held: Vec<HeldKey>,
     jwks: Arc<JwksDocument>,
-    /// When the next key stops being published, and the document changes by itself.
+    /// When the next key begins to sign or stops being published, and the document changes by itself.
     jwks_until: Option<Timestamp>,
 }
 
@@ -229,7 +229,8 @@ fn snapshot(keys: Vec<(KeyDates, SigningKey)>, life: KeyLife, now: Timestamp) ->
     }
     let schedule = KeySchedule::new(dates);
     let ends = schedule.keys().iter().filter_map(|key| schedule.gone_at(key, life));
-    let jwks_until = ends.filter(|end| *end > now).min();
+    let begins = schedule.keys().iter().map(|key| key.signs_from);
+    let jwks_until = ends.chain(begins).filter(|moment| *moment > now).min();
     let jwks = Arc::new(document(&schedule, &held, life, now));
     Ok(Snapshot { schedule, held, jwks, jwks_until })
 }

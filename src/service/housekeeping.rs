@@ -6,11 +6,14 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use super::{Authority, Management, ServiceError, signing_keys};
-use crate::db::{changes, revocations};
+use crate::db::{changes, revocations, usage};
 
 /// Counts are never older than this in the database.
 const WRITE_COUNTS_EVERY: Duration = Duration::from_secs(10);
 const DELETE_EXPIRED_EVERY: Duration = Duration::from_secs(600);
+const DELETE_STALE_COUNTS_EVERY: Duration = Duration::from_secs(6 * 3_600);
+/// Counts by the hour are kept for a year and a month.
+const COUNTS_KEPT: Duration = Duration::from_secs(400 * 86_400);
 /// Signing keys are looked at ten times within an announcement, at least once a minute.
 const SLOWEST_KEY_CHECK: Duration = Duration::from_secs(60);
 const TICK: Duration = Duration::from_millis(500);
@@ -41,6 +44,7 @@ impl Housekeeping {
             chore(WRITE_COUNTS_EVERY, write_counts, "write counts"),
             chore(key_check, |m, _| signing_keys::advance(m), "advance signing keys"),
             chore(DELETE_EXPIRED_EVERY, delete_expired, "delete what has expired"),
+            chore(DELETE_STALE_COUNTS_EVERY, delete_stale_counts, "delete old counts"),
         ];
         let (stop, stopped) = channel();
         let work = move || {
@@ -72,6 +76,11 @@ impl Drop for Housekeeping {
 
 fn write_counts(m: &Management, authority: &Authority) -> Result<(), ServiceError> {
     Ok(authority.usage.flush(&m.database, m.now())?)
+}
+
+fn delete_stale_counts(m: &Management, _: &Authority) -> Result<(), ServiceError> {
+    let from = m.now() - COUNTS_KEPT;
+    Ok(m.database.write(move |conn| usage::delete_stale(conn, from))?)
 }
 
 fn delete_expired(m: &Management, authority: &Authority) -> Result<(), ServiceError> {
