@@ -99,8 +99,9 @@ pub fn insert(
 /// When the database does not answer.
 pub fn list(conn: &mut AnyConnection, client_id: ClientId) -> Result<Vec<AppKeyRecord>, DbError> {
     let used = (app_key_uses::used_at, app_key_uses::used_from).nullable();
+    let this_key = app_key_uses::app_id.eq(app_keys::app_id).and(app_key_uses::app_key_id.eq(app_keys::id));
     let rows: Vec<(Row, Option<(i64, String)>)> = app_keys::table
-        .left_join(app_key_uses::table.on(app_key_uses::app_key_id.eq(app_keys::id)))
+        .left_join(app_key_uses::table.on(this_key))
         .filter(app_keys::app_id.eq(client_id.to_string()))
         .order(app_keys::id)
         .select((app_keys::all_columns, used))

@@ -83,8 +83,9 @@ pub fn list_after(conn: &mut AnyConnection, seq: i64) -> Result<Vec<Change>, DbE
 /// # Errors
 /// When the database does not answer.
 pub fn span(conn: &mut AnyConnection) -> Result<(i64, i64), DbError> {
-    let (first, last): (Option<i64>, Option<i64>) =
-        changes::table.select((min(changes::seq), max(changes::seq))).first(conn)?;
+    // Two questions: asked for both at once, SQLite reads the whole table.
+    let first: Option<i64> = changes::table.select(min(changes::seq)).first(conn)?;
+    let last: Option<i64> = changes::table.select(max(changes::seq)).first(conn)?;
     Ok((first.unwrap_or(0), last.unwrap_or(0)))
 }
 

@@ -111,7 +111,7 @@ fn open_sqlite(path: &Path) -> Result<SqliteConnection, DbError> {
     let mut conn = SqliteConnection::establish(text).map_err(|error| failed(&error))?;
     conn.batch_execute(
         "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; \
-         PRAGMA trusted_schema = OFF; PRAGMA cache_size = -1024;",
+         PRAGMA trusted_schema = OFF; PRAGMA cache_size = -512;",
     )
     .map_err(|error| DbError::Other(format!("the file {shown} cannot be used as a database: {error}")))?;
     Ok(conn)

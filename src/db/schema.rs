@@ -137,9 +137,9 @@ diesel::table! {
 }
 
 diesel::table! {
-    app_key_uses (app_key_id) {
-        app_key_id -> Text,
+    app_key_uses (app_id, app_key_id) {
         app_id -> Text,
+        app_key_id -> Text,
         used_at -> BigInt,
         used_from -> Text,
     }

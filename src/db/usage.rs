@@ -1,6 +1,8 @@
 //! Use of apps and keys: how many tokens each app got and was refused by the hour, and when each key was last used.
 //! Counted in memory and written in batches: the only thing that a crash may cost.
 
+use std::net::IpAddr;
+
 use diesel::upsert::excluded;
 use diesel::{ExpressionMethods, QueryDsl, RunQueryDsl};
 use uuid::Uuid;
@@ -10,9 +12,6 @@ use super::error::DbError;
 use super::schema::{app_key_uses, apps, usage};
 use crate::clock::Timestamp;
 use crate::oauth::ClientId;
-
-/// Rows in one statement.
-const BATCH: usize = 500;
 
 /// Tokens since the last time counts were written.
 #[derive(Debug, Clone, Copy)]
@@ -35,29 +34,28 @@ pub struct KeyUse {
     /// When.
     pub at: Timestamp,
     /// From which address.
-    pub from: String,
+    pub from: IpAddr,
 }
 
 fn hour(at: Timestamp) -> i64 {
     at.seconds() - at.seconds().rem_euclid(3_600)
 }
 
-/// Adds counts to the hour of `at`.
+/// Adds counts to the hour of `at`: one row an app, in one statement.
 ///
 /// # Errors
 /// When the database does not take it.
 pub fn add(conn: &mut AnyConnection, counts: &[AppCount], at: Timestamp) -> Result<(), DbError> {
-    for batch in counts.chunks(BATCH) {
-        let row = |count: &AppCount| {
-            (
-                usage::app_id.eq(count.client_id.to_string()),
-                usage::hour.eq(hour(at)),
-                usage::issued.eq(count.issued),
-                usage::refused.eq(count.refused),
-            )
-        };
-        let rows: Vec<_> = batch.iter().map(row).collect();
-        on_either!(conn, c => diesel::insert_into(usage::table)
+    let row = |count: &AppCount| {
+        (
+            usage::app_id.eq(count.client_id.to_string()),
+            usage::hour.eq(hour(at)),
+            usage::issued.eq(count.issued),
+            usage::refused.eq(count.refused),
+        )
+    };
+    let rows: Vec<_> = counts.iter().map(row).collect();
+    on_either!(conn, c => diesel::insert_into(usage::table)
             .values(rows)
             .on_conflict((usage::app_id, usage::hour))
             .do_update()
@@ -66,35 +64,35 @@ pub fn add(conn: &mut AnyConnection, counts: &[AppCount], at: Timestamp) -> Resu
                 usage::refused.eq(usage::refused + excluded(usage::refused)),
             ))
             .execute(c))?;
-    }
     Ok(())
 }
 
-/// Notes the last use of keys.
+/// Notes the last use of keys: one row a key, in one statement.
 ///
 /// # Errors
 /// When the database does not take it.
 pub fn record_key_uses(conn: &mut AnyConnection, uses: &[KeyUse]) -> Result<(), DbError> {
-    for batch in uses.chunks(BATCH) {
-        let row = |used: &KeyUse| {
-            (
-                app_key_uses::app_key_id.eq(used.key_id.to_string()),
-                app_key_uses::app_id.eq(used.client_id.to_string()),
-                app_key_uses::used_at.eq(used.at.seconds()),
-                app_key_uses::used_from.eq(used.from.clone()),
-            )
-        };
-        let rows: Vec<_> = batch.iter().map(row).collect();
-        on_either!(conn, c => diesel::insert_into(app_key_uses::table)
+    let row = |used: &KeyUse| {
+        (
+            app_key_uses::app_key_id.eq(used.key_id.to_string()),
+            app_key_uses::app_id.eq(used.client_id.to_string()),
+            app_key_uses::used_at.eq(used.at.seconds()),
+            app_key_uses::used_from.eq(used.from.to_string()),
+        )
+    };
+    if uses.is_empty() {
+        return Ok(());
+    }
+    let rows: Vec<_> = uses.iter().map(row).collect();
+    on_either!(conn, c => diesel::insert_into(app_key_uses::table)
             .values(rows)
-            .on_conflict(app_key_uses::app_key_id)
+            .on_conflict((app_key_uses::app_id, app_key_uses::app_key_id))
             .do_update()
             .set((
                 app_key_uses::used_at.eq(excluded(app_key_uses::used_at)),
                 app_key_uses::used_from.eq(excluded(app_key_uses::used_from)),
             ))
             .execute(c))?;
-    }
     Ok(())
 }
 

@@ -16,8 +16,10 @@ use crate::oauth::{Api, Client, ClientId};
 const UNKNOWN_REMEMBERED: usize = 4_096;
 /// Organisations and APIs, shared by the apps that point to them.
 const SHARED_REMEMBERED: usize = 10_000;
-/// Loads under way at once; the next is told to try later.
-const MOST_LOADS: usize = 256;
+/// Loads that ask the database at once: each takes a thread and a connection.
+const LOADS_RUNNING: usize = 8;
+/// Loads that may wait for that; the next is told to try later.
+const LOADS_WAITING: usize = 256;
 
 /// Why a client could not be looked up.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,7 +53,8 @@ pub(super) struct Apps {
     generation: AtomicU64,
     /// Held while something is forgotten or kept, so that neither happens in the middle of the other.
     keeping: Mutex<()>,
-    loads: Semaphore,
+    admitted: Semaphore,
+    running: Semaphore,
 }
 
 /// What one load read that was not in memory.
@@ -72,7 +75,8 @@ impl Apps {
             management,
             generation: AtomicU64::new(0),
             keeping: Mutex::new(()),
-            loads: Semaphore::new(MOST_LOADS),
+            admitted: Semaphore::new(LOADS_RUNNING + LOADS_WAITING),
+            running: Semaphore::new(LOADS_RUNNING),
         }
     }
 
@@ -99,7 +103,8 @@ impl Apps {
         if self.unknown.get(&client_id).is_some() {
             return Ok(None);
         }
-        let _permit = self.loads.try_acquire().map_err(|_all_taken| LookupError::Overloaded)?;
+        let _admitted = self.admitted.try_acquire().map_err(|_all_taken| LookupError::Overloaded)?;
+        let _running = self.running.acquire().await.map_err(|_closed| LookupError::Overloaded)?;
         let generation = self.generation.load(Ordering::SeqCst);
         let apps = self.clone();
         let loaded = self

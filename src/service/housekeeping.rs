@@ -27,9 +27,17 @@ pub struct Housekeeping {
 
 struct Chore {
     every: Duration,
+    /// Whether it shall be done before its time.
+    hurry: fn(&Authority) -> bool,
     last: Instant,
     run: fn(&Management, &Authority) -> Result<(), ServiceError>,
     name: &'static str,
+}
+
+impl Chore {
+    fn is_due(&self, authority: &Authority) -> bool {
+        self.last.elapsed() >= self.every || (self.hurry)(authority)
+    }
 }
 
 impl Housekeeping {
@@ -39,9 +47,12 @@ impl Housekeeping {
     /// When the operating system gives no thread.
     pub fn start(management: Management, authority: Arc<Authority>) -> std::io::Result<Self> {
         let key_check = (management.config.key_life.announce / 10).clamp(TICK, SLOWEST_KEY_CHECK);
-        let chore = |every, run, name| Chore { every, last: Instant::now(), run, name };
+        let chore = |every, run, name| Chore { every, hurry: |_| false, last: Instant::now(), run, name };
         let mut chores = [
-            chore(WRITE_COUNTS_EVERY, write_counts, "write counts"),
+            Chore {
+                hurry: |authority| authority.usage.is_large(),
+                ..chore(WRITE_COUNTS_EVERY, write_counts, "write counts")
+            },
             chore(key_check, |m, _| signing_keys::advance(m), "advance signing keys"),
             chore(DELETE_EXPIRED_EVERY, delete_expired, "delete what has expired"),
             chore(DELETE_STALE_COUNTS_EVERY, delete_stale_counts, "delete old counts"),
@@ -49,7 +60,7 @@ impl Housekeeping {
         let (stop, stopped) = channel();
         let work = move || {
             while stopped.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
-                for chore in chores.iter_mut().filter(|chore| chore.last.elapsed() >= chore.every) {
+                for chore in chores.iter_mut().filter(|chore| chore.is_due(&authority)) {
                     chore.last = Instant::now();
                     if let Err(error) = (chore.run)(&management, &authority) {
                         log::warn!(chore = chore.name, error:%; "housekeeping failed; it will be tried again");

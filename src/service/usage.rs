@@ -2,14 +2,19 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use uuid::Uuid;
 
 use crate::clock::Timestamp;
 use crate::db::usage::{AppCount, KeyUse};
-use crate::db::{Database, DbError, usage};
+use crate::db::{AnyConnection, Database, DbError, usage};
 use crate::oauth::ClientId;
+
+/// From so many apps on, counts are written before their time, so that memory stays flat.
+const LARGE: usize = 8_192;
+/// Rows in one statement.
+const BATCH: usize = 500;
 
 #[derive(Debug, Default, Clone, Copy)]
 struct Counts {
@@ -35,6 +40,11 @@ impl Usage {
         counts.entry(client_id).or_default().refused += 1;
     }
 
+    /// Whether enough waits to be written before its time.
+    pub(super) fn is_large(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).len() >= LARGE
+    }
+
     /// Writes the counts to the database. What cannot be written is kept for the next time. Blocks.
     ///
     /// # Errors
@@ -44,34 +54,39 @@ impl Usage {
         if taken.is_empty() {
             return Ok(());
         }
-        let count = |(client_id, counts): (&ClientId, &Counts)| AppCount {
-            client_id: *client_id,
-            issued: counts.issued,
-            refused: counts.refused,
-        };
-        let key_use = |(client_id, counts): (&ClientId, &Counts)| {
-            let (key_id, from, at) = counts.last_use?;
-            Some(KeyUse { key_id, client_id: *client_id, at, from: from.to_string() })
-        };
-        let counts: Vec<AppCount> = taken.iter().map(count).collect();
-        let uses: Vec<KeyUse> = taken.iter().filter_map(key_use).collect();
-        let written = database.write(move |conn| {
-            usage::add(conn, &counts, now)?;
-            usage::record_key_uses(conn, &uses)
-        });
+        // In the order of the tables, which spares the database half of the work.
+        let mut rows: Vec<(ClientId, Counts)> = taken.into_iter().collect();
+        rows.sort_unstable_by_key(|(client_id, _)| *client_id);
+        let rows = Arc::new(rows);
+        let to_write = rows.clone();
+        let written = database.write(move |conn| to_write.chunks(BATCH).try_for_each(|rows| write(conn, rows, now)));
         if written.is_err() {
-            self.put_back(taken);
+            self.put_back(&rows);
         }
         written
     }
 
-    fn put_back(&self, taken: HashMap<ClientId, Counts>) {
+    fn put_back(&self, taken: &[(ClientId, Counts)]) {
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         for (client_id, old) in taken {
-            let entry = counts.entry(client_id).or_default();
+            let entry = counts.entry(*client_id).or_default();
             entry.issued += old.issued;
             entry.refused += old.refused;
             entry.last_use = entry.last_use.or(old.last_use);
         }
     }
+}
+
+fn write(conn: &mut AnyConnection, rows: &[(ClientId, Counts)], now: Timestamp) -> Result<(), DbError> {
+    let count = |(client_id, counts): &(ClientId, Counts)| AppCount {
+        client_id: *client_id,
+        issued: counts.issued,
+        refused: counts.refused,
+    };
+    let key_use = |(client_id, counts): &(ClientId, Counts)| {
+        let (key_id, from, at) = counts.last_use?;
+        Some(KeyUse { key_id, client_id: *client_id, at, from })
+    };
+    usage::add(conn, &rows.iter().map(count).collect::<Vec<_>>(), now)?;
+    usage::record_key_uses(conn, &rows.iter().filter_map(key_use).collect::<Vec<_>>())
 }

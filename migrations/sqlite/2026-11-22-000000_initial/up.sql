@@ -133,16 +133,15 @@ CREATE TABLE usage (
     issued INTEGER NOT NULL,
     refused INTEGER NOT NULL,
     PRIMARY KEY (app_id, hour)
-) STRICT;
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE app_key_uses (
-    app_key_id TEXT NOT NULL PRIMARY KEY,
     app_id TEXT NOT NULL,
+    app_key_id TEXT NOT NULL,
     used_at INTEGER NOT NULL,
-    used_from TEXT NOT NULL
-) STRICT;
-
-CREATE INDEX app_key_uses_app ON app_key_uses (app_id);
+    used_from TEXT NOT NULL,
+    PRIMARY KEY (app_id, app_key_id)
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE changes (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
