@@ -14,6 +14,7 @@ mod pages;
 mod routes;
 mod server;
 mod site;
+mod stream;
 mod well_known;
 
 pub use self::routes::routes;

@@ -1,23 +1,27 @@
 //! Listeners, limits, and a graceful stop.
 
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, ready};
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::dev::Server;
+use actix_http::HttpService;
+use actix_server::{Server, ServerBuilder};
+use actix_service::{ServiceFactoryExt, fn_service, map_config};
+use actix_web::dev::AppConfig;
 use actix_web::middleware::from_fn;
 use actix_web::rt::spawn;
 use actix_web::rt::time::sleep;
 use actix_web::web::Data;
 use actix_web::{App, HttpServer};
-use tokio::net::TcpSocket;
+use tokio::net::{TcpSocket, TcpStream};
 
 use super::admin;
 use super::observe::observe;
 use super::routes::routes;
 use super::site::Site;
+use super::stream::{Deadlines, Limits};
 use crate::config::Config;
 use crate::service::Authority;
 
@@ -145,23 +149,38 @@ fn public_server(config: &Config, site: Data<Site>, listener: TcpListener) -> Re
         workers => workers,
     };
     let configure = routes(&issuer_path);
-    let server = HttpServer::new(move || {
-        App::new()
-            .app_data(site.clone())
-            .wrap(from_fn(observe))
-            .configure(configure.clone())
-    })
-    .workers(workers)
-    .max_connections(config.max_connections.div_ceil(workers))
-    .keep_alive(KEEP_ALIVE)
-    .client_request_timeout(config.request_timeout)
-    .client_disconnect_timeout(Duration::from_secs(2))
-    // The notice comes first, and both together must fit into the grace.
-    .shutdown_timeout(config.shutdown_grace.saturating_sub(notice(config.shutdown_grace)).as_secs().max(1))
-    .disable_signals()
-    .listen(listener)
-    .map_err(StartError::internal)?;
-    Ok(server.run())
+    let (address, request_timeout) = (listener.local_addr().map_err(StartError::internal)?, config.request_timeout);
+    let within = request_timeout * 2;
+    let limits = Limits { within, idle: KEEP_ALIVE + within };
+    let builder = ServerBuilder::new()
+        .workers(workers)
+        .max_concurrent_connections(config.max_connections.div_ceil(workers))
+        // The notice comes first, and both together must fit into the grace.
+        .shutdown_timeout(config.shutdown_grace.saturating_sub(notice(config.shutdown_grace)).as_secs().max(1))
+        .disable_signals();
+    let stopping = builder.graceful_shutdown_signal();
+    // What `HttpServer` does as well, but with deadlines between the socket and the requests.
+    let builder = builder.listen("public", listener, move || {
+        let stopping = stopping.clone();
+        let app = App::new().app_data(site.clone()).wrap(from_fn(observe)).configure(configure.clone());
+        let http = HttpService::build()
+            .graceful_shutdown_signal(move || {
+                let stopping = stopping.clone();
+                async move { stopping.notified().await }
+            })
+            .keep_alive(KEEP_ALIVE)
+            .client_request_timeout(request_timeout)
+            .client_disconnect_timeout(Duration::from_secs(2))
+            .local_addr(address)
+            // The address in `AppConfig` is for making links out of requests, which nobody here does.
+            .h1(map_config(app, |()| AppConfig::default()));
+        fn_service(move |stream: TcpStream| {
+            let peer = stream.peer_addr().ok();
+            ready(Ok((Deadlines::new(stream, limits), peer)))
+        })
+        .and_then(http)
+    });
+    Ok(builder.map_err(StartError::internal)?.run())
 }
 
 fn admin_server(site: Data<Site>, listener: TcpListener) -> Result<Server, StartError> {
