@@ -192,7 +192,7 @@ mod start {
 
         let data = tempfile::tempdir().unwrap();
         let elsewhere = ["--database-url=sqlite:///nowhere/brevet.db"];
-        assert_snapshot!(refused(data.path(), &[&quiet[..], &elsewhere].concat()), @"69: the database is unavailable: the file /nowhere/brevet.db cannot be opened: unable to open database file");
+        assert_snapshot!(refused(data.path(), &[&quiet[..], &elsewhere].concat()), @"69: the database is unavailable: the file /nowhere/brevet.db cannot be opened: No such file or directory (os error 2)");
 
         fs::write(data.path().join("brevet.db"), "not a database, but long enough to look at".repeat(100)).unwrap();
         let message = refused(data.path(), &quiet);

@@ -150,7 +150,8 @@ fn public_server(config: &Config, site: Data<Site>, listener: TcpListener) -> Re
     };
     let configure = routes(&issuer_path);
     let (address, request_timeout) = (listener.local_addr().map_err(StartError::internal)?, config.request_timeout);
-    let within = request_timeout * 2;
+    // Head, then body; or a request that waits for the database as long as it may.
+    let within = (request_timeout * 2).max(request_timeout + config.database_timeout);
     let limits = Limits { within, idle: KEEP_ALIVE + within };
     let builder = ServerBuilder::new()
         .workers(workers)
