@@ -16,6 +16,7 @@ pub use self::apps::LookupError;
 use self::changes::Heard;
 pub use self::changes::Tail;
 use self::revocations::Revocations;
+pub use self::signing_keys::dates as signing_key_dates;
 use crate::clock::Timestamp;
 use crate::config::KeyLife;
 use crate::db::{Database, DbError, apis};

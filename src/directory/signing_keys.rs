@@ -20,7 +20,8 @@ pub(super) fn open_all(
         .collect()
 }
 
-fn dates(record: &SigningKeyRecord) -> KeyDates {
+/// The dates of a key, as `keys::ring` takes them.
+pub fn dates(record: &SigningKeyRecord) -> KeyDates {
     KeyDates {
         kid: record.kid.clone(),
         algorithm: record.algorithm,

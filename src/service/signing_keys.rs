@@ -11,6 +11,7 @@ use crate::config::KeyLife;
 use crate::db::changes::ChangeKind;
 use crate::db::signing_keys::{self, SigningKeyRecord};
 use crate::db::{AnyConnection, DbError};
+use crate::directory::signing_key_dates;
 use crate::keys::ring::{KeyDates, KeySchedule, KeyState};
 use crate::keys::signing::GeneratedKey;
 use crate::oauth::SigningAlgorithm;
@@ -53,14 +54,7 @@ pub fn list(m: &Management) -> Result<Vec<KeyDetails>, ServiceError> {
 }
 
 fn schedule(conn: &mut AnyConnection) -> Result<KeySchedule, DbError> {
-    let dates = |record: SigningKeyRecord| KeyDates {
-        kid: record.kid,
-        algorithm: record.algorithm,
-        created_at: record.created_at,
-        signs_from: record.signs_from,
-        token_lifetime: record.token_lifetime,
-    };
-    Ok(KeySchedule::new(signing_keys::list(conn)?.into_iter().map(dates).collect()))
+    Ok(KeySchedule::new(signing_keys::list(conn)?.iter().map(signing_key_dates).collect()))
 }
 
 /// Does what is due: the next key is made in time, what is gone is deleted. Every node calls it now and then; of several
