@@ -1,4 +1,5 @@
-//! Foreign clients and verifiers, none of them code of ours: curl, Authlib, requests-oauthlib, PyJWT.
+//! Foreign clients and verifiers, none of them code of ours: curl, Authlib, requests-oauthlib, MSAL,
+//! PyJWT; openid-client, oauth4webapi and jose.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -10,7 +11,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::support::process::{Server, brevet, create_app, data_directory, eventually};
+use crate::support::process::{Server, brevet, create_app, data_directory, eventually, free_port};
 use crate::support::{Credentials, decode_jwt};
 
 const SCRIPTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients");
@@ -110,6 +111,22 @@ fn authlib_gets_tokens_and_understands_refusals() {
 #[test]
 fn requests_oauthlib_gets_tokens_and_understands_refusals() {
     assert_passes("requests_oauthlib_client.py");
+}
+
+#[test]
+fn msal_gets_tokens_for_a_whole_api_through_a_proxy_that_ends_tls() {
+    let data = data_directory();
+    let app = create_app(data.path());
+    // MSAL knows no issuer without a path.
+    let issuer = format!("https://127.0.0.1:{}/acme", free_port());
+    let server = Server::start_with(data.path(), &["--issuer", &issuer], &[]);
+    let scene = Scene { data, server, app };
+    let Some(mut command) = script(&scene, "msal_client.py") else {
+        return;
+    };
+    if let Err(why) = run(command.env("ISSUER", &issuer)) {
+        panic!("MSAL: {why}\n{}", scene.server.log());
+    }
 }
 
 #[test]

@@ -89,13 +89,23 @@ fn resources(client: &Client, asked: &[&str], fallback: &Arc<Api>) -> Result<Vec
     Ok(apis)
 }
 
+/// Behind an API's identifier: everything that the client was granted there. So ask MSAL and what was written for Entra.
+const ALL_OF_API: &str = "/.default";
+
 /// The scopes that `asked` names, each once. Linear in the length of `asked`.
 fn named<'c>(client: &'c Client, asked: &str) -> Result<Vec<&'c GrantedScope>, OAuthError> {
     let mut wanted = vec![false; client.granted.len()];
     for name in asked.split(' ').filter(|name| !name.is_empty()) {
-        let found = client.granted.iter().zip(wanted.iter_mut()).find(|(scope, _)| *scope.name == *name);
-        let (_, wanted) = found.ok_or_else(|| invalid_scope(client))?;
-        *wanted = true;
+        let mut found = false;
+        let whole_api = name.strip_suffix(ALL_OF_API);
+        for (scope, wanted) in client.granted.iter().zip(wanted.iter_mut()) {
+            if *scope.name == *name || whole_api.is_some_and(|identifier| *scope.api.identifier == *identifier) {
+                (*wanted, found) = (true, true);
+            }
+        }
+        if !found {
+            return Err(invalid_scope(client));
+        }
     }
     let chosen: Vec<_> =
         client.granted.iter().zip(wanted).filter(|(_, wanted)| *wanted).map(|(scope, _)| scope).collect();
@@ -239,6 +249,16 @@ mod tests {
             ),
             (Some("b.read apps:read"), &[], ok("b.read apps:read for https://billing https://id/api/v1")),
             (Some("o.read apps:read"), &[], ok("o.read apps:read for urn:old https://id/api/v1")),
+            (Some("https://billing/.default"), &[], ok("b.read b.write for https://billing")),
+            (
+                Some("https://billing/.default s.read"),
+                &[],
+                ok("b.read b.write s.read for https://billing https://stock"),
+            ),
+            (Some("https://billing/.default"), &["https://stock"], scope.clone()),
+            (Some("https://other/.default"), &[], scope.clone()),
+            (Some("/.default"), &[], scope.clone()),
+            (Some(".default"), &[], scope.clone()),
             (Some("b.read"), &["https://stock"], scope.clone()),
             (Some("b.admin"), &[], scope.clone()),
             (Some("B.READ"), &[], scope.clone()),

@@ -6,6 +6,7 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -149,9 +150,15 @@ pub fn create_app(data: &Path) -> Credentials {
     }
 }
 
-/// A port nobody listens on at the moment.
+/// A port that nobody listens on and that is given once: below those that the system gives to outgoing connections, so
+/// that none of them takes it before the server does.
 pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let first = std::process::id() % 10_000;
+    let candidates =
+        std::iter::repeat_with(|| 12_000 + (first + u32::from(NEXT.fetch_add(1, Ordering::SeqCst))) % 18_000);
+    let mut ports = candidates.map(|port| u16::try_from(port).unwrap());
+    ports.find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).unwrap()
 }
 
 /// Tries until it succeeds; panics with `what` when the time is up.

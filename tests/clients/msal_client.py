@@ -1,0 +1,95 @@
+"""MSAL gets a token with the scope that it knows, and is told when the key is wrong. It insists on https."""
+
+import datetime
+import ipaddress
+import os
+import socket
+import ssl
+import tempfile
+import threading
+from urllib.parse import urlsplit
+
+import msal
+import requests
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+URL, SID, KEY, ISSUER = (os.environ[name] for name in ("URL", "SID", "KEY", "ISSUER"))
+AUDIENCE = os.environ["AUDIENCE"]
+
+
+def certificate(folder):
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.datetime.now(datetime.timezone.utc)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    cert_file, key_file = os.path.join(folder, "cert.pem"), os.path.join(folder, "key.pem")
+    with open(cert_file, "wb") as file:
+        file.write(made.public_bytes(serialization.Encoding.PEM))
+    with open(key_file, "wb") as file:
+        encoding = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        file.write(key.private_bytes(*encoding))
+    return cert_file, key_file
+
+
+def pump(source, target):
+    try:
+        while data := source.recv(65536):
+            target.sendall(data)
+        target.shutdown(socket.SHUT_WR)
+    except OSError:
+        pass
+
+
+def relay(listener, context, address):
+    """Ends TLS and passes everything on, as a proxy in front would."""
+    while True:
+        plain, _ = listener.accept()
+        outer = context.wrap_socket(plain, server_side=True)
+        inner = socket.create_connection(address)
+        for pair in ((outer, inner), (inner, outer)):
+            threading.Thread(target=pump, args=pair, daemon=True).start()
+
+
+with tempfile.TemporaryDirectory() as folder:
+    cert_file, key_file = certificate(folder)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(cert_file, key_file)
+    listener = socket.create_server(("127.0.0.1", urlsplit(ISSUER).port))
+    host, port = URL.removeprefix("http://").split(":")
+    threading.Thread(target=relay, args=(listener, context, (host, int(port))), daemon=True).start()
+    session = requests.Session()
+    # Neither a proxy nor certificates of the surroundings.
+    session.trust_env = False
+    session.verify = cert_file
+
+    def client(key):
+        return msal.ConfidentialClientApplication(
+            SID, client_credential=key, oidc_authority=ISSUER, http_client=session, instance_discovery=False
+        )
+
+    token = client(KEY).acquire_token_for_client([f"{AUDIENCE}/.default"])
+    assert token.get("token_type") == "Bearer", token
+    assert 86300 < token["expires_in"] <= 86400, token
+    who = session.get(f"{ISSUER}/api/v1/whoami", headers={"Authorization": f"Bearer {token['access_token']}"})
+    assert who.status_code == 200, who.text
+    assert who.json()["scope"] == "billing:read", who.text
+    assert who.json()["aud"] in (AUDIENCE, [AUDIENCE]), who.text
+
+    refused = client(KEY[:-1] + "_").acquire_token_for_client([f"{AUDIENCE}/.default"])
+    assert refused.get("error") == "invalid_client", refused
+    refused = client(KEY).acquire_token_for_client(["billing:write"])
+    assert refused.get("error") == "invalid_scope", refused
