@@ -36,8 +36,8 @@ fn is_required(what: &str) -> bool {
 }
 
 /// Says why a test does not run, or fails if it must.
-fn skip(why: &str) {
-    assert!(!is_required("python"), "required, but {why}");
+fn skip(what: &str, why: &str) {
+    assert!(!is_required(what), "required, but {why}");
     eprintln!("skipped: {why}");
 }
 
@@ -70,18 +70,42 @@ static PYTHON: LazyLock<Result<PathBuf, String>> = LazyLock::new(|| {
     Ok(python)
 });
 
-/// A script with what it needs to know; nothing when there is no Python.
+/// A folder with the pinned packages for Node and the scripts beside them, made once and kept under `target`.
+static NODE: LazyLock<Result<PathBuf, String>> = LazyLock::new(|| {
+    let (home, scripts) = (Path::new(env!("CARGO_TARGET_TMPDIR")).join("node"), Path::new(SCRIPTS).join("node"));
+    let failed = |error: std::io::Error| error.to_string();
+    fs::create_dir_all(&home).map_err(failed)?;
+    let (wanted, stamp) = (scripts.join("package-lock.json"), home.join("installed.json"));
+    let wanted = fs::read_to_string(wanted).map_err(failed)?;
+    let is_installed = fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted);
+    for entry in fs::read_dir(&scripts).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        fs::copy(entry.path(), home.join(entry.file_name())).map_err(failed)?;
+    }
+    if !is_installed {
+        run(Command::new("npm").args(["ci", "--no-audit", "--no-fund"]).current_dir(&home))?;
+        fs::write(&stamp, wanted).map_err(failed)?;
+    }
+    Ok(home)
+});
+
+/// A script with what it needs to know; nothing when what runs it is not there.
 fn script(scene: &Scene, name: &str) -> Option<Command> {
-    let python = match &*PYTHON {
-        Ok(python) => python,
+    let (what, made) = if name.ends_with(".mjs") {
+        ("node", NODE.as_ref().map(|home| (PathBuf::from("node"), home.join(name))))
+    } else {
+        ("python", PYTHON.as_ref().map(|python| (python.clone(), Path::new(SCRIPTS).join(name))))
+    };
+    let (program, path) = match made {
+        Ok(found) => found,
         Err(why) => {
-            skip(&format!("the Python clients are not there: {why}"));
+            skip(what, &format!("the clients of {what} are not there: {why}"));
             return None;
         }
     };
-    let mut command = Command::new(python);
+    let mut command = Command::new(program);
     command
-        .arg(Path::new(SCRIPTS).join(name))
+        .arg(path)
         .env("URL", &scene.server.url)
         .env("SID", &scene.app.client_id)
         .env("KEY", &scene.app.secret)
@@ -111,6 +135,16 @@ fn authlib_gets_tokens_and_understands_refusals() {
 #[test]
 fn requests_oauthlib_gets_tokens_and_understands_refusals() {
     assert_passes("requests_oauthlib_client.py");
+}
+
+#[test]
+fn openid_client_gets_tokens_by_discovery_and_jose_verifies_them() {
+    assert_passes("openid_client.mjs");
+}
+
+#[test]
+fn oauth4webapi_finds_nothing_wrong_with_our_answers() {
+    assert_passes("oauth4webapi.mjs");
 }
 
 #[test]
@@ -172,7 +206,7 @@ fn curl(args: &[&str]) -> Option<(String, Value)> {
     let output = match asked {
         Ok(output) => output,
         Err(error) => {
-            skip(&format!("curl is not there: {error}"));
+            skip("curl", &format!("curl is not there: {error}"));
             return None;
         }
     };
