@@ -1,7 +1,10 @@
 //! The keys: the only folder that names `jsonwebtoken`, `rsa` and `aws_lc_rs`.
 
+#[cfg(feature = "server")]
 pub mod envelope;
+#[cfg(feature = "server")]
 pub mod ring;
+#[cfg(feature = "server")]
 pub mod signing;
 pub mod verify;
 

@@ -19,13 +19,19 @@
 //! | [`http`] | the doors: routes, answers, limits | `http::error` turns every error into an answer, there and nowhere else |
 //! | [`cli`] | the commands | [`cli::CliError`] with a sysexits code |
 
+#[cfg(feature = "server")]
 pub mod cli;
 pub mod clock;
+#[cfg(feature = "server")]
 pub mod config;
+#[cfg(feature = "server")]
 pub mod db;
+#[cfg(feature = "server")]
 pub mod directory;
+#[cfg(feature = "server")]
 pub mod http;
 pub mod keys;
 pub mod oauth;
 pub mod secret;
+#[cfg(feature = "server")]
 pub mod service;

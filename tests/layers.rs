@@ -1,9 +1,10 @@
 //! The rules of the house, read off the source: which way imports point, who may name which library, how long a file
 //! may be.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// The top-level modules. Imports point to the right only; `db` and `keys` do not see each other.
 const LAYERS: &[&[&str]] = &[
@@ -193,6 +194,42 @@ fn nothing_is_signed_or_decrypted_with_the_rsa_crate() {
             assert!(!source.product().contains(method), "{} uses {method}", source.path);
         }
     }
+}
+
+/// What a service that only verifies tokens must not have to build.
+const NOT_FOR_THE_GUARD: &[&str] = &[
+    "diesel",
+    "diesel_migrations",
+    "libsqlite3-sys",
+    "pq-sys",
+    "pq-src",
+    "r2d2",
+    "argon2",
+    "clap",
+    "handlebars",
+    "rsa",
+    "env_logger",
+    "prometheus",
+    "toml",
+];
+
+#[test]
+fn the_guard_for_other_services_pulls_in_no_database() {
+    let packages = |features: &[&str]| {
+        let mut cargo = Command::new(env!("CARGO"));
+        cargo.args(["tree", "--locked", "--offline", "--edges=normal,build", "--prefix=none", "--format={p}"]);
+        cargo.args(features).current_dir(env!("CARGO_MANIFEST_DIR"));
+        let ran = cargo.output().unwrap();
+        assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+        let text = String::from_utf8(ran.stdout).unwrap();
+        text.lines().filter_map(|line| line.split(' ').next()).map(str::to_owned).collect::<BTreeSet<_>>()
+    };
+    let (server, guard) = (packages(&[]), packages(&["--no-default-features", "--features=guard"]));
+    for name in NOT_FOR_THE_GUARD {
+        assert!(server.contains(*name), "the server no longer has {name}: neither needs this list");
+        assert!(!guard.contains(*name), "the feature `guard` pulls in {name}");
+    }
+    assert!(guard.contains("ureq") && guard.contains("actix-web"), "{guard:?}");
 }
 
 #[test]

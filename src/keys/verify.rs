@@ -17,7 +17,6 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::KeyError;
-use super::ring::KeyRing;
 use crate::clock::Timestamp;
 use crate::oauth::claims::ReadClaims;
 use crate::oauth::{SigningAlgorithm, TokenProfile};
@@ -249,18 +248,22 @@ impl Verifier {
         Self { issuer: issuer.to_owned(), remembered: Cache::new(REMEMBERED_TOKENS) }
     }
 
-    /// Signature, `typ` and issuer against the keys published now. A token seen before costs a digest; its key must be
-    /// published still.
+    /// Signature, `typ` and issuer against the keys that `published` knows. A token seen before costs a digest; its key
+    /// must be published still.
     ///
     /// # Errors
     /// The first check that failed.
-    pub fn verify(&self, ring: &KeyRing, token: &str, now: Timestamp) -> Result<Arc<SignedToken>, TokenError> {
+    pub fn verify<K: Deref<Target = VerifyingKey>>(
+        &self,
+        token: &str,
+        published: impl Fn(&str) -> Option<K>,
+    ) -> Result<Arc<SignedToken>, TokenError> {
         let digest = sha256(token.as_bytes());
         if let Some(known) = self.remembered.get(&digest) {
-            ring.published(&known.kid, now).ok_or(TokenError::UnknownKey)?;
+            published(&known.kid).ok_or(TokenError::UnknownKey)?;
             return Ok(known);
         }
-        let verified = Arc::new(verify_access_token(token, &self.issuer, |kid| ring.published(kid, now))?);
+        let verified = Arc::new(verify_access_token(token, &self.issuer, published)?);
         self.remembered.insert(digest, verified.clone());
         Ok(verified)
     }

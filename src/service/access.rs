@@ -32,7 +32,8 @@ pub enum AccessError {
 /// The first check that failed.
 pub async fn verify(authority: &Authority, token: &str, now: Timestamp) -> Result<ValidToken, AccessError> {
     let directory = &authority.directory;
-    let token = authority.verifier.verify(directory.ring(), token, now).map_err(AccessError::Refused)?;
+    let ring = directory.ring();
+    let token = authority.verifier.verify(token, |kid| ring.published(kid, now)).map_err(AccessError::Refused)?;
     token.check_time(now).map_err(AccessError::Refused)?;
     let revoked = || AccessError::Refused(TokenError::Revoked);
     if directory.is_revoked(&token.claims.jti) {
