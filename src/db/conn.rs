@@ -291,22 +291,35 @@ impl Database {
         }
     }
 
-    /// Like [`Self::read`], for the threads that answer requests: waits without blocking them, and no longer than the
-    /// setting `database-timeout`, even for a database that accepts a query and never answers.
+    /// Like [`Self::read`], for the threads that answer requests: see [`Self::off_thread`].
     ///
     /// # Errors
     /// What `queries` returns, or `Unavailable`.
-    #[expect(clippy::disallowed_methods, reason = "the one place where the database hops to the blocking pool")]
     pub async fn read_off_thread<T: Send + 'static>(
         &self,
         queries: impl FnOnce(&mut AnyConnection) -> Result<T, DbError> + Send + 'static,
     ) -> Result<T, DbError> {
+        self.off_thread(|database| database.read(queries)).await
+    }
+
+    /// Runs blocking work with the database away from the threads that answer requests: waits without blocking them, and
+    /// no longer than the setting `database-timeout`, even for a database that accepts a query and never answers. Work
+    /// that was waited for in vain goes on: a change may be made although its answer is `Unavailable`.
+    ///
+    /// # Errors
+    /// What `work` returns, or `Unavailable`.
+    #[expect(clippy::disallowed_methods, reason = "the one place where the database hops to the blocking pool")]
+    pub async fn off_thread<T, E>(&self, work: impl FnOnce(&Self) -> Result<T, E> + Send + 'static) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<DbError> + Send + 'static,
+    {
         let database = self.clone();
-        let query = tokio::task::spawn_blocking(move || database.read(queries));
-        match tokio::time::timeout(self.timeout, query).await {
+        let work = tokio::task::spawn_blocking(move || work(&database));
+        match tokio::time::timeout(self.timeout, work).await {
             Ok(Ok(answer)) => answer,
-            Ok(Err(error)) => Err(DbError::Other(format!("a query did not finish: {error}"))),
-            Err(_elapsed) => Err(DbError::Unavailable("no answer within database-timeout".to_owned())),
+            Ok(Err(error)) => Err(DbError::Other(format!("work with the database did not finish: {error}")).into()),
+            Err(_elapsed) => Err(DbError::Unavailable("no answer within database-timeout".to_owned()).into()),
         }
     }
 
