@@ -107,6 +107,7 @@ fn claims<'a>(world: &'a World, authorization: &'a Authorization) -> AccessToken
         issued_at: NOW,
         expires_at: NOW + DAY,
         token_id: TOKEN_ID,
+        confirmation: None,
     }
 }
 

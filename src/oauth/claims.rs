@@ -27,6 +27,19 @@ pub struct AccessTokenClaims<'a> {
     pub expires_at: Timestamp,
     /// `jti`, never given before.
     pub token_id: &'a str,
+    /// `cnf`: the key without which the token is worth nothing.
+    pub confirmation: Option<&'a Confirmation>,
+}
+
+/// `cnf`: the key that whoever shows the token must hold
+/// ([RFC 7800 §3.1](https://www.rfc-editor.org/rfc/rfc7800#section-3.1)). A method that is not known here makes the token
+/// unreadable: ignored, it would make a stolen token good.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Confirmation {
+    /// The thumbprint of the key that signs DPoP proofs
+    /// ([RFC 9449 §6.1](https://www.rfc-editor.org/rfc/rfc9449#section-6.1)).
+    pub jkt: Box<str>,
 }
 
 /// The smallest of what server, APIs and client allow.
@@ -61,6 +74,9 @@ impl Serialize for AccessTokenClaims<'_> {
             }
         }
         map.serialize_entry("tenant", &*self.client.organisation.slug)?;
+        if let Some(confirmation) = self.confirmation {
+            map.serialize_entry("cnf", confirmation)?;
+        }
         for (name, value) in self.client.claims.iter().flat_map(|claims| claims.iter()) {
             map.serialize_entry(name, value)?;
         }
@@ -89,6 +105,8 @@ pub struct ReadClaims {
     pub scope: ScopeClaim,
     /// `tenant`
     pub tenant: Box<str>,
+    /// `cnf`
+    pub cnf: Option<Confirmation>,
 }
 
 /// A claim that is a text or a list of texts.
@@ -135,6 +153,29 @@ impl ScopeClaim {
         match self {
             Self::Text(text) => text.clone(),
             Self::List(list) => list.join(" "),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_confirmation_that_is_not_understood_makes_the_token_unreadable() {
+        let read = |cnf: serde_json::Value| {
+            let claims = json!({
+                "iss": "i", "aud": "a", "exp": 2, "nbf": 1, "iat": 1, "jti": "j", "client_id": "c", "scope": "", "tenant": "t",
+                "cnf": cnf,
+            });
+            serde_json::from_value::<ReadClaims>(claims)
+        };
+        let bound = read(json!({ "jkt": "thumbprint" })).unwrap().cnf;
+        assert_eq!(bound, Some(Confirmation { jkt: "thumbprint".into() }));
+        for unknown in [json!({}), json!({ "x5t#S256": "x" }), json!({ "jkt": "x", "kid": "y" }), json!("jkt")] {
+            assert!(read(unknown.clone()).is_err(), "{unknown}");
         }
     }
 }

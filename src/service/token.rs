@@ -83,6 +83,7 @@ fn issue(
         issued_at: caller.now - authority.config.clock_backdate,
         expires_at: caller.now + lifetime,
         token_id: &token_id,
+        confirmation: None,
     };
     let signed = authority.directory.ring().sign(algorithm, profile, &claims, caller.now);
     let jwt = signed.map_err(|error| OAuthError::server_error(error.to_string()))?;
