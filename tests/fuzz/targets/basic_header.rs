@@ -1,0 +1,16 @@
+//! An `Authorization` header, and credentials in the body beside it: read or refused, and what is read is not empty.
+#![no_main]
+
+use brevet::oauth::client::{Authorization, PresentedCredentials};
+use brevet::oauth::request::TokenParams;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|input: (&[u8], &[u8])| {
+    let (header, body) = input;
+    let Ok(params) = TokenParams::from_form(body) else { return };
+    for authorization in [Authorization::None, Authorization::One(header), Authorization::Several] {
+        if let Ok(credentials) = PresentedCredentials::read(authorization, &params) {
+            assert!(!credentials.client_id.is_empty());
+        }
+    }
+});
