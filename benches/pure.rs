@@ -15,7 +15,8 @@ use brevet::keys::signing::{GeneratedKey, SigningKey};
 use brevet::keys::verify::verify_access_token;
 use brevet::oauth::claims::AccessTokenClaims;
 use brevet::oauth::client::{
-    Authorization as AuthorizationHeader, ClientSecret, GrantedScope, Organisation, PresentedCredentials,
+    Authorization as AuthorizationHeader, ClientAuthentication, ClientSecret, GrantedScope, Organisation,
+    PresentedCredentials,
 };
 use brevet::oauth::form::parse_form;
 use brevet::oauth::request::{TokenParams, TokenTarget};
@@ -67,6 +68,7 @@ impl World {
                 enabled: true,
                 not_before: Timestamp::NEVER,
                 lifetime: None,
+                authentication: ClientAuthentication::ClientSecret,
                 secrets: Box::new([stored]),
                 claims: None,
             },

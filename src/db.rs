@@ -16,6 +16,7 @@ pub mod revocations;
 mod schema;
 pub mod signing_keys;
 pub mod usage;
+pub mod used_jti;
 mod writer;
 
 pub use self::conn::{AnyConnection, Backend, Database};

@@ -2,6 +2,8 @@
 
 #[cfg(feature = "server")]
 pub mod envelope;
+pub mod jwk;
+pub mod jws;
 #[cfg(feature = "server")]
 pub mod ring;
 #[cfg(feature = "server")]

@@ -17,8 +17,10 @@ use brevet::db::app_keys::{self, AppKeyRecord};
 use brevet::db::changes::{self, ChangeKind};
 use brevet::db::developers::Role;
 use brevet::db::organisations::OrganisationRecord;
+use brevet::db::used_jti::{self, Jti};
 use brevet::db::{AnyConnection, Database, DbError, apps as app_rows, audit, meta, organisations as organisation_rows};
 use brevet::db::{revocations, usage};
+use brevet::oauth::client::ClientAuthentication;
 use brevet::oauth::{ClientId, SigningAlgorithm, TokenProfile};
 use brevet::secret::{Pepper, Secret, StoredSecret, generate_client_secret};
 use brevet::service::accounts::{self, NewMember};
@@ -63,6 +65,8 @@ on_both_databases! {
     old_counts_and_those_of_apps_that_are_gone_are_forgotten
     a_revoked_token_is_kept_until_it_would_have_expired
     a_revocation_is_not_lost_while_the_list_is_read_anew
+    an_id_is_used_once_until_it_is_forgotten
+    of_many_who_use_an_id_at_once_one_is_first
     what_fails_leaves_no_trace
     one_failure_among_many_writers_spoils_no_other
     many_writers_at_once_all_get_in_and_whoever_follows_misses_nothing
@@ -591,6 +595,53 @@ fn a_revocation_is_not_lost_while_the_list_is_read_anew(settings: Pairs) {
     });
 }
 
+/// Records an id of one issuer and purpose, without waiting for a thread.
+fn use_once(database: &Database, issuer: &'static str, purpose: &'static str, jti: &str) -> Result<Jti, DbError> {
+    let jti = jti.to_owned();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let record =
+        move |conn: &mut AnyConnection| used_jti::record(conn, issuer, purpose, &jti, START + Duration::from_secs(60));
+    runtime.block_on(database.insert_off_thread(record))
+}
+
+fn an_id_is_used_once_until_it_is_forgotten(settings: Pairs) {
+    let Memory { m, data } = open(settings);
+    let database = m.database();
+    let long = "é".repeat(128);
+    for jti in ["1", "A", "a", long.as_str(), " 1"] {
+        assert_eq!(use_once(database, "app", "assertion", jti).unwrap(), Jti::Fresh, "{jti}");
+        assert_eq!(use_once(database, "app", "assertion", jti).unwrap(), Jti::Replayed, "{jti}");
+    }
+    assert_eq!(use_once(database, "other", "assertion", "1").unwrap(), Jti::Fresh, "another issuer's");
+    assert_eq!(use_once(database, "app", "proof", "1").unwrap(), Jti::Fresh, "for another purpose");
+    use_once(database, "app", "assertion", "1\0").unwrap_err();
+
+    let again = reopen(&data, settings).unwrap();
+    assert_eq!(use_once(again.database(), "app", "assertion", "1").unwrap(), Jti::Replayed, "after a restart");
+    let purge = |after: u64| {
+        database.write(move |conn| used_jti::delete_expired(conn, START + Duration::from_secs(after))).unwrap()
+    };
+    assert_eq!(purge(59), 0);
+    assert_eq!(use_once(database, "app", "assertion", "1").unwrap(), Jti::Replayed, "to the last second");
+    assert_eq!(purge(60), 7);
+    assert_eq!(use_once(database, "app", "assertion", "1").unwrap(), Jti::Fresh);
+}
+
+fn of_many_who_use_an_id_at_once_one_is_first(settings: Pairs) {
+    const USERS: usize = 12;
+    let Memory { m, .. } = open(settings);
+    let together = Barrier::new(USERS);
+    let answers: Vec<Jti> = thread::scope(|scope| {
+        let record = || {
+            together.wait();
+            use_once(m.database(), "app", "assertion", "the same").unwrap()
+        };
+        let users: Vec<_> = (0..USERS).map(|_| scope.spawn(record)).collect();
+        users.into_iter().map(|user| user.join().unwrap()).collect()
+    });
+    assert_eq!(answers.iter().filter(|answer| **answer == Jti::Fresh).count(), 1, "{answers:?}");
+}
+
 fn organisation(slug: &str) -> OrganisationRecord {
     OrganisationRecord {
         id: Uuid::now_v7(),
@@ -669,6 +720,8 @@ fn apps_row(organisation_id: Uuid) -> app_rows::AppRecord {
         created_at: START,
         last_used_at: None,
         scopes: Vec::new(),
+        authentication: ClientAuthentication::ClientSecret,
+        dpop_required: false,
     }
 }
 

@@ -14,7 +14,7 @@ use super::schema::{app_scopes, apps};
 use super::usage;
 use crate::clock::Timestamp;
 use crate::oauth::ClientId;
-use crate::oauth::client::ClientSecret;
+use crate::oauth::client::{ClientAuthentication, ClientSecret, KeySource};
 
 /// Static claims of an app: a JSON object.
 pub type Claims = serde_json::Map<String, serde_json::Value>;
@@ -42,6 +42,10 @@ pub struct AppRecord {
     pub last_used_at: Option<Timestamp>,
     /// What it was granted: API and name.
     pub scopes: Vec<(Uuid, String)>,
+    /// How it proves who it is.
+    pub authentication: ClientAuthentication,
+    /// Whether its tokens must be bound to a key of its own.
+    pub dpop_required: bool,
 }
 
 /// An app as the token road needs it.
@@ -53,6 +57,10 @@ pub struct AppForTokens {
     pub secrets: Vec<ClientSecret>,
 }
 
+/// Values of `auth_method`.
+const CLIENT_SECRET: &str = "client_secret";
+const PRIVATE_KEY_JWT: &str = "private_key_jwt";
+
 #[derive(Queryable)]
 struct Row {
     id: String,
@@ -63,9 +71,26 @@ struct Row {
     disabled_at: Option<i64>,
     not_before: i64,
     created_at: i64,
+    auth_method: String,
+    jwks: Option<String>,
+    jwks_uri: Option<String>,
+    dpop_required: i64,
 }
 
 impl Row {
+    fn authentication(&self) -> Result<ClientAuthentication, DbError> {
+        match (self.auth_method.as_str(), &self.jwks, &self.jwks_uri) {
+            (CLIENT_SECRET, None, None) => Ok(ClientAuthentication::ClientSecret),
+            (PRIVATE_KEY_JWT, Some(jwks), None) => {
+                Ok(ClientAuthentication::PrivateKeyJwt(KeySource::Jwks(jwks.as_str().into())))
+            }
+            (PRIVATE_KEY_JWT, None, Some(uri)) => {
+                Ok(ClientAuthentication::PrivateKeyJwt(KeySource::JwksUri(uri.as_str().into())))
+            }
+            _ => Err(DbError::Corrupt { table: "apps", column: "auth_method", id: self.id.clone() }),
+        }
+    }
+
     fn with_scopes(self, conn: &mut AnyConnection) -> Result<AppRecord, DbError> {
         let corrupt = |column| DbError::Corrupt { table: "apps", column, id: self.id.clone() };
         let scopes: Vec<(String, String)> = app_scopes::table
@@ -86,6 +111,8 @@ impl Row {
             not_before: Timestamp::from_seconds(self.not_before),
             created_at: Timestamp::from_seconds(self.created_at),
             last_used_at: usage::last_use(conn, &self.id)?,
+            authentication: self.authentication()?,
+            dpop_required: self.dpop_required != 0,
             name: self.name,
             scopes: scopes
                 .into_iter()
@@ -100,6 +127,7 @@ impl Row {
 /// # Errors
 /// `Duplicate` when the id is taken; `MissingReference` when a scope is none of that API.
 pub fn insert(conn: &mut AnyConnection, app: &AppRecord) -> Result<(), DbError> {
+    let (auth_method, jwks, jwks_uri) = columns(&app.authentication);
     let row = (
         apps::id.eq(app.client_id.to_string()),
         apps::organisation_id.eq(app.organisation_id.to_string()),
@@ -109,12 +137,25 @@ pub fn insert(conn: &mut AnyConnection, app: &AppRecord) -> Result<(), DbError> 
         apps::disabled_at.eq(app.disabled_at.map(Timestamp::seconds)),
         apps::not_before.eq(app.not_before.seconds()),
         apps::created_at.eq(app.created_at.seconds()),
+        apps::auth_method.eq(auth_method),
+        apps::jwks.eq(jwks),
+        apps::jwks_uri.eq(jwks_uri),
+        apps::dpop_required.eq(i64::from(app.dpop_required)),
     );
     diesel::insert_into(apps::table).values(row).execute(conn)?;
     for (api_id, scope) in &app.scopes {
         insert_scope(conn, app.client_id, *api_id, scope)?;
     }
     Ok(())
+}
+
+/// The three columns that say how an app proves who it is.
+fn columns(authentication: &ClientAuthentication) -> (&'static str, Option<&str>, Option<&str>) {
+    match authentication {
+        ClientAuthentication::ClientSecret => (CLIENT_SECRET, None, None),
+        ClientAuthentication::PrivateKeyJwt(KeySource::Jwks(jwks)) => (PRIVATE_KEY_JWT, Some(jwks), None),
+        ClientAuthentication::PrivateKeyJwt(KeySource::JwksUri(uri)) => (PRIVATE_KEY_JWT, None, Some(uri)),
+    }
 }
 
 /// Grants an app a scope.

@@ -344,6 +344,23 @@ impl Database {
         })
     }
 
+    /// Like [`Self::write`], for the threads that answer requests, and for **one** INSERT of which the database itself says
+    /// whether it may be: waits without blocking, no longer than `database-timeout`, and on PostgreSQL not behind other
+    /// writers, whose lock it does not need. What it adds must not be in the change table.
+    ///
+    /// # Errors
+    /// What `insert` returns, or `Unavailable`: then nobody knows whether the row is there.
+    pub async fn insert_off_thread<T: Send + 'static>(
+        &self,
+        insert: impl FnOnce(&mut AnyConnection) -> Result<T, DbError> + Send + 'static,
+    ) -> Result<T, DbError> {
+        let Some(writer) = &self.writer else {
+            return self.off_thread(|database| insert(&mut *database.checkout()?)).await;
+        };
+        let answer = tokio::time::timeout(self.timeout, writer.write_off_thread(insert)).await;
+        answer.map_err(|_elapsed| DbError::Unavailable("no answer within database-timeout".to_owned()))?
+    }
+
     /// Brings the tables up to date, one program at a time. Returns the names of the migrations that were run.
     ///
     /// # Errors

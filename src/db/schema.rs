@@ -71,6 +71,10 @@ diesel::table! {
         disabled_at -> Nullable<BigInt>,
         not_before -> BigInt,
         created_at -> BigInt,
+        auth_method -> Text,
+        jwks -> Nullable<Text>,
+        jwks_uri -> Nullable<Text>,
+        dpop_required -> BigInt,
     }
 }
 
@@ -112,6 +116,15 @@ diesel::table! {
         app_id -> Text,
         revoked_at -> BigInt,
         expires_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    used_jti (issuer, purpose, jti) {
+        issuer -> Text,
+        purpose -> Text,
+        jti -> Text,
+        forget_at -> BigInt,
     }
 }
 

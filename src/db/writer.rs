@@ -2,11 +2,12 @@
 //! together and only then answers. SQLite's own waiting is not fair: threads that wait for its lock can starve.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread;
 
 use diesel::SqliteConnection;
 use diesel::connection::{AnsiTransactionManager, TransactionManager};
+use tokio::sync::oneshot;
 
 use super::conn::{AnyConnection, in_transaction};
 use super::error::DbError;
@@ -45,17 +46,44 @@ impl Writer {
         E: From<DbError> + Send + 'static,
     {
         let (answer, answered) = sync_channel(1);
-        let job: Job = Box::new(move |conn| {
-            let result = conn.map_err(E::from).and_then(|conn| in_transaction(conn, changes));
-            Box::new(move |committed| {
-                // If the caller is gone, nobody wants to know.
-                let _gone = answer.send(result.and_then(|value| committed.map(|()| value).map_err(E::from)));
-            })
-        });
-        let stopped = || E::from(DbError::Other("the writer thread has stopped".to_owned()));
+        // If the caller is gone, nobody wants to know.
+        let job = job(changes, move |result| drop(answer.send(result)));
         self.jobs.send(job).map_err(|_unsent| stopped())?;
-        answered.recv().unwrap_or_else(|_dropped| Err(stopped()))
+        answered.recv().unwrap_or_else(|_dropped| Err(stopped().into()))
     }
+
+    /// The same without blocking: when the queue is full, the answer is `Unavailable` at once.
+    pub(super) async fn write_off_thread<T: Send + 'static>(
+        &self,
+        changes: impl FnOnce(&mut AnyConnection) -> Result<T, DbError> + Send + 'static,
+    ) -> Result<T, DbError> {
+        let (answer, answered) = oneshot::channel();
+        let job = job(changes, move |result| drop(answer.send(result)));
+        self.jobs.try_send(job).map_err(|refused| match refused {
+            TrySendError::Full(_) => DbError::Unavailable("too many changes wait to be written".to_owned()),
+            TrySendError::Disconnected(_) => stopped(),
+        })?;
+        answered.await.unwrap_or_else(|_dropped| Err(stopped()))
+    }
+}
+
+/// Runs changes in a savepoint, and tells their result once it is known whether the commit held.
+fn job<T, E>(
+    changes: impl FnOnce(&mut AnyConnection) -> Result<T, E> + Send + 'static,
+    tell: impl FnOnce(Result<T, E>) + Send + 'static,
+) -> Job
+where
+    T: Send + 'static,
+    E: From<DbError> + Send + 'static,
+{
+    Box::new(move |conn| {
+        let result = conn.map_err(E::from).and_then(|conn| in_transaction(conn, changes));
+        Box::new(move |committed| tell(result.and_then(|value| committed.map(|()| value).map_err(E::from))))
+    })
+}
+
+fn stopped() -> DbError {
+    DbError::Other("the writer thread has stopped".to_owned())
 }
 
 fn run(conn: &mut AnyConnection, waiting: &Receiver<Job>) {

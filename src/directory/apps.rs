@@ -187,6 +187,7 @@ impl Apps {
             not_before: app.not_before,
             lifetime: app.lifetime,
             granted: granted.into(),
+            authentication: app.authentication,
             secrets: found.secrets.into(),
             claims: app.claims.map(Box::new),
         };

@@ -10,8 +10,8 @@ use jsonwebtoken::jwk::JwkSet;
 use serde::Serialize;
 
 use super::KeyError;
+use super::jwk::VerifyingKey;
 use super::signing::SigningKey;
-use super::verify::VerifyingKey;
 use crate::clock::Timestamp;
 use crate::config::KeyLife;
 use crate::oauth::{SigningAlgorithm, TokenProfile};

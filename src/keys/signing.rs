@@ -22,7 +22,7 @@ use serde::Serialize;
 use zeroize::Zeroizing;
 
 use super::KeyError;
-use super::verify::VerifyingKey;
+use super::jwk::{PublicJwk, VerifyingKey};
 use crate::oauth::{SigningAlgorithm, TokenProfile};
 
 const RSA_BITS: usize = 2048;
@@ -159,7 +159,8 @@ impl SigningKey {
     /// # Errors
     /// When the public key is rejected.
     pub fn verifying_key(&self) -> Result<VerifyingKey, KeyError> {
-        VerifyingKey::from_jwk(&self.jwk)
+        let json = serde_json::to_vec(&self.jwk).map_err(|error| KeyError::new(format!("a JWK: {error}")))?;
+        PublicJwk::parse(&json)?.verifying_key(self.algorithm)
     }
 
     /// Makes a JWS in compact form ([RFC 7515 §3.1](https://www.rfc-editor.org/rfc/rfc7515#section-3.1)).

@@ -60,6 +60,26 @@ impl ClientAuthMethod {
     }
 }
 
+/// How a client was registered to prove who it is. It is held to that: a client with a key pair cannot fall back to a
+/// secret.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum ClientAuthentication {
+    /// With a secret, in the header or in the body.
+    #[default]
+    ClientSecret,
+    /// With a JWT that it signed ([RFC 7523 §2.2](https://www.rfc-editor.org/rfc/rfc7523#section-2.2)).
+    PrivateKeyJwt(KeySource),
+}
+
+/// Where the public keys of a client are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeySource {
+    /// Registered with it: a JWK set in JSON.
+    Jwks(Arc<str>),
+    /// Behind this URL.
+    JwksUri(Arc<str>),
+}
+
 /// An organisation, as far as tokens care.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Organisation {
@@ -110,6 +130,8 @@ pub struct Client {
     pub lifetime: Option<Duration>,
     /// What it was granted.
     pub granted: Box<[GrantedScope]>,
+    /// How it proves who it is.
+    pub authentication: ClientAuthentication,
     /// Its secrets.
     pub secrets: Box<[ClientSecret]>,
     /// Claims that stand in each of its tokens. Their names are absolute URIs, so they collide with no registered claim.

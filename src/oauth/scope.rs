@@ -213,6 +213,7 @@ mod tests {
             not_before: Timestamp::NEVER,
             lifetime: None,
             granted: granted.into(),
+            authentication: crate::oauth::client::ClientAuthentication::ClientSecret,
             secrets: [].into(),
             claims: None,
         };

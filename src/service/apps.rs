@@ -17,6 +17,7 @@ use crate::db::apps::{AppRecord, Claims};
 use crate::db::changes::ChangeKind;
 use crate::db::{AnyConnection, apis, app_keys, apps, audit, usage};
 use crate::oauth::ClientId;
+use crate::oauth::client::ClientAuthentication;
 use crate::secret::{Secret, StoredSecret, generate_client_secret};
 
 /// Static claims together are at most this long: tokens travel in headers.
@@ -137,6 +138,8 @@ pub(super) fn insert(
         created_at: deed.now,
         last_used_at: None,
         scopes: resolve_scopes(conn, organisation.id, &app.scopes)?,
+        authentication: ClientAuthentication::ClientSecret,
+        dpop_required: false,
     };
     apps::insert(conn, &record).map_err(ServiceError::duplicate(format!("there is an app {client_id} already")))?;
     insert_key(conn, deed, client_id, key, app.key_expires_in.map(|span| deed.now + span))?;

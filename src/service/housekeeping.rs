@@ -6,7 +6,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use super::{Authority, Management, ServiceError, signing_keys};
-use crate::db::{changes, revocations, usage};
+use crate::db::{changes, revocations, usage, used_jti};
 
 /// Counts are never older than this in the database.
 const WRITE_COUNTS_EVERY: Duration = Duration::from_secs(10);
@@ -100,5 +100,7 @@ fn delete_expired(m: &Management, authority: &Authority) -> Result<(), ServiceEr
         revocations::delete_expired(conn, now)?;
         changes::delete_old(conn, now)
     })?;
+    // In portions, each a transaction of its own: others may write in between.
+    while m.database.write(move |conn| used_jti::delete_expired(conn, now))? > 0 {}
     Ok(authority.directory.reload_revocations(now)?)
 }

@@ -21,7 +21,7 @@ pub fn revoke(m: &Management, token: &str) -> Result<String, ServiceError> {
         let private_key = m.master_key.open(&record.kid, &record.sealed_private_key)?;
         keys.push(SigningKey::parse(record.algorithm, &private_key)?.verifying_key()?);
     }
-    let token = verify_access_token(token, &m.config.issuer, |kid| keys.iter().find(|key| key.kid() == kid))
+    let token = verify_access_token(token, &m.config.issuer, |kid| keys.iter().find(|key| key.kid() == Some(kid)))
         .map_err(|error| refused(&error))?;
     token.check_time(m.now()).map_err(|error| refused(&error))?;
     let client_id = ClientId::parse(&token.claims.client_id).ok_or_else(|| refused(&"it names no client"))?;
