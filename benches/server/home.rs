@@ -28,9 +28,9 @@ pub(crate) fn get(path: &str) -> Vec<u8> {
     format!("GET {path} HTTP/1.1\r\n{USUAL_HEADERS}\r\n").into_bytes()
 }
 
-/// A request to `whoami` with that token.
-pub(crate) fn whoami(token: &str) -> Vec<u8> {
-    format!("GET /api/v1/whoami HTTP/1.1\r\n{USUAL_HEADERS}Authorization: Bearer {token}\r\n\r\n").into_bytes()
+/// A GET request with that token.
+pub(crate) fn get_with_token(path: &str, token: &str) -> Vec<u8> {
+    format!("GET {path} HTTP/1.1\r\n{USUAL_HEADERS}Authorization: Bearer {token}\r\n\r\n").into_bytes()
 }
 
 /// A token request with HTTP Basic, asking for one of two scopes.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::Result;
 use crate::hello::Hello;
-use crate::home::{Home, Server, get, whoami};
+use crate::home::{Home, Server, get, get_with_token};
 use crate::load::{Load, Round, Until};
 use crate::options::{Database, Options};
 use crate::postgres::Postgres;
@@ -17,6 +17,9 @@ use crate::signature::RawSignature;
 const COUNTS_WRITTEN: Duration = Duration::from_secs(12);
 /// How often a start is timed.
 const STARTS: u32 = 5;
+const WHOAMI: &str = "/api/v1/whoami";
+/// What a proxy asks for each request.
+const VERIFY: &str = "/connect/verify?aud=https://bench.example&scope=bench:read";
 /// Tokens that `whoami` is asked about in turn: fewer than the server remembers, so after one pass it remembers all.
 const SEEN_TOKENS: usize = 6_000;
 /// Tokens in a round that no request has shown before.
@@ -111,9 +114,11 @@ impl Stage<'_> {
         self.say("measuring pages");
         let mut load = Load::open(server.address, self.options.connections)?;
         let (hello_request, jwks) = ([get("/")], [get("/.well-known/jwks.json")]);
-        let seen = fetch_tokens(&mut load, requests, SEEN_TOKENS)?;
+        let tokens = fetch_tokens(&mut load, requests, SEEN_TOKENS)?;
+        let seen = with_each(&tokens, WHOAMI);
         load.round(&seen, Until::Count(seen.len()), ignore)?;
         let one = seen.get(..1).unwrap_or_default();
+        let verify = with_each(&tokens, VERIFY);
         // At once, because a server gives a new connection only some seconds for its first request.
         let mut hello_load = Load::open(hello.address, self.options.connections)?;
         hello_load.round(&hello_request, Until::Count(10_000), ignore)?;
@@ -123,6 +128,7 @@ impl Stage<'_> {
             ("JWKS", &jwks[..], Figures::default()),
             ("whoami, one token", one, Figures::default()),
             ("whoami, tokens seen before", &seen, Figures::default()),
+            ("verify, tokens seen before", &verify, Figures::default()),
         ];
         for _ in 0..self.options.rounds {
             hellos.add(&measure(&mut hello_load, &hello.process, &hello_request, time)?);
@@ -134,7 +140,7 @@ impl Stage<'_> {
         // Last, because the server forgets the tokens above over them.
         let mut never = Figures::default();
         for _ in 0..self.options.rounds {
-            let fresh = fetch_tokens(&mut load, requests, FRESH_TOKENS)?;
+            let fresh = with_each(&fetch_tokens(&mut load, requests, FRESH_TOKENS)?, WHOAMI);
             let all = Until::Count(fresh.len());
             never.add(&measure(&mut load, &server.process, &fresh, all)?);
         }
@@ -170,11 +176,15 @@ fn measure(load: &mut Load, process: &Process, requests: &[Vec<u8>], until: Unti
     Ok(Measured { round, cpu: process.cpu()?.since(&before).serving })
 }
 
-/// Gets that many tokens, and gives a request to `whoami` with each.
-fn fetch_tokens(load: &mut Load, requests: &[Vec<u8>], count: usize) -> Result<Vec<Vec<u8>>> {
+fn fetch_tokens(load: &mut Load, requests: &[Vec<u8>], count: usize) -> Result<Vec<String>> {
     let mut tokens = Vec::new();
     load.round(requests, Until::Count(count), collect_tokens(&mut tokens))?;
-    Ok(tokens.iter().map(|token| whoami(token)).collect())
+    Ok(tokens)
+}
+
+/// A request with each token.
+fn with_each(tokens: &[String], path: &str) -> Vec<Vec<u8>> {
+    tokens.iter().map(|token| get_with_token(path, token)).collect()
 }
 
 fn ignore(_body: &[u8]) {}
