@@ -3,6 +3,7 @@
 mod admin;
 mod answer;
 mod api;
+mod bearer;
 mod body;
 mod caller;
 mod connect;

@@ -26,6 +26,7 @@ mod database_story;
 mod discovery;
 mod documentation;
 mod faults;
+mod forward_auth;
 mod guard;
 mod key_life;
 mod layers;

@@ -2,3 +2,4 @@
 
 pub(super) mod authorize;
 pub(super) mod token;
+pub(super) mod verify;

@@ -121,6 +121,11 @@ impl ApiError {
     pub(super) fn with_challenge(self, challenge: String) -> Self {
         Self { challenge: Some(challenge), ..self }
     }
+
+    /// Adds a reason for the log.
+    pub(super) fn with_detail(self, detail: impl Into<String>) -> Self {
+        Self { detail: Some(detail.into()), ..self }
+    }
 }
 
 impl fmt::Display for ApiError {

@@ -1,9 +1,10 @@
 //! Every route on one page.
 
+use actix_web::http::Method;
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{Handler, HttpRequest, Resource, Responder};
 
-use super::connect::{authorize, token};
+use super::connect::{authorize, token, verify};
 use super::error::{method_not_allowed, not_found};
 use super::{api, pages, well_known};
 use crate::oauth::metadata::path;
@@ -32,6 +33,12 @@ pub fn routes(issuer_path: &str) -> impl Fn(&mut ServiceConfig) + Clone + use<> 
 fn under_issuer(config: &mut ServiceConfig) {
     config
         .service(post(path::TOKEN, token::token))
+        .service(for_methods(
+            &[Method::GET, Method::HEAD, Method::POST],
+            "GET, HEAD, POST",
+            path::VERIFY,
+            verify::verify,
+        ))
         .service(get(path::AUTHORIZE, authorize::authorize))
         .service(get(path::OPENID_CONFIGURATION, well_known::openid_configuration))
         .service(get(path::AUTHORIZATION_SERVER, well_known::authorization_server))
@@ -50,14 +57,11 @@ fn under_issuer(config: &mut ServiceConfig) {
 /// A route for GET and HEAD; other methods are told so.
 fn get<F, Args>(path: &str, handler: F) -> Resource
 where
-    F: Handler<Args> + Clone,
+    F: Handler<Args>,
     Args: actix_web::FromRequest + 'static,
     F::Output: Responder + 'static,
 {
-    web::resource(path)
-        .route(web::get().to(handler.clone()))
-        .route(web::head().to(handler))
-        .default_service(web::to(|request: HttpRequest| async move { method_not_allowed(&request, "GET, HEAD") }))
+    for_methods(&[Method::GET, Method::HEAD], "GET, HEAD", path, handler)
 }
 
 /// A route for POST; other methods are told so.
@@ -67,7 +71,18 @@ where
     Args: actix_web::FromRequest + 'static,
     F::Output: Responder + 'static,
 {
-    web::resource(path)
-        .route(web::post().to(handler))
-        .default_service(web::to(|request: HttpRequest| async move { method_not_allowed(&request, "POST") }))
+    for_methods(&[Method::POST], "POST", path, handler)
+}
+
+/// A route for some methods, which `allowed` lists; other methods are told so.
+fn for_methods<F, Args>(methods: &[Method], allowed: &'static str, path: &str, handler: F) -> Resource
+where
+    F: Handler<Args>,
+    Args: actix_web::FromRequest + 'static,
+    F::Output: Responder + 'static,
+{
+    let resource = methods.iter().fold(web::resource(path), move |resource, method| {
+        resource.route(web::method(method.clone()).to(handler.clone()))
+    });
+    resource.default_service(web::to(move |request: HttpRequest| async move { method_not_allowed(&request, allowed) }))
 }

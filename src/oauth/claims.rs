@@ -99,6 +99,8 @@ pub struct ReadClaims {
     pub iat: Timestamp,
     /// `jti`
     pub jti: Box<str>,
+    /// `sub`
+    pub sub: Box<str>,
     /// `client_id`
     pub client_id: Box<str>,
     /// `scope`

@@ -10,6 +10,8 @@ use super::request::GrantType;
 pub mod path {
     /// The token endpoint.
     pub const TOKEN: &str = "/connect/token";
+    /// The check that proxies ask for.
+    pub const VERIFY: &str = "/connect/verify";
     /// Present because discovery clients insist on the field.
     pub const AUTHORIZE: &str = "/connect/authorize";
     /// Public signing keys.

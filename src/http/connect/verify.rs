@@ -1,0 +1,154 @@
+//! `/connect/verify`: forward authentication. A proxy asks here whether a request may go on to the service behind it.
+//!
+//! What to demand of the token stands in the query, which the operator of the proxy writes. Nothing there is guessed: a
+//! check that demands less than its author meant would open his service, so anything unclear lets nobody in.
+
+use actix_web::http::header::HeaderName;
+use actix_web::web::Data;
+use actix_web::{HttpRequest, HttpResponse};
+
+use crate::http::answer::no_store;
+use crate::http::bearer::{Door, Refusal, demand_audience, demand_scopes, valid_token};
+use crate::http::error::ApiError;
+use crate::http::observe::Outcome;
+use crate::http::site::Site;
+use crate::oauth::form::parse_form;
+use crate::oauth::scope::{LONGEST_SCOPE_NAME, is_scope_name};
+use crate::service::access::ValidToken;
+
+const X_AUTH_CLIENT_ID: HeaderName = HeaderName::from_static("x-auth-client-id");
+const X_AUTH_SCOPE: HeaderName = HeaderName::from_static("x-auth-scope");
+const X_AUTH_SUBJECT: HeaderName = HeaderName::from_static("x-auth-subject");
+const X_AUTH_TENANT: HeaderName = HeaderName::from_static("x-auth-tenant");
+
+/// Written as an audience, it stands for any: no API has this identifier, because it is no URI.
+const ANY_AUDIENCE: &str = "*";
+
+/// Says 200 with the token's owner in headers, 401 or 403; 503 only while nothing can be known. A body is not read.
+pub(in crate::http) async fn verify(site: Data<Site>, request: HttpRequest) -> Result<HttpResponse, ApiError> {
+    let valid = check(&site, &request).await.map_err(|refusal| refusal.at(Door::Proxied, &request))?;
+    let claims = &valid.token.claims;
+    // Each of them always, empty or not: a proxy then replaces what a client sent under the same name.
+    let mut response = no_store(&mut HttpResponse::Ok())
+        .insert_header((X_AUTH_CLIENT_ID, &*claims.client_id))
+        .insert_header((X_AUTH_SCOPE, claims.scope.to_text()))
+        .insert_header((X_AUTH_SUBJECT, &*claims.sub))
+        .insert_header((X_AUTH_TENANT, &*claims.tenant))
+        .finish();
+    response.extensions_mut().insert(Outcome::of_client(valid.client.client_id));
+    Ok(response)
+}
+
+async fn check(site: &Site, request: &HttpRequest) -> Result<ValidToken, Refusal> {
+    let demands = Demands::read(request.query_string())?;
+    let valid = valid_token(&site.authority, request).await?;
+    if !demands.any_audience {
+        demand_audience(&valid, &demands.audiences)?;
+    }
+    demand_scopes(&valid, &demands.scopes)?;
+    Ok(valid)
+}
+
+/// What the operator of a proxy demands.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Demands {
+    any_audience: bool,
+    /// One of them suffices.
+    audiences: Vec<String>,
+    /// All of them are needed.
+    scopes: Vec<String>,
+}
+
+impl Demands {
+    /// Reads `aud` and `scope`, each as often as one likes.
+    fn read(query: &str) -> Result<Self, Refusal> {
+        let pairs = parse_form(query.as_bytes())
+            .map_err(|_malformed| Refusal::UnclearDemand("The query of this check is malformed."))?;
+        let mut demands = Self::default();
+        for (name, value) in pairs {
+            match &*name {
+                "aud" if value.is_empty() => {
+                    return Err(Refusal::UnclearDemand("The aud of this check is empty."));
+                }
+                "aud" if value == ANY_AUDIENCE => demands.any_audience = true,
+                "aud" => demands.audiences.push(value.into_owned()),
+                "scope" => {
+                    let names = value.split(' ').filter(|name| !name.is_empty()).map(str::to_owned);
+                    let before = demands.scopes.len();
+                    demands.scopes.extend(names);
+                    if demands.scopes.len() == before {
+                        return Err(Refusal::UnclearDemand("The scope of this check is empty."));
+                    }
+                }
+                _ => {
+                    return Err(Refusal::UnclearDemand(
+                        "This check has a parameter that is unknown: it takes aud and scope.",
+                    ));
+                }
+            }
+        }
+        if !demands.any_audience && demands.audiences.is_empty() {
+            return Err(Refusal::UnclearDemand(
+                "This check does not say for which API: add ?aud= and the API's identifier, or aud=* for any.",
+            ));
+        }
+        let is_scope = |name: &String| is_scope_name(name) && name.len() <= LONGEST_SCOPE_NAME;
+        if !demands.scopes.iter().all(is_scope) {
+            return Err(Refusal::UnclearDemand("The scope of this check is not a list of scope names."));
+        }
+        Ok(demands)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_check_demands_is_read_or_refused() {
+        let read = |query: &str| match Demands::read(query) {
+            Ok(Demands { any_audience, audiences, scopes }) => {
+                format!("{any_audience} {} / {}", audiences.join(" "), scopes.join(" "))
+            }
+            Err(Refusal::UnclearDemand(why)) => why.to_owned(),
+            Err(other) => panic!("{other:?}"),
+        };
+        let no_audience =
+            "This check does not say for which API: add ?aud= and the API's identifier, or aud=* for any.";
+        let unknown = "This check has a parameter that is unknown: it takes aud and scope.";
+        let no_scopes = "The scope of this check is not a list of scope names.";
+        let long = format!("aud=a&scope={}", "s".repeat(LONGEST_SCOPE_NAME + 1));
+        for (query, expected) in [
+            ("aud=https://a", "false https://a / "),
+            ("aud=https%3A%2F%2Fa&aud=b", "false https://a b / "),
+            ("aud=a&scope=x", "false a / x"),
+            ("aud=a&scope=x+y&scope=z%20%20x", "false a / x y z x"),
+            ("&aud=a&", "false a / "),
+            ("aud=*", "true  / "),
+            ("aud=*&aud=a", "true a / "),
+            ("aud=**", "false ** / "),
+            ("", no_audience),
+            ("scope=x", no_audience),
+            ("audience=a", unknown),
+            ("aud=a&scopes=x", unknown),
+            ("AUD=a", unknown),
+            ("aud=a&=x", unknown),
+            ("aud[]=a", unknown),
+            ("aud=a&access_token=x", unknown),
+            ("aud=", "The aud of this check is empty."),
+            ("aud", "The aud of this check is empty."),
+            ("aud=a&aud=", "The aud of this check is empty."),
+            ("aud=a&scope=", "The scope of this check is empty."),
+            ("aud=a&scope=x&scope=+", "The scope of this check is empty."),
+            ("aud=a&scope=x%22y", no_scopes),
+            ("aud=a&scope=%C3%A9", no_scopes),
+            (long.as_str(), no_scopes),
+            ("aud=a%0d", "The query of this check is malformed."),
+            ("aud=%zz", "The query of this check is malformed."),
+            ("aud=%ff", "The query of this check is malformed."),
+            (&"aud=a&".repeat(101), "The query of this check is malformed."),
+        ] {
+            assert_eq!(read(query), expected, "{query}");
+        }
+    }
+}
