@@ -31,6 +31,7 @@ mod guard;
 mod key_life;
 mod layers;
 mod nodes;
+mod properties;
 mod secrecy;
 mod serve;
 mod token_request;
