@@ -107,6 +107,7 @@ fn claims<'a>(world: &'a World, authorization: &'a Authorization) -> AccessToken
         authorization,
         profile: TokenProfile::Rfc9068,
         issued_at: NOW,
+        valid_from: NOW,
         expires_at: NOW + DAY,
         token_id: TOKEN_ID,
         confirmation: None,

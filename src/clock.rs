@@ -27,6 +27,11 @@ impl Timestamp {
         self.0
     }
 
+    /// The beginning of the hour in UTC.
+    pub const fn hour(self) -> Self {
+        Self(self.0.saturating_sub(self.0.rem_euclid(3_600)))
+    }
+
     /// How long it is from `earlier` to this moment; nothing if it is not later.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_secs(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))

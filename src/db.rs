@@ -7,6 +7,7 @@ pub mod apps;
 pub mod audit;
 pub mod changes;
 mod conn;
+pub mod cut_offs;
 pub mod developers;
 mod error;
 pub mod meta;

@@ -11,10 +11,13 @@ use std::sync::atomic::AtomicI64;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use tokio::sync::watch;
+
 use self::apps::Apps;
 pub use self::apps::LookupError;
 use self::changes::Heard;
 pub use self::changes::Tail;
+pub use self::revocations::RevocationList;
 use self::revocations::Revocations;
 pub use self::signing_keys::dates as signing_key_dates;
 use crate::clock::Timestamp;
@@ -65,7 +68,7 @@ pub struct Bounds {
     pub stale_limit: Duration,
 }
 
-/// Apps, revocations and signing keys, in memory.
+/// Apps, signing keys and what is revoked, in memory.
 pub struct Directory {
     database: Database,
     master_key: Arc<MasterKey>,
@@ -99,10 +102,12 @@ impl Directory {
         bounds: Bounds,
         now: Timestamp,
     ) -> Result<Self, OpenError> {
-        let (keys, revoked, (_, seq), management) = database.read(|conn| {
+        let hour = now.hour();
+        let (keys, revoked, cut_offs, (_, seq), management) = database.read(|conn| {
             Ok((
                 crate::db::signing_keys::list(conn)?,
-                crate::db::revocations::list(conn, now)?,
+                crate::db::revocations::list(conn, hour)?,
+                crate::db::cut_offs::list(conn, hour)?,
                 crate::db::changes::span(conn)?,
                 apis::find(conn, apis::MANAGEMENT_API)?,
             ))
@@ -114,7 +119,7 @@ impl Directory {
         let ring = KeyRing::new(signing_keys::open_all(&keys, &master_key)?, life, now)?;
         Ok(Self {
             apps: Arc::new(Apps::new(database.clone(), management, bounds.apps)),
-            revocations: Revocations::new(revoked),
+            revocations: Revocations::new(revoked, cut_offs),
             ring,
             seq: AtomicI64::new(seq),
             heard: Heard::now(),
@@ -140,6 +145,21 @@ impl Directory {
     /// Whether a token was revoked.
     pub fn is_revoked(&self, jti: &str) -> bool {
         self.revocations.contains(jti)
+    }
+
+    /// Tokens of that client whose `iat` is earlier are dead: the latest of all cut-offs that concern it.
+    pub fn cut_off(&self, client: &Client) -> Timestamp {
+        client.cut_off().max(self.revocations.all_not_before())
+    }
+
+    /// Everything revoked that still matters at that moment.
+    pub fn revocation_list(&self, at: Timestamp) -> RevocationList {
+        self.revocations.list(at)
+    }
+
+    /// A number that becomes another one when something is revoked or forgotten.
+    pub fn watch_revocations(&self) -> watch::Receiver<u64> {
+        self.revocations.watch()
     }
 
     /// Brevet's own API.

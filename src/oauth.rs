@@ -5,10 +5,11 @@ pub mod claims;
 pub mod client;
 pub mod error;
 pub mod form;
+pub mod introspection;
 pub mod metadata;
 pub mod request;
 pub mod scope;
 
-pub use self::api::{Api, SigningAlgorithm, TokenProfile};
+pub use self::api::{Api, SigningAlgorithm, StatementType, TokenProfile};
 pub use self::client::{Client, ClientId};
 pub use self::error::{OAuthError, OAuthErrorCode};

@@ -34,7 +34,7 @@ pub struct AppRecord {
     pub claims: Option<Claims>,
     /// Since when it gets no tokens.
     pub disabled_at: Option<Timestamp>,
-    /// Tokens issued before are dead.
+    /// Tokens whose `iat` is earlier are dead.
     pub not_before: Timestamp,
     /// When it was made.
     pub created_at: Timestamp,

@@ -24,10 +24,13 @@ pub enum ChangeKind {
     SigningKeys,
     /// The revoked tokens.
     Revocations,
+    /// The cut-off that concerns every token.
+    CutOff,
 }
 
 impl ChangeKind {
-    const ALL: [Self; 5] = [Self::App, Self::Api, Self::Organisation, Self::SigningKeys, Self::Revocations];
+    const ALL: [Self; 6] =
+        [Self::App, Self::Api, Self::Organisation, Self::SigningKeys, Self::Revocations, Self::CutOff];
 
     const fn name(self) -> &'static str {
         match self {
@@ -36,6 +39,7 @@ impl ChangeKind {
             Self::Organisation => "organisation",
             Self::SigningKeys => "signing-keys",
             Self::Revocations => "revocations",
+            Self::CutOff => "cut-off",
         }
     }
 }

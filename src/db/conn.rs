@@ -1,5 +1,7 @@
 //! Connections: SQLite or PostgreSQL by the URL's scheme, pools, reads and writes.
 
+mod off_thread;
+
 use std::fmt;
 use std::fs::{self, OpenOptions};
 use std::io::ErrorKind;
@@ -13,6 +15,7 @@ use diesel::connection::SimpleConnection;
 use diesel::r2d2::R2D2Connection;
 use diesel::{Connection, ConnectionError, PgConnection, RunQueryDsl, SqliteConnection, sql_query};
 use r2d2::{ManageConnection, Pool, PooledConnection};
+use tokio::sync::Semaphore;
 
 use super::error::DbError;
 use super::migrations;
@@ -211,6 +214,8 @@ pub struct Database {
     /// How long to wait for a free connection.
     timeout: Duration,
     reachable: Arc<AtomicBool>,
+    /// To write for a request; see [`Self::write_off_thread`].
+    turns: Arc<Semaphore>,
 }
 
 impl fmt::Debug for Database {
@@ -241,7 +246,8 @@ impl Database {
             .test_on_check_out(writer.is_none())
             .error_handler(Box::new(r2d2::NopErrorHandler))
             .build_unchecked(connector);
-        Ok(Self { pool, writer, backend, timeout, reachable })
+        let turns = off_thread::turns_to_write(&backend, pool_size);
+        Ok(Self { pool, writer, backend, timeout, reachable, turns })
     }
 
     /// Which database it is.
@@ -291,38 +297,6 @@ impl Database {
         }
     }
 
-    /// Like [`Self::read`], for the threads that answer requests: see [`Self::off_thread`].
-    ///
-    /// # Errors
-    /// What `queries` returns, or `Unavailable`.
-    pub async fn read_off_thread<T: Send + 'static>(
-        &self,
-        queries: impl FnOnce(&mut AnyConnection) -> Result<T, DbError> + Send + 'static,
-    ) -> Result<T, DbError> {
-        self.off_thread(|database| database.read(queries)).await
-    }
-
-    /// Runs blocking work with the database away from the threads that answer requests: waits without blocking them, and
-    /// no longer than the setting `database-timeout`, even for a database that accepts a query and never answers. Work
-    /// that was waited for in vain goes on: a change may be made although its answer is `Unavailable`.
-    ///
-    /// # Errors
-    /// What `work` returns, or `Unavailable`.
-    #[expect(clippy::disallowed_methods, reason = "the one place where the database hops to the blocking pool")]
-    pub async fn off_thread<T, E>(&self, work: impl FnOnce(&Self) -> Result<T, E> + Send + 'static) -> Result<T, E>
-    where
-        T: Send + 'static,
-        E: From<DbError> + Send + 'static,
-    {
-        let database = self.clone();
-        let work = tokio::task::spawn_blocking(move || work(&database));
-        match tokio::time::timeout(self.timeout, work).await {
-            Ok(Ok(answer)) => answer,
-            Ok(Err(error)) => Err(DbError::Other(format!("work with the database did not finish: {error}")).into()),
-            Err(_elapsed) => Err(DbError::Unavailable("no answer within database-timeout".to_owned()).into()),
-        }
-    }
-
     /// Runs changes in one transaction, on disk when this returns. Writers go one after another on both databases: on
     /// SQLite through one thread that commits in groups, on PostgreSQL under an advisory lock taken first, so that
     /// `changes.seq` is committed in its order and nobody who tails it misses a row. Blocks.
@@ -342,23 +316,6 @@ impl Database {
             migrations::lock_writers(conn)?;
             changes(conn)
         })
-    }
-
-    /// Like [`Self::write`], for the threads that answer requests, and for **one** INSERT of which the database itself says
-    /// whether it may be: waits without blocking, no longer than `database-timeout`, and on PostgreSQL not behind other
-    /// writers, whose lock it does not need. What it adds must not be in the change table.
-    ///
-    /// # Errors
-    /// What `insert` returns, or `Unavailable`: then nobody knows whether the row is there.
-    pub async fn insert_off_thread<T: Send + 'static>(
-        &self,
-        insert: impl FnOnce(&mut AnyConnection) -> Result<T, DbError> + Send + 'static,
-    ) -> Result<T, DbError> {
-        let Some(writer) = &self.writer else {
-            return self.off_thread(|database| insert(&mut *database.checkout()?)).await;
-        };
-        let answer = tokio::time::timeout(self.timeout, writer.write_off_thread(insert)).await;
-        answer.map_err(|_elapsed| DbError::Unavailable("no answer within database-timeout".to_owned()))?
     }
 
     /// Brings the tables up to date, one program at a time. Returns the names of the migrations that were run.

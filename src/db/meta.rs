@@ -9,6 +9,9 @@ use super::schema::meta;
 /// Which master key the private keys are sealed under: its fingerprint.
 pub const MASTER_KEY: &str = "master-key";
 
+/// Tokens whose `iat` is earlier are dead, whosever they are: seconds since the epoch.
+pub(super) const NOT_BEFORE: &str = "not-before";
+
 /// The value of a fact.
 ///
 /// # Errors
@@ -24,4 +27,10 @@ pub fn find(conn: &mut AnyConnection, name: &str) -> Result<Option<String>, DbEr
 pub fn insert(conn: &mut AnyConnection, name: &str, value: &str) -> Result<(), DbError> {
     diesel::insert_into(meta::table).values((meta::name.eq(name), meta::value.eq(value))).execute(conn)?;
     Ok(())
+}
+
+/// Writes a fact down, whether it is known already or not.
+pub(super) fn put(conn: &mut AnyConnection, name: &str, value: &str) -> Result<(), DbError> {
+    let updated = diesel::update(meta::table.find(name)).set(meta::value.eq(value)).execute(conn)?;
+    if updated == 0 { insert(conn, name, value) } else { Ok(()) }
 }

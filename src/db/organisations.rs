@@ -22,7 +22,7 @@ pub struct OrganisationRecord {
     pub name: String,
     /// Since when nothing of it works.
     pub disabled_at: Option<Timestamp>,
-    /// Tokens issued before are dead.
+    /// Tokens whose `iat` is earlier are dead.
     pub not_before: Timestamp,
     /// When it was made.
     pub created_at: Timestamp,

@@ -1,6 +1,6 @@
 //! Revoked tokens, kept until they would have expired.
 
-use diesel::{ExpressionMethods, QueryDsl, RunQueryDsl};
+use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, RunQueryDsl};
 
 use super::conn::AnyConnection;
 use super::error::DbError;
@@ -38,12 +38,25 @@ pub fn contains(conn: &mut AnyConnection, jti: &str) -> Result<bool, DbError> {
     Ok(found > 0)
 }
 
-/// Every `jti` that is revoked and not expired.
+/// Every `jti` that is revoked and not expired, and when it expires.
 ///
 /// # Errors
 /// When the database does not answer.
-pub fn list(conn: &mut AnyConnection, now: Timestamp) -> Result<Vec<String>, DbError> {
-    Ok(revocations::table.filter(revocations::expires_at.gt(now.seconds())).select(revocations::jti).load(conn)?)
+pub fn list(conn: &mut AnyConnection, now: Timestamp) -> Result<Vec<(String, Timestamp)>, DbError> {
+    let rows: Vec<(String, i64)> = revocations::table
+        .filter(revocations::expires_at.gt(now.seconds()))
+        .select((revocations::jti, revocations::expires_at))
+        .load(conn)?;
+    Ok(rows.into_iter().map(|(jti, expires_at)| (jti, Timestamp::from_seconds(expires_at))).collect())
+}
+
+/// When a revoked token expires.
+///
+/// # Errors
+/// When the database does not answer.
+pub fn find_expiry(conn: &mut AnyConnection, jti: &str) -> Result<Option<Timestamp>, DbError> {
+    let found: Option<i64> = revocations::table.find(jti).select(revocations::expires_at).first(conn).optional()?;
+    Ok(found.map(Timestamp::from_seconds))
 }
 
 /// Forgets what has expired.

@@ -79,6 +79,13 @@ diesel::table! {
 }
 
 diesel::table! {
+    deleted_apps (id) {
+        id -> Text,
+        deleted_at -> BigInt,
+    }
+}
+
+diesel::table! {
     app_scopes (app_id, scope) {
         app_id -> Text,
         api_id -> Text,

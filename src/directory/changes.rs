@@ -11,7 +11,10 @@ use super::apps::Apps;
 use super::{Directory, OpenError, signing_keys};
 use crate::clock::{Clock, Timestamp};
 use crate::db;
+use crate::db::Database;
 use crate::db::changes::{Change, ChangeKind};
+use crate::db::cut_offs::CutOffs;
+use crate::db::{AnyConnection, DbError};
 use crate::oauth::ClientId;
 
 /// How often the table is read. The promise is one second, so this leaves room for a slow answer.
@@ -42,21 +45,21 @@ impl Directory {
     pub fn catch_up(&self, now: Timestamp) -> Result<(), OpenError> {
         let _one_at_a_time = self.taking_in.lock().unwrap_or_else(PoisonError::into_inner);
         let seq = self.seq.load(Ordering::SeqCst);
-        let (changes, first, last) = self.database.read(|conn| {
-            let changes = db::changes::list_after(conn, seq)?;
-            let (first, last) = db::changes::span(conn)?;
-            Ok((changes, first, last))
-        })?;
-        // Rows this node never saw were deleted, or the database is another one: nothing in memory can be trusted.
-        let missed = first > seq + 1 || last < seq;
-        if missed {
+        let news = self.database.read(|conn| News::read(conn, seq, now))?;
+        if news.missed {
             self.replace_revocations(now)?;
             self.reload_signing_keys(now)?;
             self.apps.forget_with(Apps::forget_everything);
-        } else if !changes.is_empty() {
-            self.take_in(&changes, now)?;
+        } else if !news.changes.is_empty() {
+            self.take_in(&news.changes, now)?;
         }
-        self.seq.store(last, Ordering::SeqCst);
+        for (jti, expires_at) in &news.revoked {
+            self.revocations.insert(jti, *expires_at);
+        }
+        if let Some(cut_offs) = news.cut_offs {
+            self.revocations.replace_cut_offs(cut_offs);
+        }
+        self.seq.store(news.last, Ordering::SeqCst);
         self.heard.again();
         Ok(())
     }
@@ -72,14 +75,37 @@ impl Directory {
                     (Some(ChangeKind::App), _, Some(client_id)) => apps.forget(client_id),
                     (Some(ChangeKind::Api), Ok(id), _) => apps.forget_api(id),
                     (Some(ChangeKind::Organisation), Ok(id), _) => apps.forget_organisation(id),
-                    (Some(ChangeKind::Revocations), ..) => self.revocations.insert(&change.id),
-                    (Some(ChangeKind::SigningKeys), ..) => {}
+                    (Some(ChangeKind::Revocations | ChangeKind::SigningKeys | ChangeKind::CutOff), ..) => {}
                     // A newer program's kind of change, or an id of another form: better to forget too much.
                     _ => apps.forget_everything(),
                 }
             }
         });
         Ok(())
+    }
+
+    /// Runs changes in one transaction and takes them in: what they revoke is refused on this node when this returns, and
+    /// within a second on the others. Waits without blocking.
+    ///
+    /// # Errors
+    /// What `changes` returns (then nothing was changed); `Unavailable` also when it is not known whether they were made,
+    /// or when they were made and this node could not take them in.
+    pub async fn change<T, E>(
+        self: &Arc<Self>,
+        now: Timestamp,
+        changes: impl FnOnce(&mut AnyConnection) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<DbError> + Send + 'static,
+    {
+        let directory = self.clone();
+        let work = move |database: &Database| {
+            let done = database.write(changes)?;
+            directory.catch_up(now).map_err(|error| DbError::Unavailable(error.to_string()))?;
+            Ok(done)
+        };
+        self.database.write_off_thread(work).await
     }
 
     /// Reads the revoked tokens anew, without those that have expired.
@@ -91,8 +117,9 @@ impl Directory {
         self.replace_revocations(now)
     }
 
+    /// Those that expired within the hour are kept, so that every node holds the same for an hour.
     fn replace_revocations(&self, now: Timestamp) -> Result<(), OpenError> {
-        self.revocations.replace(self.database.read(|conn| db::revocations::list(conn, now))?);
+        self.revocations.replace(self.database.read(|conn| db::revocations::list(conn, now.hour()))?);
         Ok(())
     }
 
@@ -100,6 +127,36 @@ impl Directory {
         let records = self.database.read(db::signing_keys::list)?;
         self.ring.replace(signing_keys::open_all(&records, &self.master_key)?, now)?;
         Ok(())
+    }
+}
+
+/// What one look at the change table finds, and what must be read at the same moment.
+struct News {
+    changes: Vec<Change>,
+    /// The last change there is.
+    last: i64,
+    /// Rows this node never saw were deleted, or the database is another one: nothing in memory can be trusted.
+    missed: bool,
+    revoked: Vec<(String, Timestamp)>,
+    cut_offs: Option<CutOffs>,
+}
+
+impl News {
+    fn read(conn: &mut AnyConnection, seq: i64, now: Timestamp) -> Result<Self, DbError> {
+        let changes = db::changes::list_after(conn, seq)?;
+        let (first, last) = db::changes::span(conn)?;
+        let missed = first > seq + 1 || last < seq;
+        let mut revoked = Vec::new();
+        for change in changes.iter().filter(|change| change.kind == Some(ChangeKind::Revocations) && !missed) {
+            if let Some(expires_at) = db::revocations::find_expiry(conn, &change.id)? {
+                revoked.push((change.id.clone(), expires_at));
+            }
+        }
+        // The signing keys say how long a cut-off matters. Of an API there is nothing to say.
+        let concerns = |change: &Change| !matches!(change.kind, Some(ChangeKind::Api | ChangeKind::Revocations));
+        let stale = missed || changes.iter().any(concerns);
+        let cut_offs = if stale { Some(db::cut_offs::list(conn, now.hour())?) } else { None };
+        Ok(Self { changes, last, missed, revoked, cut_offs })
     }
 }
 

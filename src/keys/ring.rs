@@ -14,7 +14,7 @@ use super::jwk::VerifyingKey;
 use super::signing::SigningKey;
 use crate::clock::Timestamp;
 use crate::config::KeyLife;
-use crate::oauth::{SigningAlgorithm, TokenProfile};
+use crate::oauth::{SigningAlgorithm, StatementType, TokenProfile};
 use crate::secret::sha256;
 
 /// The dates of a signing key, without the key.
@@ -143,6 +143,12 @@ struct Snapshot {
 }
 
 impl Snapshot {
+    fn signing(&self, algorithm: SigningAlgorithm, now: Timestamp) -> Result<&SigningKey, KeyError> {
+        let held = self.schedule.signing(algorithm, now).and_then(|dates| self.held(&dates.kid));
+        held.map(|held| &held.signing)
+            .ok_or_else(|| KeyError::new(format!("there is no signing key for {}", algorithm.name())))
+    }
+
     fn held(&self, kid: &str) -> Option<&HeldKey> {
         self.held.iter().find(|held| held.signing.kid() == kid)
     }
@@ -184,10 +190,20 @@ impl KeyRing {
         claims: &impl Serialize,
         now: Timestamp,
     ) -> Result<String, KeyError> {
-        let snapshot = self.snapshot.load();
-        let key = snapshot.schedule.signing(algorithm, now).and_then(|dates| snapshot.held(&dates.kid));
-        let key = key.ok_or_else(|| KeyError::new(format!("there is no signing key for {}", algorithm.name())))?;
-        key.signing.sign(profile, claims)
+        self.snapshot.load().signing(algorithm, now)?.sign(profile, claims)
+    }
+
+    /// Signs something other than an access token, with the key of the default algorithm.
+    ///
+    /// # Errors
+    /// When there is no such key, or the signature fails: both are faults of the server.
+    pub fn sign_statement(
+        &self,
+        typ: StatementType,
+        claims: &impl Serialize,
+        now: Timestamp,
+    ) -> Result<String, KeyError> {
+        self.snapshot.load().signing(SigningAlgorithm::Rs256, now)?.sign_statement(typ, claims)
     }
 
     /// The public key of that name, if it is published now.

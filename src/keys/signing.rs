@@ -23,7 +23,7 @@ use zeroize::Zeroizing;
 
 use super::KeyError;
 use super::jwk::{PublicJwk, VerifyingKey};
-use crate::oauth::{SigningAlgorithm, TokenProfile};
+use crate::oauth::{SigningAlgorithm, StatementType, TokenProfile};
 
 const RSA_BITS: usize = 2048;
 
@@ -133,13 +133,7 @@ impl SigningKey {
         };
         let kid = jwk.thumbprint(ThumbprintHash::SHA256).map_err(|error| failed(&error))?;
         jwk.common.key_id = Some(kid.clone());
-        let header = |profile: TokenProfile| {
-            let mut header = Header::new(jws_algorithm(algorithm));
-            header.typ = Some(profile.typ().to_owned());
-            header.kid = Some(kid.clone());
-            let json = serde_json::to_vec(&header).map_err(|error| failed(&error))?;
-            Ok((profile, URL_SAFE_NO_PAD.encode(json)))
-        };
+        let header = |profile: TokenProfile| encoded_header(algorithm, &kid, profile.typ()).map(|text| (profile, text));
         let headers = [header(TokenProfile::Rfc9068)?, header(TokenProfile::Classic)?];
         Ok(Self { algorithm, pair, headers, jwk, kid })
     }
@@ -163,14 +157,28 @@ impl SigningKey {
         PublicJwk::parse(&json)?.verifying_key(self.algorithm)
     }
 
-    /// Makes a JWS in compact form ([RFC 7515 §3.1](https://www.rfc-editor.org/rfc/rfc7515#section-3.1)).
+    /// Makes an access token.
     ///
     /// # Errors
     /// When the claims cannot be serialised or the signature fails: both are faults of the server.
     pub fn sign(&self, profile: TokenProfile, claims: &impl Serialize) -> Result<String, KeyError> {
+        let header = self.headers.iter().find(|(of, _)| *of == profile).map_or("", |(_, header)| header);
+        self.jws(header, claims)
+    }
+
+    /// Makes a JWT that says something else; its `typ` keeps it from being taken for an access token
+    /// ([RFC 8725 §3.11](https://www.rfc-editor.org/rfc/rfc8725#section-3.11)).
+    ///
+    /// # Errors
+    /// When the claims cannot be serialised or the signature fails: both are faults of the server.
+    pub fn sign_statement(&self, typ: StatementType, claims: &impl Serialize) -> Result<String, KeyError> {
+        self.jws(&encoded_header(self.algorithm, &self.kid, typ.typ())?, claims)
+    }
+
+    /// A JWS in compact form ([RFC 7515 §3.1](https://www.rfc-editor.org/rfc/rfc7515#section-3.1)).
+    fn jws(&self, header: &str, claims: &impl Serialize) -> Result<String, KeyError> {
         let failed = |error: &dyn fmt::Display| KeyError::new(format!("a token could not be signed: {error}"));
         let payload = serde_json::to_vec(claims).map_err(|error| failed(&error))?;
-        let header = self.headers.iter().find(|(of, _)| *of == profile).map_or("", |(_, header)| header);
         let mut jws = String::with_capacity(header.len() + (payload.len() + 300) * 4 / 3);
         jws.push_str(header);
         jws.push('.');
@@ -192,6 +200,15 @@ impl SigningKey {
         URL_SAFE_NO_PAD.encode_string(signature, &mut jws);
         Ok(jws)
     }
+}
+
+fn encoded_header(algorithm: SigningAlgorithm, kid: &str, typ: &str) -> Result<String, KeyError> {
+    let mut header = Header::new(jws_algorithm(algorithm));
+    header.typ = Some(typ.to_owned());
+    header.kid = Some(kid.to_owned());
+    let json = serde_json::to_vec(&header)
+        .map_err(|error| KeyError::new(format!("a JOSE header cannot be written: {error}")))?;
+    Ok(URL_SAFE_NO_PAD.encode(json))
 }
 
 fn rsa_pair(pkcs8: &[u8], encoding: &'static dyn RsaEncoding) -> Result<(Pair, AlgorithmParameters), KeyError> {

@@ -73,6 +73,35 @@ impl TokenProfile {
     }
 }
 
+/// What the server signs besides access tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum StatementType {
+    /// What a token is worth, for whoever asked
+    /// ([RFC 9701 §5](https://www.rfc-editor.org/rfc/rfc9701#section-5)).
+    TokenIntrospection,
+    /// What is revoked, for everyone.
+    Revocations,
+}
+
+impl StatementType {
+    /// The `typ` header.
+    pub const fn typ(self) -> &'static str {
+        match self {
+            Self::TokenIntrospection => "token-introspection+jwt",
+            Self::Revocations => "revocations+jwt",
+        }
+    }
+
+    /// The media type: the `typ` with what it leaves out
+    /// ([RFC 7515 §4.1.9](https://www.rfc-editor.org/rfc/rfc7515#section-4.1.9)).
+    pub const fn media_type(self) -> &'static str {
+        match self {
+            Self::TokenIntrospection => "application/token-introspection+jwt",
+            Self::Revocations => "application/revocations+jwt",
+        }
+    }
+}
+
 /// Something tokens are for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Api {

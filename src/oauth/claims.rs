@@ -21,8 +21,10 @@ pub struct AccessTokenClaims<'a> {
     pub authorization: &'a Authorization,
     /// The form of `aud` and `scope`.
     pub profile: TokenProfile,
-    /// `iat` and `nbf`: earlier than now by the setting `clock-backdate`.
+    /// `iat`: earlier than now by the setting `clock-backdate`, but not earlier than a cut-off that concerns the client.
     pub issued_at: Timestamp,
+    /// `nbf`: earlier than now by the setting `clock-backdate`.
+    pub valid_from: Timestamp,
     /// `exp`: now and the lifetime.
     pub expires_at: Timestamp,
     /// `jti`, never given before.
@@ -61,7 +63,7 @@ impl Serialize for AccessTokenClaims<'_> {
             }
         }
         map.serialize_entry("exp", &self.expires_at)?;
-        map.serialize_entry("nbf", &self.issued_at)?;
+        map.serialize_entry("nbf", &self.valid_from)?;
         map.serialize_entry("iat", &self.issued_at)?;
         map.serialize_entry("jti", self.token_id)?;
         map.serialize_entry("sub", &client_id)?;

@@ -89,7 +89,7 @@ pub struct Organisation {
     pub slug: Arc<str>,
     /// Whether its clients may have and use tokens.
     pub enabled: bool,
-    /// Tokens issued before this moment are dead.
+    /// Tokens whose `iat` is earlier are dead.
     pub not_before: Timestamp,
 }
 
@@ -124,7 +124,7 @@ pub struct Client {
     pub organisation: Arc<Organisation>,
     /// Whether it may have and use tokens.
     pub enabled: bool,
-    /// Tokens issued before this moment are dead.
+    /// Tokens whose `iat` is earlier are dead.
     pub not_before: Timestamp,
     /// The longest its tokens may live, if it says so.
     pub lifetime: Option<Duration>,
@@ -144,7 +144,8 @@ impl Client {
         self.enabled && self.organisation.enabled
     }
 
-    /// Tokens issued before this moment are dead: the latest of all cut-offs that concern the client.
+    /// Tokens whose `iat` is earlier are dead: the later of the client's and its organisation's cut-off. There is also one
+    /// for everybody, which the directory knows.
     pub fn cut_off(&self) -> Timestamp {
         self.not_before.max(self.organisation.not_before)
     }

@@ -43,9 +43,8 @@ pub async fn verify(authority: &Authority, token: &str, now: Timestamp) -> Resul
     let client = directory.find_client(client_id).await.map_err(AccessError::Unavailable)?.ok_or_else(revoked)?;
     // A token says who its client belonged to; a client that was moved or made anew elsewhere is another.
     let same_tenant = *client.organisation.slug == *token.claims.tenant;
-    // `iat` is back-dated, so the moment of issue is later by that much.
-    let issued_at = token.claims.iat + authority.config.clock_backdate;
-    if !client.is_active() || !same_tenant || issued_at < client.cut_off() {
+    // As it stands in the token, whatever `clock-backdate` is or was: see `service::cut_offs`.
+    if !client.is_active() || !same_tenant || token.claims.iat < directory.cut_off(&client) {
         return Err(revoked());
     }
     Ok(ValidToken { token, client })

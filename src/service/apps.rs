@@ -15,7 +15,7 @@ use crate::clock::{Timestamp, print_span};
 use crate::db::app_keys::AppKeyRecord;
 use crate::db::apps::{AppRecord, Claims};
 use crate::db::changes::ChangeKind;
-use crate::db::{AnyConnection, apis, app_keys, apps, audit, usage};
+use crate::db::{AnyConnection, apis, app_keys, apps, audit, cut_offs, usage};
 use crate::oauth::ClientId;
 use crate::oauth::client::ClientAuthentication;
 use crate::secret::{Secret, StoredSecret, generate_client_secret};
@@ -125,8 +125,10 @@ pub(super) fn insert(
     key: &NewKey,
 ) -> Result<(), ServiceError> {
     let organisation = find_organisation(conn, slug)?;
-    // An imported app may have the id of one that was deleted: the tokens of that one stay dead.
+    // An imported app may have the id of one that was deleted: the tokens of that one stay dead, also those that a node
+    // issued before it heard of the deletion.
     let deleted_at = audit::find_last(conn, "app.delete", &client_id.to_string())?;
+    cut_offs::forget_deleted(conn, client_id)?;
     let record = AppRecord {
         client_id,
         organisation_id: organisation.id,
@@ -134,7 +136,7 @@ pub(super) fn insert(
         lifetime: app.lifetime,
         claims: app.claims.clone(),
         disabled_at: None,
-        not_before: deleted_at.map_or(Timestamp::NEVER, |at| at + Duration::from_secs(1)),
+        not_before: deleted_at.map_or(Timestamp::NEVER, |at| at.max(deed.now) + Duration::from_secs(1)),
         created_at: deed.now,
         last_used_at: None,
         scopes: resolve_scopes(conn, organisation.id, &app.scopes)?,
@@ -288,6 +290,7 @@ pub fn delete(m: &Management, client_id: ClientId) -> Result<(), ServiceError> {
     m.database.write(move |conn| {
         let app = find(conn, client_id)?;
         apps::delete(conn, client_id)?;
+        cut_offs::record_deleted(conn, client_id, deed.now)?;
         let detail = json!({ "name": app.name });
         let target = client_id.to_string();
         Ok(deed.record(conn, Some(app.organisation_id), "app.delete", &target, detail, Some(ChangeKind::App))?)

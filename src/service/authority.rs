@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::passwords::Passwords;
+use super::revocation_feed::LastFeed;
 use super::throttle::Throttle;
 use super::usage::Usage;
 use super::{Management, ServiceError, signing_keys};
@@ -36,6 +37,7 @@ pub struct Authority {
     pub(super) verifier: Verifier,
     pub(super) throttle: Throttle,
     pub(super) passwords: Passwords,
+    pub(super) feed: LastFeed,
     pub(super) pepper: Pepper,
 }
 
@@ -63,6 +65,7 @@ impl Authority {
             verifier: Verifier::new(&config.issuer),
             throttle: Throttle::new(config.throttle_failures),
             passwords: Passwords::default(),
+            feed: LastFeed::default(),
             pepper: m.pepper.clone(),
             config,
         })

@@ -6,7 +6,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use super::{Authority, Management, ServiceError, signing_keys};
-use crate::db::{changes, revocations, usage, used_jti};
+use crate::db::{changes, cut_offs, revocations, usage, used_jti};
 
 /// Counts are never older than this in the database.
 const WRITE_COUNTS_EVERY: Duration = Duration::from_secs(10);
@@ -97,7 +97,9 @@ fn delete_stale_counts(m: &Management, _: &Authority) -> Result<(), ServiceError
 fn delete_expired(m: &Management, authority: &Authority) -> Result<(), ServiceError> {
     let now = m.now();
     m.database.write(move |conn| {
-        revocations::delete_expired(conn, now)?;
+        // What expired within the hour stands in the revocation feed until the hour is over, on every node.
+        revocations::delete_expired(conn, now.hour())?;
+        cut_offs::delete_old(conn, now.hour())?;
         changes::delete_old(conn, now)
     })?;
     // In portions, each a transaction of its own: others may write in between.

@@ -15,6 +15,7 @@ use crate::db::audit::AuditEntry;
 use crate::db::changes::{self, ChangeKind};
 use crate::db::{AnyConnection, Backend, Database, DbError, audit, meta};
 use crate::keys::envelope::MasterKey;
+use crate::oauth::ClientId;
 use crate::secret::Pepper;
 
 /// The memory, the keys to it, and who is at work.
@@ -176,6 +177,11 @@ pub(super) struct Deed {
 }
 
 impl Deed {
+    /// What a client does itself.
+    pub(super) fn of_client(client_id: ClientId, now: Timestamp) -> Self {
+        Self { actor: format!("client:{client_id}").into(), now }
+    }
+
     /// Who does it.
     pub(super) fn actor(&self) -> &str {
         &self.actor

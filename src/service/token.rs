@@ -75,12 +75,15 @@ fn issue(
         format.map_or((TokenProfile::Rfc9068, SigningAlgorithm::Rs256), |api| (api.profile, api.algorithm));
     let lifetime = lifetime(authority.config.access_token_lifetime, client, &authorization);
     let token_id = random_id().map_err(|error| OAuthError::server_error(error.to_string()))?;
+    let valid_from = caller.now - authority.config.clock_backdate;
     let claims = AccessTokenClaims {
         issuer: authority.issuer(),
         client,
         authorization: &authorization,
         profile,
-        issued_at: caller.now - authority.config.clock_backdate,
+        // What is issued after a cut-off is never dated before it, however far `clock-backdate` goes back.
+        issued_at: valid_from.max(authority.directory.cut_off(client)),
+        valid_from,
         expires_at: caller.now + lifetime,
         token_id: &token_id,
         confirmation: None,
