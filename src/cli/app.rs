@@ -10,13 +10,14 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use super::output::{print, table};
+use super::token::cut_off;
 use super::{CliError, Context};
 use crate::clock::{Clock, SystemClock, Timestamp, parse_span, print_span};
 use crate::db::apps::{AppRecord, Claims};
 use crate::oauth::ClientId;
 use crate::secret::Secret;
 use crate::service::apps::{self, AppDetails, AppUpdate, NewApp};
-use crate::service::{Management, ServiceError, import};
+use crate::service::{Management, ServiceError, cut_offs, import};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum App {
@@ -46,6 +47,12 @@ pub(super) enum App {
     },
     /// Switch an app on again
     Enable {
+        /// The App SID
+        #[arg(value_parser = parse_sid)]
+        sid: ClientId,
+    },
+    /// Make every token of an app worthless; it can get new ones at once
+    RevokeTokens {
         /// The App SID
         #[arg(value_parser = parse_sid)]
         sid: ClientId,
@@ -180,6 +187,11 @@ impl App {
             Self::Enable { sid } => {
                 apps::set_enabled(&m, sid, true)?;
                 context.output.data(&status_document(sid, "active"), || format!("App {sid} is active."))
+            }
+            Self::RevokeTokens { sid } => {
+                let not_before = cut_offs::revoke_app_tokens(&m, sid)?;
+                let document = json!({ "client_id": sid.to_string(), "not_before": not_before.rfc3339() });
+                cut_off(context, &document, &format!("of app {sid}"), not_before)
             }
             Self::Delete { sid, yes } => run_delete(context, &m, sid, yes),
             Self::Key(command) => command.run(context, &m),

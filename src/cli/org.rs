@@ -4,9 +4,10 @@ use clap::Subcommand;
 use serde_json::json;
 
 use super::output::table;
+use super::token::cut_off;
 use super::{CliError, Context};
 use crate::db::organisations::OrganisationRecord;
-use crate::service::organisations;
+use crate::service::{cut_offs, organisations};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Org {
@@ -24,6 +25,11 @@ pub(super) enum Org {
     List,
     /// Switch an organisation off: its apps get no tokens, the tokens they have are refused
     Disable {
+        /// The organisation
+        slug: String,
+    },
+    /// Make every token of an organisation's apps worthless; they can get new ones at once
+    RevokeTokens {
         /// The organisation
         slug: String,
     },
@@ -69,6 +75,11 @@ impl Org {
                 context.output.data(&json!({ "slug": slug, "status": "disabled" }), || {
                     format!("Organisation {slug} is disabled; every token of its apps is refused within a second.")
                 })
+            }
+            Self::RevokeTokens { slug } => {
+                let not_before = cut_offs::revoke_organisation_tokens(&m, &slug)?;
+                let document = json!({ "slug": slug, "not_before": not_before.rfc3339() });
+                cut_off(context, &document, &format!("of organisation {slug}"), not_before)
             }
             Self::Enable { slug } => {
                 organisations::set_enabled(&m, &slug, true)?;

@@ -9,13 +9,14 @@ use serde_json::{Value, json};
 use ureq::Agent;
 use ureq::tls::{RootCerts, TlsConfig};
 
+use super::app::confirm;
 use super::user::read_secret_file;
 use super::{CliError, Context};
 use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::keys::verify::{JwksKeys, TokenError, verify_access_token};
 use crate::oauth::ClientId;
 use crate::oauth::metadata::path;
-use crate::service::revocation;
+use crate::service::{cut_offs, revocation};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Token {
@@ -37,6 +38,12 @@ pub(super) enum Token {
         /// The file that holds the token; `-` for stdin
         #[arg(default_value = "-")]
         file: String,
+    },
+    /// Make every token that was ever issued worthless; apps can get new ones at once
+    RevokeAll {
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
     },
 }
 
@@ -87,8 +94,24 @@ impl Token {
                 let document = json!({ "jti": jti, "revoked": true });
                 context.output.data(&document, || format!("Token {jti} is refused within a second."))
             }
+            Self::RevokeAll { yes } => {
+                let m = context.management()?;
+                if !yes {
+                    confirm(
+                        "End every token of every organisation? Apps that keep a token until it expires fail until then.",
+                    )?;
+                }
+                let not_before = cut_offs::revoke_all_tokens(&m)?;
+                cut_off(context, &json!({ "not_before": not_before.rfc3339() }), "of this server", not_before)
+            }
         }
     }
+}
+
+/// Says that a cut-off was made, once it holds on every node: a token that is asked for from then on is good.
+pub(super) fn cut_off(context: &Context, document: &Value, whose: &str, at: Timestamp) -> Result<(), CliError> {
+    std::thread::sleep(cut_offs::KNOWN_EVERYWHERE);
+    context.output.data(document, || format!("Every token {whose} that is dated before {at} is refused."))
 }
 
 /// The server's address, and the issuer that its tokens name.
