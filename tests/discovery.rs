@@ -39,11 +39,17 @@ fn lines(document: &Value) -> String {
 fn the_documents_say_what_the_server_does() {
     let app = TestApp::new();
     assert_snapshot!(lines(&document(&app, OAUTH)), @r#"
+    brevet_revocations_uri: "http://127.0.0.1:8080/connect/revocations"
     grant_types_supported: ["client_credentials"]
+    introspection_endpoint: "http://127.0.0.1:8080/connect/introspect"
+    introspection_endpoint_auth_methods_supported: ["client_secret_basic","client_secret_post"]
+    introspection_signing_alg_values_supported: ["RS256"]
     issuer: "http://127.0.0.1:8080"
     jwks_uri: "http://127.0.0.1:8080/.well-known/jwks.json"
     protected_resources: ["http://127.0.0.1:8080/api/v1"]
     response_types_supported: []
+    revocation_endpoint: "http://127.0.0.1:8080/connect/revocation"
+    revocation_endpoint_auth_methods_supported: ["client_secret_basic","client_secret_post"]
     scopes_supported: ["apps:read"]
     service_documentation: "http://127.0.0.1:8080/docs/errors"
     token_endpoint: "http://127.0.0.1:8080/connect/token"
@@ -90,8 +96,8 @@ fn every_address_in_the_documents_answers() {
         let answers: Vec<String> = answers.into_iter().collect();
         assert_eq!(
             answers.join(", "),
-            "200 jwks_uri, 200 resource_documentation, 200 service_documentation, 400 authorization_endpoint, \
-             405 token_endpoint"
+            "200 brevet_revocations_uri, 200 jwks_uri, 200 resource_documentation, 200 service_documentation, \
+             400 authorization_endpoint, 405 introspection_endpoint, 405 revocation_endpoint, 405 token_endpoint"
         );
     }
 }

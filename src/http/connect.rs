@@ -1,5 +1,9 @@
 //! The endpoints of the protocol.
 
 pub(super) mod authorize;
+mod form;
+pub(super) mod introspect;
+pub(super) mod revocation;
+pub(super) mod revocation_feed;
 pub(super) mod token;
 pub(super) mod verify;

@@ -4,7 +4,7 @@ use actix_web::http::Method;
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{Handler, HttpRequest, Resource, Responder};
 
-use super::connect::{authorize, token, verify};
+use super::connect::{authorize, introspect, revocation, revocation_feed, token, verify};
 use super::error::{method_not_allowed, not_found};
 use super::{api, pages, well_known};
 use crate::oauth::metadata::path;
@@ -39,6 +39,9 @@ fn under_issuer(config: &mut ServiceConfig) {
             path::VERIFY,
             verify::verify,
         ))
+        .service(post(path::INTROSPECTION, introspect::introspect))
+        .service(post(path::REVOCATION, revocation::revoke))
+        .service(get(path::REVOCATIONS, revocation_feed::revocations))
         .service(get(path::AUTHORIZE, authorize::authorize))
         .service(get(path::OPENID_CONFIGURATION, well_known::openid_configuration))
         .service(get(path::AUTHORIZATION_SERVER, well_known::authorization_server))

@@ -173,6 +173,10 @@ fn public_server(config: &Config, site: Data<Site>, listener: TcpListener) -> Re
             .client_request_timeout(request_timeout)
             .client_disconnect_timeout(Duration::from_secs(2))
             .local_addr(address)
+            // So that a handler which waits on purpose can say so.
+            .on_connect_ext(|stream: &Deadlines<TcpStream>, data| {
+                data.insert(stream.patience());
+            })
             // The address in `AppConfig` is for making links out of requests, which nobody here does.
             .h1(map_config(app, |()| AppConfig::default()));
         fn_service(move |stream: TcpStream| {

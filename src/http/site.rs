@@ -3,12 +3,17 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use tokio::sync::{Notify, Semaphore};
+
 use super::metrics::Metrics;
 use super::observe::RequestIds;
 use super::pages::Pages;
 use super::server::StartError;
 use super::well_known::Documents;
 use crate::service::Authority;
+
+/// A request that waits costs a connection and a timer.
+const MOST_WAITING: usize = 1_000;
 
 /// The public side of a running server.
 pub struct Site {
@@ -18,7 +23,10 @@ pub struct Site {
     pub(super) documents: Documents,
     pub(super) pages: Pages,
     pub(super) request_ids: RequestIds,
+    /// Places for those who wait for a change of the revocation feed.
+    pub(super) waiting: Semaphore,
     draining: AtomicBool,
+    stopping: Notify,
 }
 
 impl Site {
@@ -32,14 +40,26 @@ impl Site {
             documents: Documents::new(authority.issuer()).map_err(StartError::internal)?,
             pages: Pages::new(authority.issuer()).map_err(StartError::internal)?,
             request_ids: RequestIds::new().map_err(StartError::internal)?,
+            waiting: Semaphore::new(MOST_WAITING),
             draining: AtomicBool::new(false),
+            stopping: Notify::new(),
             authority,
         })
     }
 
     /// From now on the server says that it is not ready, and closes each connection after its answer.
     pub fn drain(&self) {
-        self.draining.store(true, Ordering::Relaxed);
+        self.draining.store(true, Ordering::SeqCst);
+        self.stopping.notify_waiters();
+    }
+
+    /// Resolves when [`Self::drain`] is called, or was.
+    pub(super) async fn drained(&self) {
+        // Hears of a call from here on, also before it is polled.
+        let stopping = self.stopping.notified();
+        if !self.draining.load(Ordering::SeqCst) {
+            stopping.await;
+        }
     }
 
     /// Whether [`Self::drain`] was called.

@@ -3,9 +3,11 @@
 //! `actix-http` times only the first head of a connection. Under it lies this, which sees octets and no requests: it
 //! gives the peer a bounded time to send each request and to take each part of an answer.
 
+use std::cell::Cell;
 use std::future::Future;
 use std::io::{self, ErrorKind, IoSlice};
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -29,6 +31,7 @@ pub(super) struct Deadlines<S> {
     inner: S,
     limits: Limits,
     peer: Peer,
+    patience: Patience,
     reading: Alarm,
     /// By when the peer must take something; set while it takes nothing.
     take_by: Option<Instant>,
@@ -36,6 +39,22 @@ pub(super) struct Deadlines<S> {
     /// nothing about the peer.
     flush_by: Option<Instant>,
     writing: Alarm,
+}
+
+/// More time for one answer, for a handler that waits for something on purpose. The peer has sent its request by then, so
+/// it gains nothing.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Patience(Rc<Cell<Duration>>);
+
+impl Patience {
+    /// Gives the handler that much more time until its answer begins.
+    pub(super) fn extend(&self, span: Duration) {
+        self.0.set(span);
+    }
+
+    fn span(&self) -> Duration {
+        self.0.get()
+    }
 }
 
 /// What the peer does.
@@ -55,6 +74,7 @@ impl<S> Deadlines<S> {
             inner,
             limits,
             peer: Peer::Idle,
+            patience: Patience::default(),
             reading: Alarm::default(),
             take_by: None,
             flush_by: None,
@@ -62,11 +82,16 @@ impl<S> Deadlines<S> {
         }
     }
 
+    /// By which a handler can have more time for its answer.
+    pub(super) fn patience(&self) -> Patience {
+        self.patience.clone()
+    }
+
     /// Octets have arrived.
     fn arrived(&mut self) -> io::Result<()> {
         match self.peer {
             // A peer that always has one more octet never comes to the alarm.
-            Peer::Sending(until) if Instant::now() >= until => return Err(too_slow()),
+            Peer::Sending(until) if Instant::now() >= until + self.patience.span() => return Err(too_slow()),
             Peer::Sending(_) => {}
             Peer::Idle | Peer::Silent(_) => self.peer = Peer::Sending(Instant::now() + self.limits.within),
         }
@@ -82,7 +107,8 @@ impl<S> Deadlines<S> {
         }
         match self.peer {
             Peer::Idle => Poll::Pending,
-            Peer::Silent(until) | Peer::Sending(until) => self.reading.poll_until(cx, until),
+            Peer::Silent(until) => self.reading.poll_until(cx, until),
+            Peer::Sending(until) => self.reading.poll_until(cx, until + self.patience.span()),
         }
     }
 
@@ -93,6 +119,7 @@ impl<S> Deadlines<S> {
             Poll::Ready(Ok(1..)) => {
                 self.take_by = None;
                 self.peer = Peer::Idle;
+                self.patience.extend(Duration::ZERO);
                 result
             }
             Poll::Ready(_) => result,
@@ -329,6 +356,35 @@ mod tests {
         };
         assert_eq!(error.kind(), ErrorKind::TimedOut);
         assert_about(began_at.elapsed(), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_handler_that_waits_on_purpose_has_more_time_for_that_one_answer() {
+        let (mut server, mut peer) = connection();
+        for answered in 0..3 {
+            peer.write_all(b"request").await.unwrap();
+            assert_eq!(read(&mut server).await.0, Ok(7));
+            if answered < 2 {
+                server.patience().extend(Duration::from_secs(30));
+                assert!(is_quiet(&mut server, Duration::from_secs(31)).await);
+                server.write_all(b"answer").await.unwrap();
+                assert!(is_quiet(&mut server, Duration::from_secs(30)).await);
+            }
+        }
+        let (result, took) = read(&mut server).await;
+        assert_eq!(result, Err(ErrorKind::TimedOut));
+        assert_about(took, 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn more_time_is_not_for_ever() {
+        let (mut server, mut peer) = connection();
+        peer.write_all(b"request").await.unwrap();
+        assert_eq!(read(&mut server).await.0, Ok(7));
+        server.patience().extend(Duration::from_secs(30));
+        let (result, took) = read(&mut server).await;
+        assert_eq!(result, Err(ErrorKind::TimedOut));
+        assert_about(took, 32);
     }
 
     #[tokio::test(start_paused = true)]

@@ -73,5 +73,5 @@ pub(super) async fn protected_resource(site: Data<Site>, request: HttpRequest) -
 pub(super) async fn jwks(site: Data<Site>, request: HttpRequest) -> HttpResponse {
     site.metrics.jwks_requests.inc();
     let document = site.authority.directory.ring().jwks(site.authority.clock.now());
-    for_everyone(cacheable(&request, JSON, CACHE_CONTROL, &document.etag, document.body.clone().into()))
+    for_everyone(cacheable(&request, JSON, CACHE_CONTROL, &document.etag, Bytes::from(document.body.clone())))
 }

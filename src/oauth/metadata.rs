@@ -12,6 +12,12 @@ pub mod path {
     pub const TOKEN: &str = "/connect/token";
     /// The check that proxies ask for.
     pub const VERIFY: &str = "/connect/verify";
+    /// Whether a token is good.
+    pub const INTROSPECTION: &str = "/connect/introspect";
+    /// The end of a token.
+    pub const REVOCATION: &str = "/connect/revocation";
+    /// What is revoked, for services that verify offline.
+    pub const REVOCATIONS: &str = "/connect/revocations";
     /// Present because discovery clients insist on the field.
     pub const AUTHORIZE: &str = "/connect/authorize";
     /// Public signing keys.
@@ -40,6 +46,14 @@ pub struct AuthorizationServerMetadata {
     grant_types_supported: Vec<&'static str>,
     response_types_supported: Vec<&'static str>,
     token_endpoint_auth_methods_supported: Vec<&'static str>,
+    introspection_endpoint: String,
+    introspection_endpoint_auth_methods_supported: Vec<&'static str>,
+    /// [RFC 9701 §7](https://www.rfc-editor.org/rfc/rfc9701#section-7)
+    introspection_signing_alg_values_supported: Vec<&'static str>,
+    revocation_endpoint: String,
+    revocation_endpoint_auth_methods_supported: Vec<&'static str>,
+    /// Ours: what services that verify offline must know of.
+    brevet_revocations_uri: String,
     service_documentation: String,
     protected_resources: Vec<String>,
     #[serde(flatten)]
@@ -57,6 +71,7 @@ struct OpenIdOnly {
 impl AuthorizationServerMetadata {
     /// The document of RFC 8414.
     pub fn new(issuer: &str) -> Self {
+        let client_auth_methods: Vec<_> = ClientAuthMethod::ALL.iter().map(|method| method.name()).collect();
         Self {
             issuer: issuer.to_owned(),
             token_endpoint: format!("{issuer}{}", path::TOKEN),
@@ -64,7 +79,13 @@ impl AuthorizationServerMetadata {
             scopes_supported: vec![management_scope::APPS_READ],
             grant_types_supported: GrantType::ALL.iter().map(|grant| grant.name()).collect(),
             response_types_supported: Vec::new(),
-            token_endpoint_auth_methods_supported: ClientAuthMethod::ALL.iter().map(|method| method.name()).collect(),
+            token_endpoint_auth_methods_supported: client_auth_methods.clone(),
+            introspection_endpoint: format!("{issuer}{}", path::INTROSPECTION),
+            introspection_endpoint_auth_methods_supported: client_auth_methods.clone(),
+            introspection_signing_alg_values_supported: vec![SigningAlgorithm::Rs256.name()],
+            revocation_endpoint: format!("{issuer}{}", path::REVOCATION),
+            revocation_endpoint_auth_methods_supported: client_auth_methods,
+            brevet_revocations_uri: format!("{issuer}{}", path::REVOCATIONS),
             service_documentation: format!("{issuer}{}", path::ERRORS),
             protected_resources: vec![format!("{issuer}{}", path::API)],
             openid: None,

@@ -30,6 +30,7 @@ const BODY_ONLY: &[&str] = &[
     "scope",
     "resource",
     "audience",
+    "token",
 ];
 
 impl<'a> TokenParams<'a> {
