@@ -171,7 +171,7 @@ mod tests {
     fn a_confirmation_that_is_not_understood_makes_the_token_unreadable() {
         let read = |cnf: serde_json::Value| {
             let claims = json!({
-                "iss": "i", "aud": "a", "exp": 2, "nbf": 1, "iat": 1, "jti": "j", "client_id": "c", "scope": "", "tenant": "t",
+                "iss": "i", "aud": "a", "exp": 2, "nbf": 1, "iat": 1, "jti": "j", "sub": "c", "client_id": "c", "scope": "", "tenant": "t",
                 "cnf": cnf,
             });
             serde_json::from_value::<ReadClaims>(claims)
