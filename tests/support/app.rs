@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::thread::{self, JoinHandle};
 
+use aws_lc_rs::signature::{RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents};
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use brevet::clock::{ManualClock, Timestamp};
@@ -150,9 +151,39 @@ impl TestApp {
         http::get(&format!("{}{path}", self.url), headers)
     }
 
+    /// Sends a form.
+    pub fn post(&self, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+        http::post_form(&format!("{}{path}", self.url), headers, body)
+    }
+
     /// Sends a form to the token endpoint.
     pub fn token_request(&self, headers: &[(&str, &str)], body: &str) -> Answer {
-        http::post_form(&format!("{}/connect/token", self.url), headers, body)
+        self.post("/connect/token", headers, body)
+    }
+
+    /// A client asks what a token is worth.
+    pub fn introspect(&self, asker: &Credentials, token: &str) -> Answer {
+        self.post("/connect/introspect", &[("authorization", &asker.basic())], &format!("token={token}"))
+    }
+
+    /// A client revokes a token.
+    pub fn revoke(&self, client: &Credentials, token: &str) -> Answer {
+        self.post("/connect/revocation", &[("authorization", &client.basic())], &format!("token={token}"))
+    }
+
+    /// Header and claims of a JWT that one of the published RSA keys signed.
+    pub fn verified_jwt(&self, jwt: &str) -> (Value, Value) {
+        let (header, claims) = decode_jwt(jwt);
+        let jwks = self.get("/.well-known/jwks.json", &[]).json();
+        let key = jwks["keys"].as_array().unwrap().iter().find(|key| key["kid"] == header["kid"]).unwrap();
+        let part = |text: &str| URL_SAFE_NO_PAD.decode(text).unwrap();
+        let (n, e) = (part(key["n"].as_str().unwrap()), part(key["e"].as_str().unwrap()));
+        let (signed, signature) = jwt.rsplit_once('.').unwrap();
+        let verified =
+            RsaPublicKeyComponents { n, e }.verify(&RSA_PKCS1_2048_8192_SHA256, signed.as_bytes(), &part(signature));
+        verified.unwrap();
+        assert_eq!(header["alg"], "RS256");
+        (header, claims)
     }
 
     /// A token for everything the app was granted.
