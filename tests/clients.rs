@@ -4,7 +4,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::LazyLock;
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::support::process::{Server, brevet, create_app, data_directory, eventually, free_port};
+use crate::support::tools::{self, or_skip, run, skip};
 use crate::support::{Credentials, decode_jwt};
 
 const SCRIPTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients");
@@ -30,61 +31,16 @@ fn scene() -> Scene {
     Scene { data, server, app }
 }
 
-/// Whether the surroundings promise to have what a test needs; then a test that cannot run must fail.
-fn is_required(what: &str) -> bool {
-    std::env::var("BREVET_TEST_REQUIRE").is_ok_and(|list| list.split(',').any(|name| name.trim() == what))
-}
+/// Made once, however many tests need it.
+static PYTHON: LazyLock<Result<PathBuf, String>> =
+    LazyLock::new(|| tools::python("python", &Path::new(SCRIPTS).join("requirements.txt")));
 
-/// Says why a test does not run, or fails if it must.
-fn skip(what: &str, why: &str) {
-    assert!(!is_required(what), "required, but {why}");
-    eprintln!("skipped: {why}");
-}
-
-fn run(command: &mut Command) -> Result<Output, String> {
-    let shown = command.get_program().to_string_lossy().into_owned();
-    match command.stdin(Stdio::null()).output() {
-        Err(error) => Err(format!("{shown}: {error}")),
-        Ok(output) if !output.status.success() => {
-            let last = String::from_utf8_lossy(&output.stderr).trim().replace('\n', " | ");
-            Err(format!("{shown} failed: {last}"))
-        }
-        Ok(output) => Ok(output),
-    }
-}
-
-/// The Python of a virtual environment with the pinned packages, made once and kept under `target`.
-static PYTHON: LazyLock<Result<PathBuf, String>> = LazyLock::new(|| {
-    let home = Path::new(env!("CARGO_TARGET_TMPDIR")).join("python");
-    let (python, stamp) = (home.join("bin/python"), home.join("requirements.txt"));
-    let requirements = Path::new(SCRIPTS).join("requirements.txt");
-    let wanted = fs::read_to_string(&requirements).map_err(|error| error.to_string())?;
-    if fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
-        return Ok(python);
-    }
-    run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&home))?;
-    let install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"];
-    run(Command::new(&python).args(install).arg(&requirements))?;
-    // Written last: an installation that broke off is begun anew.
-    fs::write(&stamp, wanted).map_err(|error| error.to_string())?;
-    Ok(python)
-});
-
-/// A folder with the pinned packages for Node and the scripts beside them, made once and kept under `target`.
+/// The pinned packages for Node, and the scripts beside them.
 static NODE: LazyLock<Result<PathBuf, String>> = LazyLock::new(|| {
-    let (home, scripts) = (Path::new(env!("CARGO_TARGET_TMPDIR")).join("node"), Path::new(SCRIPTS).join("node"));
-    let failed = |error: std::io::Error| error.to_string();
-    fs::create_dir_all(&home).map_err(failed)?;
-    let (wanted, stamp) = (scripts.join("package-lock.json"), home.join("installed.json"));
-    let wanted = fs::read_to_string(wanted).map_err(failed)?;
-    let is_installed = fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted);
-    for entry in fs::read_dir(&scripts).map_err(failed)? {
-        let entry = entry.map_err(failed)?;
-        fs::copy(entry.path(), home.join(entry.file_name())).map_err(failed)?;
-    }
-    if !is_installed {
-        run(Command::new("npm").args(["ci", "--no-audit", "--no-fund"]).current_dir(&home))?;
-        fs::write(&stamp, wanted).map_err(failed)?;
+    let source = Path::new(SCRIPTS).join("node");
+    let home = tools::node_modules("node-clients", &source)?;
+    for script in fs::read_dir(source).and_then(Iterator::collect::<std::io::Result<Vec<_>>>).unwrap() {
+        fs::copy(script.path(), home.join(script.file_name())).unwrap();
     }
     Ok(home)
 });
@@ -92,17 +48,11 @@ static NODE: LazyLock<Result<PathBuf, String>> = LazyLock::new(|| {
 /// A script with what it needs to know; nothing when what runs it is not there.
 fn script(scene: &Scene, name: &str) -> Option<Command> {
     let (what, made) = if name.ends_with(".mjs") {
-        ("node", NODE.as_ref().map(|home| (PathBuf::from("node"), home.join(name))))
+        ("node", NODE.clone().map(|home| (PathBuf::from("node"), home.join(name))))
     } else {
-        ("python", PYTHON.as_ref().map(|python| (python.clone(), Path::new(SCRIPTS).join(name))))
+        ("python", PYTHON.clone().map(|python| (python, Path::new(SCRIPTS).join(name))))
     };
-    let (program, path) = match made {
-        Ok(found) => found,
-        Err(why) => {
-            skip(what, &format!("the clients of {what} are not there: {why}"));
-            return None;
-        }
-    };
+    let (program, path) = or_skip(what, made)?;
     let mut command = Command::new(program);
     command
         .arg(path)

@@ -4,5 +4,6 @@ mod app;
 pub mod http;
 pub mod postgres;
 pub mod process;
+pub mod tools;
 
 pub use app::{Credentials, START, TestApp, decode_jwt, new_app, test_config};
