@@ -82,6 +82,8 @@ pub struct Config {
     pub throttle_failures: Option<u32>,
     /// `trusted-proxies`
     pub trusted_proxies: Vec<IpNet>,
+    /// `outbound-allow-private`
+    pub outbound_allow_private: bool,
     /// `request-timeout`
     pub request_timeout: Duration,
     /// `max-connections`
@@ -128,6 +130,7 @@ impl Config {
             },
             throttle_failures: settings.checked("throttle-failures", |text| off_or(text, per_minute))?,
             trusted_proxies: settings.checked("trusted-proxies", networks)?,
+            outbound_allow_private: settings.checked("outbound-allow-private", boolean)?,
             request_timeout: settings.checked("request-timeout", positive_span)?,
             max_connections: settings.checked("max-connections", |text| whole_number(text, 1, 10_000_000))?,
             app_cache: settings.checked("app-cache", |text| whole_number(text, 16, 100_000_000))?,

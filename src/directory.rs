@@ -3,6 +3,9 @@
 
 mod apps;
 mod changes;
+mod client_keys;
+pub mod outbound;
+mod remote_keys;
 mod revocations;
 mod signing_keys;
 
@@ -17,6 +20,8 @@ use self::apps::Apps;
 pub use self::apps::LookupError;
 use self::changes::Heard;
 pub use self::changes::Tail;
+use self::client_keys::ClientKeys;
+pub use self::client_keys::ClientKeysError;
 pub use self::revocations::RevocationList;
 use self::revocations::Revocations;
 pub use self::signing_keys::dates as signing_key_dates;
@@ -66,6 +71,8 @@ pub struct Bounds {
     pub apps: usize,
     /// How long to answer without having heard from the database.
     pub stale_limit: Duration,
+    /// Whether keys may be fetched from private addresses.
+    pub outbound_allow_private: bool,
 }
 
 /// Apps, signing keys and what is revoked, in memory.
@@ -73,6 +80,7 @@ pub struct Directory {
     database: Database,
     master_key: Arc<MasterKey>,
     apps: Arc<Apps>,
+    client_keys: ClientKeys,
     revocations: Revocations,
     ring: KeyRing,
     /// The last change that was taken in.
@@ -119,6 +127,7 @@ impl Directory {
         let ring = KeyRing::new(signing_keys::open_all(&keys, &master_key)?, life, now)?;
         Ok(Self {
             apps: Arc::new(Apps::new(database.clone(), management, bounds.apps)),
+            client_keys: ClientKeys::new(bounds.outbound_allow_private),
             revocations: Revocations::new(revoked, cut_offs),
             ring,
             seq: AtomicI64::new(seq),

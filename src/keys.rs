@@ -5,6 +5,10 @@ pub mod envelope;
 pub mod jwk;
 pub mod jws;
 #[cfg(feature = "server")]
+pub mod key_set;
+#[cfg(feature = "server")]
+pub mod pem;
+#[cfg(feature = "server")]
 pub mod ring;
 #[cfg(feature = "server")]
 pub mod signing;

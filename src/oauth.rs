@@ -1,6 +1,7 @@
 //! The rules: pure values in the words of the RFCs, no I/O.
 
 pub mod api;
+pub mod assertion;
 pub mod claims;
 pub mod client;
 pub mod error;

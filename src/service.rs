@@ -6,6 +6,7 @@
 pub mod access;
 pub mod accounts;
 pub mod apis;
+pub mod app_authentication;
 pub mod app_keys;
 pub mod apps;
 mod authority;

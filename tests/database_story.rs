@@ -324,7 +324,7 @@ fn apps_and_their_keys_are_kept(settings: Pairs) {
     assert_eq!(live, [rotated.id], "the others end with the overlap");
     assert_eq!(listed.iter().filter(|key| key.is_live(START)).count(), 4);
     assert_eq!(listed[0].created_by, "test");
-    assert!(created.client_secret.reveal().ends_with(&listed[0].hint));
+    assert!(created.client_secret.unwrap().reveal().ends_with(&listed[0].hint));
 
     apps::set_enabled(&m, id, false).unwrap();
     assert_eq!(apps::show(&m, id).unwrap().app.disabled_at, Some(START));

@@ -451,7 +451,10 @@ impl LiveServer {
         };
         apis::create(m, &api).unwrap();
         let created = apps::create(m, "acme", new_app(&["billing:read"])).unwrap();
-        Credentials { client_id: created.client_id.to_string(), secret: created.client_secret.reveal().to_owned() }
+        Credentials {
+            client_id: created.client_id.to_string(),
+            secret: created.client_secret.unwrap().reveal().to_owned(),
+        }
     }
 
     fn token(&self, app: &Credentials) -> String {

@@ -1,5 +1,6 @@
 //! `brevet app …`
 
+mod authentication;
 mod keys;
 
 use std::fs::File;
@@ -9,12 +10,14 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
+use self::authentication::AuthenticationFlags;
 use super::output::{print, table};
 use super::token::cut_off;
 use super::{CliError, Context};
 use crate::clock::{Clock, SystemClock, Timestamp, parse_span, print_span};
 use crate::db::apps::{AppRecord, Claims};
 use crate::oauth::ClientId;
+use crate::oauth::client::ClientAuthentication;
 use crate::secret::Secret;
 use crate::service::apps::{self, AppDetails, AppUpdate, NewApp};
 use crate::service::{Management, ServiceError, cut_offs, import};
@@ -23,7 +26,7 @@ use crate::service::{Management, ServiceError, cut_offs, import};
 pub(super) enum App {
     /// Register an app; its App Key is printed once and never again
     #[command(
-        after_help = "Example:\n  brevet app create --org acme --name 'Invoice sync' --scope billing:read --lifetime 1h"
+        after_help = "Examples:\n  brevet app create --org acme --name 'Invoice sync' --scope billing:read --lifetime 1h\n  brevet app create --org acme --name 'Invoice sync' --scope billing:read --auth-method private_key_jwt --jwks public.pem"
     )]
     Create(Create),
     /// Show the apps of an organisation
@@ -108,6 +111,8 @@ pub(super) struct Create {
     /// When its first key ends
     #[arg(long, value_name = "SPAN", value_parser = parse_span)]
     key_expires_in: Option<Duration>,
+    #[command(flatten)]
+    authentication: AuthenticationFlags,
 }
 
 #[derive(Debug, Args)]
@@ -130,6 +135,8 @@ pub(super) struct Update {
     /// No limit of its own
     #[arg(long, conflicts_with = "lifetime")]
     no_lifetime: bool,
+    #[command(flatten)]
+    authentication: AuthenticationFlags,
 }
 
 #[derive(Debug, Args)]
@@ -164,20 +171,7 @@ impl App {
                 let details = apps::show(&m, sid)?;
                 context.output.data(&details_document(&details), || details_text(&details))
             }
-            Self::Update(update) => {
-                let lifetime = if update.no_lifetime { Some(None) } else { update.lifetime.map(Some) };
-                let changes = AppUpdate {
-                    name: update.name,
-                    add_scopes: update.add_scope,
-                    remove_scopes: update.remove_scope,
-                    lifetime,
-                };
-                let app = apps::update(&m, update.sid, changes)?;
-                context.output.data(&app_document(&app), || {
-                    let scopes: Vec<&str> = app.scopes.iter().map(|(_, scope)| scope.as_str()).collect();
-                    format!("App {} ({}) now has the scopes: {}", app.client_id, app.name, scopes.join(" "))
-                })
-            }
+            Self::Update(update) => run_update(context, &m, update),
             Self::Disable { sid } => {
                 apps::set_enabled(&m, sid, false)?;
                 context.output.data(&status_document(sid, "disabled"), || {
@@ -224,17 +218,44 @@ fn run_create(context: &Context, m: &Management, create: Create) -> Result<(), C
         lifetime: create.lifetime,
         claims: create.claim.into_iter().collect::<Claims>(),
         key_expires_in: create.key_expires_in,
+        authentication: create.authentication.read()?.unwrap_or_default(),
     };
     let created = apps::create(m, &create.org, new)?;
-    let secret = created.client_secret.reveal();
+    let (sid, secret) = (created.client_id, created.client_secret.as_ref().map(Secret::reveal));
     let document = json!({
-        "client_id": created.client_id.to_string(), "client_secret": secret, "name": created.name, "scopes": created.scopes,
+        "client_id": sid.to_string(), "client_secret": secret, "name": created.name, "scopes": created.scopes,
     });
-    context.output.data(&document, || format!("App SID  {}\nApp Key  {secret}", created.client_id))?;
+    context.output.data(&document, || match secret {
+        Some(secret) => format!("App SID  {sid}\nApp Key  {secret}"),
+        None => format!("App SID  {sid}"),
+    })?;
     if !context.output.is_json() {
-        context.output.message("Keep the App Key now: it is stored hashed and will not be shown again.");
+        context.output.message(match secret {
+            Some(_) => "Keep the App Key now: it is stored hashed and will not be shown again.",
+            None => "The app has no App Key: it signs each request with its private key.",
+        });
     }
     Ok(())
+}
+
+fn run_update(context: &Context, m: &Management, update: Update) -> Result<(), CliError> {
+    let lifetime = if update.no_lifetime { Some(None) } else { update.lifetime.map(Some) };
+    let changes = AppUpdate {
+        name: update.name,
+        add_scopes: update.add_scope,
+        remove_scopes: update.remove_scope,
+        lifetime,
+        authentication: update.authentication.read()?,
+    };
+    let needs_key = changes.authentication == Some(ClientAuthentication::ClientSecret);
+    let app = apps::update(m, update.sid, changes)?;
+    if needs_key {
+        context.output.message(format_args!("Its App Key is made with: brevet app key add {}", update.sid));
+    }
+    context.output.data(&app_document(&app), || {
+        let scopes: Vec<&str> = app.scopes.iter().map(|(_, scope)| scope.as_str()).collect();
+        format!("App {} ({}) now has the scopes: {}", app.client_id, app.name, scopes.join(" "))
+    })
 }
 
 fn run_list(context: &Context, m: &Management, list: &List) -> Result<(), CliError> {
@@ -334,6 +355,7 @@ fn app_document(app: &AppRecord) -> Value {
         "client_id": app.client_id.to_string(), "name": app.name, "status": status(app),
         "scopes": app.scopes.iter().map(|(_, scope)| scope).collect::<Vec<_>>(),
         "lifetime": app.lifetime.map(print_span), "claims": app.claims,
+        "auth_method": app.authentication.name(), "jwks_uri": authentication::jwks_uri(&app.authentication),
         "created_at": app.created_at.rfc3339(), "last_used_at": app.last_used_at.map(Timestamp::rfc3339),
     })
 }
@@ -343,6 +365,7 @@ fn details_document(details: &AppDetails) -> Value {
     if let Value::Object(members) = &mut document {
         members.insert("organisation".to_owned(), json!(details.organisation));
         members.insert("keys".to_owned(), json!(details.keys.iter().map(keys::document).collect::<Vec<_>>()));
+        members.insert("public_keys".to_owned(), authentication::documents(&details.app.authentication));
         members.insert("issued_24h".to_owned(), json!(details.issued_24h));
         members.insert("refused_24h".to_owned(), json!(details.refused_24h));
     }
@@ -361,6 +384,9 @@ fn details_text(details: &AppDetails) -> String {
         app.lifetime.map_or_else(|| "the API's or the server's".to_owned(), print_span),
         details.issued_24h,
         details.refused_24h,
-        keys::key_table(&details.keys, SystemClock.now())
+        match &app.authentication {
+            ClientAuthentication::ClientSecret => keys::key_table(&details.keys, SystemClock.now()),
+            signs => authentication::text(signs),
+        }
     )
 }

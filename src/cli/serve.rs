@@ -14,6 +14,7 @@ use crate::config::Config;
 use crate::directory::Tail;
 use crate::http::{self, Running};
 use crate::oauth::metadata::path;
+use crate::secret::Secret;
 use crate::service::demo::{self, Demo};
 use crate::service::housekeeping::Housekeeping;
 use crate::service::{Authority, Management, shown_location};
@@ -127,7 +128,7 @@ fn demo_lines(issuer: &str, demo: Option<&Demo>) -> Vec<String> {
             "  brevet app key add APP_SID".to_owned(),
         ];
     };
-    let (sid, key) = (demo.app.client_id, demo.app.client_secret.reveal());
+    let (sid, key) = (demo.app.client_id, demo.app.client_secret.as_ref().map_or("", Secret::reveal));
     vec![
         "Demo credentials, shown this once:".to_owned(),
         String::new(),

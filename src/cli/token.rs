@@ -13,16 +13,19 @@ use super::app::confirm;
 use super::user::read_secret_file;
 use super::{CliError, Context};
 use crate::clock::{Clock, SystemClock, Timestamp};
+use crate::keys::pem::ClientKey;
 use crate::keys::verify::{JwksKeys, TokenError, verify_access_token};
 use crate::oauth::ClientId;
+use crate::oauth::assertion::{ASSERTION_TYPE, NewAssertion};
 use crate::oauth::metadata::path;
+use crate::secret::{Secret, random_id};
 use crate::service::{cut_offs, revocation};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Token {
     /// Get a token from a server
     #[command(
-        after_help = "Example:\n  brevet token get --sid 3f1c0c1e-6f0b-4a55-8d0e-2f7d3c0b9a2e --key-file key.txt --scope billing:read"
+        after_help = "Examples:\n  brevet token get --sid 3f1c0c1e-6f0b-4a55-8d0e-2f7d3c0b9a2e --key-file key.txt --scope billing:read\n  brevet token get --sid 3f1c0c1e-6f0b-4a55-8d0e-2f7d3c0b9a2e --private-key private.pem"
     )]
     Get(Get),
     /// Show what a token says, without checking it
@@ -53,8 +56,14 @@ pub(super) struct Get {
     #[arg(long, value_parser = super::app::parse_sid)]
     sid: ClientId,
     /// The file that holds the App Key; `-` for stdin
+    #[arg(long, value_name = "FILE", required_unless_present = "private_key", conflicts_with = "private_key")]
+    key_file: Option<String>,
+    /// The file that holds the app's private key in PEM, for an app with private_key_jwt; `-` for stdin
     #[arg(long, value_name = "FILE")]
-    key_file: String,
+    private_key: Option<String>,
+    /// The name of the private key among the app's public keys; each is tried if it is not given
+    #[arg(long, requires = "private_key")]
+    kid: Option<String>,
     /// A scope; may repeat; everything the app was granted if there is none
     #[arg(long)]
     scope: Vec<String>,
@@ -133,13 +142,26 @@ fn agent() -> Agent {
         .into()
 }
 
+/// What proves to the server who asks: a name of a parameter and its value.
+fn credentials(get: &Get, issuer: &str) -> Result<Vec<(&'static str, Secret)>, CliError> {
+    let Some(file) = &get.private_key else {
+        let file = get.key_file.as_deref().unwrap_or("-");
+        return Ok(vec![("client_secret", read_secret_file(file)?)]);
+    };
+    let key = ClientKey::from_pem(read_secret_file(file)?.reveal()).map_err(CliError::bad_data)?;
+    let (sid, jti) = (get.sid.to_string(), random_id().map_err(CliError::internal)?);
+    let claims = NewAssertion::new(&sid, issuer, &jti, SystemClock.now());
+    let assertion = key.sign(get.kid.as_deref(), &claims).map_err(CliError::internal)?;
+    Ok(vec![("client_assertion_type", Secret::new(ASSERTION_TYPE)), ("client_assertion", Secret::new(assertion))])
+}
+
 fn run_get(context: &Context, get: &Get) -> Result<(), CliError> {
-    let (server, _) = server(context, get.server.as_deref())?;
-    let key = read_secret_file(&get.key_file)?;
+    let (server, issuer) = server(context, get.server.as_deref())?;
+    let credentials = credentials(get, &issuer)?;
     let sid = get.sid.to_string();
     let scope = get.scope.join(" ");
-    let mut form: Vec<(&str, &str)> =
-        vec![("grant_type", "client_credentials"), ("client_id", &sid), ("client_secret", key.reveal())];
+    let mut form: Vec<(&str, &str)> = vec![("grant_type", "client_credentials"), ("client_id", &sid)];
+    form.extend(credentials.iter().map(|(name, value)| (*name, value.reveal())));
     if !scope.is_empty() {
         form.push(("scope", &scope));
     }

@@ -102,6 +102,12 @@ pub const SETTINGS: &[Setting] = &[
         "Wrong App Keys per App SID and address before the answer is 429; `off` for no limit",
     ),
     setting("trusted-proxies", "", "CIDR,…", "Proxies whose X-Forwarded-For is believed; none by default"),
+    setting(
+        "outbound-allow-private",
+        "false",
+        "BOOL",
+        "Fetch third parties' public keys also from loopback and private addresses, and over http from this machine",
+    ),
     setting("request-timeout", "10s", "SPAN", "How long a client may take to send a request's head, and then its body"),
     setting("max-connections", "25000", "N", "Connections held open at once; more wait in the system's queue"),
     setting("app-cache", "131072", "N", "Apps held in memory; each takes about 0.4 kB"),

@@ -57,10 +57,6 @@ pub struct AppForTokens {
     pub secrets: Vec<ClientSecret>,
 }
 
-/// Values of `auth_method`.
-const CLIENT_SECRET: &str = "client_secret";
-const PRIVATE_KEY_JWT: &str = "private_key_jwt";
-
 #[derive(Queryable)]
 struct Row {
     id: String,
@@ -80,11 +76,11 @@ struct Row {
 impl Row {
     fn authentication(&self) -> Result<ClientAuthentication, DbError> {
         match (self.auth_method.as_str(), &self.jwks, &self.jwks_uri) {
-            (CLIENT_SECRET, None, None) => Ok(ClientAuthentication::ClientSecret),
-            (PRIVATE_KEY_JWT, Some(jwks), None) => {
+            (ClientAuthentication::CLIENT_SECRET, None, None) => Ok(ClientAuthentication::ClientSecret),
+            (ClientAuthentication::PRIVATE_KEY_JWT, Some(jwks), None) => {
                 Ok(ClientAuthentication::PrivateKeyJwt(KeySource::Jwks(jwks.as_str().into())))
             }
-            (PRIVATE_KEY_JWT, None, Some(uri)) => {
+            (ClientAuthentication::PRIVATE_KEY_JWT, None, Some(uri)) => {
                 Ok(ClientAuthentication::PrivateKeyJwt(KeySource::JwksUri(uri.as_str().into())))
             }
             _ => Err(DbError::Corrupt { table: "apps", column: "auth_method", id: self.id.clone() }),
@@ -151,11 +147,28 @@ pub fn insert(conn: &mut AnyConnection, app: &AppRecord) -> Result<(), DbError> 
 
 /// The three columns that say how an app proves who it is.
 fn columns(authentication: &ClientAuthentication) -> (&'static str, Option<&str>, Option<&str>) {
-    match authentication {
-        ClientAuthentication::ClientSecret => (CLIENT_SECRET, None, None),
-        ClientAuthentication::PrivateKeyJwt(KeySource::Jwks(jwks)) => (PRIVATE_KEY_JWT, Some(jwks), None),
-        ClientAuthentication::PrivateKeyJwt(KeySource::JwksUri(uri)) => (PRIVATE_KEY_JWT, None, Some(uri)),
-    }
+    let (jwks, jwks_uri) = match authentication {
+        ClientAuthentication::ClientSecret => (None, None),
+        ClientAuthentication::PrivateKeyJwt(KeySource::Jwks(jwks)) => (Some(&**jwks), None),
+        ClientAuthentication::PrivateKeyJwt(KeySource::JwksUri(uri)) => (None, Some(&**uri)),
+    };
+    (authentication.name(), jwks, jwks_uri)
+}
+
+/// Changes how an app proves who it is.
+///
+/// # Errors
+/// When the database does not take it.
+pub fn update_authentication(
+    conn: &mut AnyConnection,
+    client_id: ClientId,
+    authentication: &ClientAuthentication,
+) -> Result<(), DbError> {
+    let (auth_method, jwks, jwks_uri) = columns(authentication);
+    diesel::update(apps::table.find(client_id.to_string()))
+        .set((apps::auth_method.eq(auth_method), apps::jwks.eq(jwks), apps::jwks_uri.eq(jwks_uri)))
+        .execute(conn)?;
+    Ok(())
 }
 
 /// Grants an app a scope.

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use aws_lc_rs::error::Unspecified;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair, RSA_PKCS1_SHA256, RSA_PSS_SHA256,
@@ -63,10 +64,26 @@ impl GeneratedKey {
     }
 }
 
-enum Pair {
+/// A key pair, and how it signs.
+#[derive(Debug)]
+pub(super) enum Pair {
     Rsa(Box<RsaKeyPair>, &'static dyn RsaEncoding),
     Ecdsa(Box<EcdsaKeyPair>),
     Ed25519(Box<Ed25519KeyPair>),
+}
+
+impl Pair {
+    pub(super) fn sign(&self, message: &[u8], random: &SystemRandom) -> Result<Vec<u8>, Unspecified> {
+        Ok(match self {
+            Self::Rsa(pair, encoding) => {
+                let mut signature = vec![0; pair.public_modulus_len()];
+                pair.sign(*encoding, random, message, &mut signature)?;
+                signature
+            }
+            Self::Ecdsa(pair) => pair.sign(random, message)?.as_ref().to_vec(),
+            Self::Ed25519(pair) => pair.sign(message).as_ref().to_vec(),
+        })
+    }
 }
 
 /// A private key, parsed and ready to sign.
@@ -183,19 +200,7 @@ impl SigningKey {
         jws.push_str(header);
         jws.push('.');
         URL_SAFE_NO_PAD.encode_string(payload, &mut jws);
-        let signature = match &self.pair {
-            Pair::Rsa(pair, encoding) => {
-                let mut signature = vec![0; pair.public_modulus_len()];
-                pair.sign(*encoding, &SystemRandom::new(), jws.as_bytes(), &mut signature)
-                    .map_err(|error| failed(&error))?;
-                signature
-            }
-            Pair::Ecdsa(pair) => {
-                let signature = pair.sign(&SystemRandom::new(), jws.as_bytes());
-                signature.map_err(|error| failed(&error))?.as_ref().to_vec()
-            }
-            Pair::Ed25519(pair) => pair.sign(jws.as_bytes()).as_ref().to_vec(),
-        };
+        let signature = self.pair.sign(jws.as_bytes(), &SystemRandom::new()).map_err(|error| failed(&error))?;
         jws.push('.');
         URL_SAFE_NO_PAD.encode_string(signature, &mut jws);
         Ok(jws)

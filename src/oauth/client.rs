@@ -9,6 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use uuid::Uuid;
 
 use super::api::Api;
+use super::assertion::ASSERTION_TYPE;
 use super::error::OAuthError;
 use super::form;
 use super::request::TokenParams;
@@ -45,17 +46,20 @@ pub enum ClientAuthMethod {
     ClientSecretBasic,
     /// The secret in the body.
     ClientSecretPost,
+    /// A JWT that the client signed ([RFC 7523 §2.2](https://www.rfc-editor.org/rfc/rfc7523#section-2.2)).
+    PrivateKeyJwt,
 }
 
 impl ClientAuthMethod {
     /// All that are enabled.
-    pub const ALL: &[Self] = &[Self::ClientSecretBasic, Self::ClientSecretPost];
+    pub const ALL: &[Self] = &[Self::ClientSecretBasic, Self::ClientSecretPost, Self::PrivateKeyJwt];
 
     /// The name in discovery documents.
     pub const fn name(self) -> &'static str {
         match self {
             Self::ClientSecretBasic => "client_secret_basic",
             Self::ClientSecretPost => "client_secret_post",
+            Self::PrivateKeyJwt => "private_key_jwt",
         }
     }
 }
@@ -69,6 +73,22 @@ pub enum ClientAuthentication {
     ClientSecret,
     /// With a JWT that it signed ([RFC 7523 §2.2](https://www.rfc-editor.org/rfc/rfc7523#section-2.2)).
     PrivateKeyJwt(KeySource),
+}
+
+impl ClientAuthentication {
+    /// The name of [`Self::ClientSecret`] in the database and on the command line: whether the secret comes in the header or
+    /// in the body is the client's choice at each request.
+    pub const CLIENT_SECRET: &str = "client_secret";
+    /// The name of [`Self::PrivateKeyJwt`].
+    pub const PRIVATE_KEY_JWT: &str = ClientAuthMethod::PrivateKeyJwt.name();
+
+    /// The name in the database and on the command line.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::ClientSecret => Self::CLIENT_SECRET,
+            Self::PrivateKeyJwt(_) => Self::PRIVATE_KEY_JWT,
+        }
+    }
 }
 
 /// Where the public keys of a client are.
@@ -153,22 +173,40 @@ impl Client {
 
 /// Credentials as presented: nothing is proved yet.
 #[derive(Debug)]
-pub struct PresentedCredentials {
-    /// As given; any text.
+pub enum PresentedCredentials {
+    /// A secret.
+    Secret(PresentedSecret),
+    /// A JWT that the client signed.
+    Assertion(PresentedAssertion),
+}
+
+/// A `client_id` and its secret, as given.
+#[derive(Debug)]
+pub struct PresentedSecret {
+    /// Any text.
     pub client_id: String,
     /// The secret, in each reading that its encoding allows; at most two.
     pub secrets: Vec<Secret>,
-    /// How they came.
-    pub method: ClientAuthMethod,
+    /// Whether they came by HTTP Basic, so that a failure is answered with its challenge.
+    pub is_basic: bool,
+}
+
+/// A client assertion, as given ([RFC 7521 §4.2](https://www.rfc-editor.org/rfc/rfc7521#section-4.2)).
+#[derive(Debug)]
+pub struct PresentedAssertion {
+    /// The parameter, which may be left out: the assertion says it.
+    pub client_id: Option<String>,
+    /// The JWT.
+    pub jwt: Secret,
 }
 
 impl PresentedCredentials {
     /// Whether they came by HTTP Basic, so that a failure is answered with its challenge.
     pub fn is_basic(&self) -> bool {
-        self.method == ClientAuthMethod::ClientSecretBasic
+        matches!(self, Self::Secret(PresentedSecret { is_basic: true, .. }))
     }
 
-    /// Reads the credentials of a request: from the header or from the body, never from both
+    /// Reads the credentials of a request: from the header or from the body, never from both, and of one method only
     /// ([RFC 6749 §2.3](https://www.rfc-editor.org/rfc/rfc6749#section-2.3)).
     ///
     /// # Errors
@@ -176,8 +214,12 @@ impl PresentedCredentials {
     pub fn read(authorization: Authorization<'_>, params: &TokenParams<'_>) -> Result<Self, OAuthError> {
         let body_id = params.get("client_id");
         let body_secret = params.get("client_secret");
-        if params.get("client_assertion").is_some() && (body_secret.is_some() || authorization != Authorization::None) {
-            return Err(two_methods());
+        let (assertion, assertion_type) = (params.get("client_assertion"), params.get("client_assertion_type"));
+        if assertion.is_some() || assertion_type.is_some() {
+            if body_secret.is_some() || authorization != Authorization::None {
+                return Err(two_methods());
+            }
+            return PresentedAssertion::read(body_id, assertion, assertion_type).map(Self::Assertion);
         }
         match authorization {
             Authorization::Several => Err(OAuthError::invalid_client("several Authorization headers")),
@@ -185,26 +227,45 @@ impl PresentedCredentials {
                 if body_secret.is_some() {
                     return Err(two_methods());
                 }
-                let credentials = Self::from_basic(header)?;
+                let credentials = PresentedSecret::from_basic(header)?;
                 if body_id.is_some_and(|id| id != credentials.client_id) {
                     return Err(OAuthError::invalid_request(
                         "The client_id in the body is not the one in the Authorization header.",
                     ));
                 }
-                Ok(credentials)
+                Ok(Self::Secret(credentials))
             }
             Authorization::None => match (body_id, body_secret) {
-                (Some(id), Some(secret)) => Ok(Self {
+                (Some(id), Some(secret)) => Ok(Self::Secret(PresentedSecret {
                     client_id: id.to_owned(),
                     secrets: vec![Secret::new(secret)],
-                    method: ClientAuthMethod::ClientSecretPost,
-                }),
+                    is_basic: false,
+                })),
                 (None, Some(_)) => Err(OAuthError::invalid_client("client_secret without client_id")),
                 (_, None) => Err(OAuthError::invalid_client("no credentials")),
             },
         }
     }
+}
 
+impl PresentedAssertion {
+    fn read(
+        client_id: Option<&str>,
+        assertion: Option<&str>,
+        assertion_type: Option<&str>,
+    ) -> Result<Self, OAuthError> {
+        match (assertion, assertion_type) {
+            (Some(jwt), Some(ASSERTION_TYPE)) => {
+                Ok(Self { client_id: client_id.map(str::to_owned), jwt: Secret::new(jwt) })
+            }
+            (Some(_), Some(_)) => Err(OAuthError::invalid_client("another client_assertion_type than that of JWTs")),
+            (Some(_), None) => Err(OAuthError::invalid_client("client_assertion without client_assertion_type")),
+            (None, _) => Err(OAuthError::invalid_client("client_assertion_type without client_assertion")),
+        }
+    }
+}
+
+impl PresentedSecret {
     /// Both parts are form-encoded before they are joined and base64-encoded. Many clients leave out the form encoding,
     /// so a secret is tried as decoded and, where that differs, as it stands.
     fn from_basic(header: &[u8]) -> Result<Self, OAuthError> {
@@ -233,7 +294,7 @@ impl PresentedCredentials {
         if client_id.is_empty() || secret.is_empty() {
             return Err(refused("an empty part in Basic"));
         }
-        Ok(Self { client_id, secrets, method: ClientAuthMethod::ClientSecretBasic })
+        Ok(Self { client_id, secrets, is_basic: true })
     }
 }
 
@@ -273,6 +334,13 @@ mod tests {
         PresentedCredentials::read(authorization, &params)
     }
 
+    fn read_secret(header: &str) -> PresentedSecret {
+        match read(Some(header), "").unwrap() {
+            PresentedCredentials::Secret(secret) => secret,
+            PresentedCredentials::Assertion(assertion) => panic!("{assertion:?}"),
+        }
+    }
+
     fn basic(joined: &str) -> String {
         format!("Basic {}", STANDARD.encode(joined))
     }
@@ -293,7 +361,7 @@ mod tests {
     fn basic_is_decoded_from_its_form_encoding_octet_by_octet() {
         let every_octet: String = (0x20_u8..0x7f).map(char::from).filter(|c| *c != '%' && *c != '+').collect();
         let encoded: String = every_octet.bytes().map(|byte| format!("%{byte:02X}")).collect();
-        let credentials = read(Some(&basic(&format!("{encoded}:{encoded}"))), "").unwrap();
+        let credentials = read_secret(&basic(&format!("{encoded}:{encoded}")));
         assert_eq!(credentials.client_id, every_octet);
         assert_eq!(credentials.secrets[0].reveal(), every_octet);
     }
@@ -301,7 +369,7 @@ mod tests {
     #[test]
     fn a_secret_with_a_percent_sign_is_also_tried_as_it_stands() {
         let read = |joined| {
-            let credentials = read(Some(&basic(joined)), "").unwrap();
+            let credentials = read_secret(&basic(joined));
             credentials.secrets.iter().map(|secret| secret.reveal().to_owned()).collect::<Vec<_>>()
         };
         assert_eq!(read("id:plain"), ["plain"]);
@@ -313,6 +381,7 @@ mod tests {
     #[test]
     fn exactly_one_method_is_accepted() {
         let ok = basic("id:secret");
+        let signed = |more: &str| format!("client_assertion_type={ASSERTION_TYPE}&{more}");
         let cases: &[(Option<&str>, &str, Result<&str, OAuthErrorCode>)] = &[
             (Some(&ok), "", Ok("id")),
             (Some(&ok.replace("Basic", "bAsIC")), "client_id=id", Ok("id")),
@@ -321,6 +390,13 @@ mod tests {
             (Some(&ok), "client_id=other", Err(OAuthErrorCode::InvalidRequest)),
             (Some(&ok), "client_assertion=x", Err(OAuthErrorCode::InvalidRequest)),
             (None, "client_id=id&client_secret=s&client_assertion=x", Err(OAuthErrorCode::InvalidRequest)),
+            (Some(&ok), "client_assertion_type=x", Err(OAuthErrorCode::InvalidRequest)),
+            (None, &signed("client_assertion=x&client_id=id"), Ok("id")),
+            (None, &signed("client_assertion=x"), Ok("x")),
+            (None, &signed(""), Err(OAuthErrorCode::InvalidClient)),
+            (None, &signed("client_secret=x"), Err(OAuthErrorCode::InvalidRequest)),
+            (None, "client_assertion=x&client_id=id", Err(OAuthErrorCode::InvalidClient)),
+            (None, &signed("client_assertion=x").replace("urn", "URN"), Err(OAuthErrorCode::InvalidClient)),
             (None, "", Err(OAuthErrorCode::InvalidClient)),
             (None, "client_id=id", Err(OAuthErrorCode::InvalidClient)),
             (None, "client_id=id&client_secret=", Err(OAuthErrorCode::InvalidClient)),
@@ -336,7 +412,14 @@ mod tests {
         ];
         for (header, body, expected) in cases {
             let got = read(*header, body);
-            let got = got.as_ref().map(|credentials| credentials.client_id.as_str()).map_err(|error| error.code);
+            let who = |credentials: &PresentedCredentials| match credentials {
+                PresentedCredentials::Secret(secret) => secret.client_id.clone(),
+                PresentedCredentials::Assertion(given) => {
+                    given.client_id.clone().unwrap_or_else(|| given.jwt.reveal().to_owned())
+                }
+            };
+            let got = got.as_ref().map(who).map_err(|error| error.code);
+            let got = got.as_deref().map_err(|code| *code);
             assert_eq!(got, *expected, "{header:?} {body}");
         }
     }

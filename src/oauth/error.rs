@@ -57,7 +57,7 @@ impl OAuthErrorCode {
                 "The request could not be read. Send POST with the content type application/x-www-form-urlencoded, each parameter once, the App Key in the Authorization header or in the body but not in both, and nothing in the query string."
             }
             Self::InvalidClient => {
-                "The App SID and App Key do not match an enabled app. Check that the key was copied whole (bvk_ and 49 more characters), that it has not expired or been revoked, and that the app is not disabled. For safety the answer is the same whichever it is."
+                "The App SID and App Key do not match an enabled app. Check that the key was copied whole (bvk_ and 49 more characters), that it has not expired or been revoked, and that the app is not disabled. An app that signs its requests (private_key_jwt) needs an assertion with its App SID as iss and sub, the issuer of this server alone as aud, an exp at most 5 minutes ahead and a jti never used before. For safety the answer is the same whichever it is."
             }
             Self::UnsupportedGrantType => {
                 "This server issues tokens to programs: grant_type must be client_credentials, in exactly this spelling."

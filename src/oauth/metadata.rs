@@ -46,12 +46,15 @@ pub struct AuthorizationServerMetadata {
     grant_types_supported: Vec<&'static str>,
     response_types_supported: Vec<&'static str>,
     token_endpoint_auth_methods_supported: Vec<&'static str>,
+    token_endpoint_auth_signing_alg_values_supported: Vec<&'static str>,
     introspection_endpoint: String,
     introspection_endpoint_auth_methods_supported: Vec<&'static str>,
+    introspection_endpoint_auth_signing_alg_values_supported: Vec<&'static str>,
     /// [RFC 9701 §7](https://www.rfc-editor.org/rfc/rfc9701#section-7)
     introspection_signing_alg_values_supported: Vec<&'static str>,
     revocation_endpoint: String,
     revocation_endpoint_auth_methods_supported: Vec<&'static str>,
+    revocation_endpoint_auth_signing_alg_values_supported: Vec<&'static str>,
     /// Ours: what services that verify offline must know of.
     brevet_revocations_uri: String,
     service_documentation: String,
@@ -80,11 +83,14 @@ impl AuthorizationServerMetadata {
             grant_types_supported: GrantType::ALL.iter().map(|grant| grant.name()).collect(),
             response_types_supported: Vec::new(),
             token_endpoint_auth_methods_supported: client_auth_methods.clone(),
+            token_endpoint_auth_signing_alg_values_supported: algorithms(),
             introspection_endpoint: format!("{issuer}{}", path::INTROSPECTION),
             introspection_endpoint_auth_methods_supported: client_auth_methods.clone(),
+            introspection_endpoint_auth_signing_alg_values_supported: algorithms(),
             introspection_signing_alg_values_supported: vec![SigningAlgorithm::Rs256.name()],
             revocation_endpoint: format!("{issuer}{}", path::REVOCATION),
             revocation_endpoint_auth_methods_supported: client_auth_methods,
+            revocation_endpoint_auth_signing_alg_values_supported: algorithms(),
             brevet_revocations_uri: format!("{issuer}{}", path::REVOCATIONS),
             service_documentation: format!("{issuer}{}", path::ERRORS),
             protected_resources: vec![format!("{issuer}{}", path::API)],
@@ -98,11 +104,15 @@ impl AuthorizationServerMetadata {
             openid: Some(OpenIdOnly {
                 authorization_endpoint: format!("{issuer}{}", path::AUTHORIZE),
                 subject_types_supported: vec!["public"],
-                id_token_signing_alg_values_supported: SigningAlgorithm::ALL.iter().map(|alg| alg.name()).collect(),
+                id_token_signing_alg_values_supported: algorithms(),
             }),
             ..Self::new(issuer)
         }
     }
+}
+
+fn algorithms() -> Vec<&'static str> {
+    SigningAlgorithm::ALL.iter().map(|algorithm| algorithm.name()).collect()
 }
 
 /// Metadata of Brevet's own resource routes ([RFC 9728 §2](https://www.rfc-editor.org/rfc/rfc9728#section-2)).

@@ -13,7 +13,8 @@ use crate::db::app_keys::{self, AppKeyRecord};
 use crate::db::changes::ChangeKind;
 use crate::db::{AnyConnection, DbError};
 use crate::oauth::ClientId;
-use crate::secret::{Secret, StoredSecret, generate_client_secret, hint};
+use crate::oauth::client::ClientAuthentication;
+use crate::secret::{Secret, generate_client_secret};
 
 /// Live keys of one app.
 const MOST_LIVE_KEYS: usize = 5;
@@ -79,11 +80,16 @@ fn make(
     action: &'static str,
 ) -> Result<CreatedKey, ServiceError> {
     let secret = generate_client_secret()?;
-    let key = NewKey { hint: hint(&secret), stored: StoredSecret::new(&secret, &m.pepper)? };
+    let key = NewKey::of(m, &secret)?;
     let deed = m.deed();
     let expires_at = expires_in.map(|span| deed.now + span);
     let id = m.database.write(move |conn| {
         let app = find(conn, client_id)?;
+        if app.authentication != ClientAuthentication::ClientSecret {
+            return Err(ServiceError::Conflict(format!(
+                "the app signs its requests (private_key_jwt) and takes no App Keys; to change that: brevet app update {client_id} --auth-method client_secret"
+            )));
+        }
         let live = live_keys(conn, client_id, deed.now)?;
         first(conn, &live, deed.now)?;
         if live_keys(conn, client_id, deed.now)?.len() >= MOST_LIVE_KEYS {
@@ -126,7 +132,11 @@ pub fn revoke(m: &Management, client_id: ClientId, key_id: Uuid) -> Result<(), S
     })
 }
 
-fn live_keys(conn: &mut AnyConnection, client_id: ClientId, now: Timestamp) -> Result<Vec<AppKeyRecord>, DbError> {
+pub(super) fn live_keys(
+    conn: &mut AnyConnection,
+    client_id: ClientId,
+    now: Timestamp,
+) -> Result<Vec<AppKeyRecord>, DbError> {
     let mut keys = app_keys::list(conn, client_id)?;
     keys.retain(|key| key.is_live(now));
     Ok(keys)

@@ -7,6 +7,7 @@ use url::Url;
 use uuid::Uuid;
 
 use super::apis::check_lifetime;
+use super::app_authentication::{change as change_authentication, check as check_authentication};
 use super::app_keys::insert_key;
 use super::management::Deed;
 use super::organisations::{checked_name, find as find_organisation};
@@ -18,7 +19,7 @@ use crate::db::changes::ChangeKind;
 use crate::db::{AnyConnection, apis, app_keys, apps, audit, cut_offs, usage};
 use crate::oauth::ClientId;
 use crate::oauth::client::ClientAuthentication;
-use crate::secret::{Secret, StoredSecret, generate_client_secret};
+use crate::secret::{Secret, StoredSecret, generate_client_secret, hint};
 
 /// Static claims together are at most this long: tokens travel in headers.
 const LONGEST_CLAIMS: usize = 2_048;
@@ -36,6 +37,8 @@ pub struct NewApp {
     pub claims: Claims,
     /// When its first key ends.
     pub key_expires_in: Option<Duration>,
+    /// How it proves who it is.
+    pub authentication: ClientAuthentication,
 }
 
 /// An app just registered. The only time its key is seen.
@@ -43,8 +46,8 @@ pub struct NewApp {
 pub struct CreatedApp {
     /// Its id.
     pub client_id: ClientId,
-    /// Its key.
-    pub client_secret: Secret,
+    /// Its key, unless it signs its requests.
+    pub client_secret: Option<Secret>,
     /// Its name.
     pub name: String,
     /// What it was granted.
@@ -66,19 +69,18 @@ pub struct AppDetails {
     pub refused_24h: i64,
 }
 
-/// Registers an app with its first key.
+/// Registers an app, with its first key unless it signs its requests.
 ///
 /// # Errors
 /// `Invalid` for what cannot be used, `NotFound` without the organisation or a scope.
 pub fn create(m: &Management, organisation: &str, new: NewApp) -> Result<CreatedApp, ServiceError> {
     let checked = CheckedApp::new(m, new)?;
-    let secret = generate_client_secret()?;
-    let stored = StoredSecret::new(&secret, &m.pepper)?;
+    let secret = checked.needs_key().then(generate_client_secret).transpose()?;
+    let key = secret.as_ref().map(|secret| NewKey::of(m, secret)).transpose()?;
     let client_id = ClientId::generate();
-    let key = NewKey { hint: crate::secret::hint(&secret), stored };
     let (deed, slug) = (m.deed(), organisation.to_owned());
     let created = checked.clone();
-    m.database.write(move |conn| insert(conn, &deed, &slug, client_id, &checked, &key))?;
+    m.database.write(move |conn| insert(conn, &deed, &slug, client_id, &checked, key.as_ref()))?;
     Ok(CreatedApp { client_id, client_secret: secret, name: created.name, scopes: created.scopes })
 }
 
@@ -90,12 +92,24 @@ pub(super) struct CheckedApp {
     lifetime: Option<Duration>,
     claims: Option<Claims>,
     key_expires_in: Option<Duration>,
+    authentication: ClientAuthentication,
 }
 
 impl CheckedApp {
+    /// Whether it proves who it is with a key of ours.
+    pub(super) fn needs_key(&self) -> bool {
+        self.authentication == ClientAuthentication::ClientSecret
+    }
+
     pub(super) fn new(m: &Management, new: NewApp) -> Result<Self, ServiceError> {
         check_lifetime(m, new.lifetime)?;
         check_claims(&new.claims)?;
+        let authentication = check_authentication(m, new.authentication)?;
+        if new.key_expires_in.is_some() && authentication != ClientAuthentication::ClientSecret {
+            return Err(ServiceError::Invalid(
+                "an app that signs its requests has no App Key that could end".to_owned(),
+            ));
+        }
         let mut scopes = new.scopes;
         scopes.sort_unstable();
         scopes.dedup();
@@ -105,6 +119,7 @@ impl CheckedApp {
             lifetime: new.lifetime,
             claims: Some(new.claims).filter(|claims| !claims.is_empty()),
             key_expires_in: new.key_expires_in,
+            authentication,
         })
     }
 }
@@ -116,13 +131,19 @@ pub(super) struct NewKey {
     pub(super) stored: StoredSecret,
 }
 
+impl NewKey {
+    pub(super) fn of(m: &Management, secret: &Secret) -> Result<Self, ServiceError> {
+        Ok(Self { hint: hint(secret), stored: StoredSecret::new(secret, &m.pepper)? })
+    }
+}
+
 pub(super) fn insert(
     conn: &mut AnyConnection,
     deed: &Deed,
     slug: &str,
     client_id: ClientId,
     app: &CheckedApp,
-    key: &NewKey,
+    key: Option<&NewKey>,
 ) -> Result<(), ServiceError> {
     let organisation = find_organisation(conn, slug)?;
     // An imported app may have the id of one that was deleted: the tokens of that one stay dead, also those that a node
@@ -140,12 +161,14 @@ pub(super) fn insert(
         created_at: deed.now,
         last_used_at: None,
         scopes: resolve_scopes(conn, organisation.id, &app.scopes)?,
-        authentication: ClientAuthentication::ClientSecret,
+        authentication: app.authentication.clone(),
         dpop_required: false,
     };
     apps::insert(conn, &record).map_err(ServiceError::duplicate(format!("there is an app {client_id} already")))?;
-    insert_key(conn, deed, client_id, key, app.key_expires_in.map(|span| deed.now + span))?;
-    let detail = json!({ "name": record.name, "scopes": app.scopes });
+    if let Some(key) = key {
+        insert_key(conn, deed, client_id, key, app.key_expires_in.map(|span| deed.now + span))?;
+    }
+    let detail = json!({ "name": record.name, "scopes": app.scopes, "auth_method": record.authentication.name() });
     Ok(deed.record(conn, Some(organisation.id), "app.create", &client_id.to_string(), detail, Some(ChangeKind::App))?)
 }
 
@@ -230,6 +253,8 @@ pub struct AppUpdate {
     pub remove_scopes: Vec<String>,
     /// The longest its tokens may live; `Some(None)` for no limit of its own.
     pub lifetime: Option<Option<Duration>>,
+    /// How it proves who it is.
+    pub authentication: Option<ClientAuthentication>,
 }
 
 /// Changes an app. Tokens already issued stay as they are.
@@ -239,12 +264,16 @@ pub struct AppUpdate {
 pub fn update(m: &Management, client_id: ClientId, update: AppUpdate) -> Result<AppRecord, ServiceError> {
     check_lifetime(m, update.lifetime.flatten())?;
     let name = update.name.as_deref().map(checked_name).transpose()?;
+    let authentication = update.authentication.map(|wanted| check_authentication(m, wanted)).transpose()?;
     let deed = m.deed();
     m.database.write(move |conn| {
         let mut app = find(conn, client_id)?;
         app.name = name.unwrap_or(app.name);
         app.lifetime = update.lifetime.unwrap_or(app.lifetime);
         apps::update(conn, &app)?;
+        if let Some(authentication) = &authentication {
+            change_authentication(conn, &deed, &app, authentication)?;
+        }
         let has = |scope: &String| app.scopes.iter().any(|(_, granted)| granted == scope);
         for (api_id, scope) in resolve_scopes(conn, app.organisation_id, &update.add_scopes)? {
             if !has(&scope) {

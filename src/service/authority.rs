@@ -11,6 +11,7 @@ use super::{Management, ServiceError, signing_keys};
 use crate::clock::{Clock, Timestamp};
 use crate::config::Config;
 use crate::directory::{Bounds, Directory};
+use crate::keys::key_set::PublicKeys;
 use crate::keys::verify::Verifier;
 use crate::secret::Pepper;
 
@@ -39,6 +40,8 @@ pub struct Authority {
     pub(super) passwords: Passwords,
     pub(super) feed: LastFeed,
     pub(super) pepper: Pepper,
+    /// Nobody's keys, to verify with where there are none.
+    pub(super) decoys: PublicKeys,
 }
 
 impl Authority {
@@ -49,7 +52,11 @@ impl Authority {
     pub fn open(m: &Management) -> Result<Self, ServiceError> {
         signing_keys::advance(m)?;
         let config = m.config.clone();
-        let bounds = Bounds { apps: config.app_cache, stale_limit: config.stale_limit };
+        let bounds = Bounds {
+            apps: config.app_cache,
+            stale_limit: config.stale_limit,
+            outbound_allow_private: config.outbound_allow_private,
+        };
         let directory = Directory::open(
             m.database.clone(),
             m.master_key.clone(),
@@ -67,6 +74,7 @@ impl Authority {
             passwords: Passwords::default(),
             feed: LastFeed::default(),
             pepper: m.pepper.clone(),
+            decoys: PublicKeys::decoys()?,
             config,
         })
     }

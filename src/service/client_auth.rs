@@ -1,21 +1,24 @@
 //! Client authentication: from presented credentials to a client that is known. Every method goes through here, once,
 //! before any grant is looked at.
 
+mod assertion;
+
 use std::sync::Arc;
 
 use uuid::Uuid;
 
+use self::assertion::ReadAssertion;
 use super::authority::{Authority, Caller};
 use super::throttle::Pair;
-use crate::oauth::client::{ClientSecret, PresentedCredentials};
-use crate::oauth::{Client, ClientId, OAuthError};
+use crate::oauth::client::{ClientAuthentication, ClientSecret, PresentedCredentials, PresentedSecret};
+use crate::oauth::{Client, ClientId, OAuthError, OAuthErrorCode};
 use crate::secret::StoredSecret;
 
 /// A client that has proved who it is. Only [`authenticate`] makes one.
 #[derive(Debug)]
 pub struct AuthenticatedClient {
     client: Arc<Client>,
-    secret_id: Uuid,
+    secret_id: Option<Uuid>,
 }
 
 impl AuthenticatedClient {
@@ -24,14 +27,15 @@ impl AuthenticatedClient {
         &self.client
     }
 
-    /// Which of its secrets it used.
-    pub fn secret_id(&self) -> Uuid {
+    /// Which of its secrets it used, if it used one.
+    pub fn secret_id(&self) -> Option<Uuid> {
         self.secret_id
     }
 }
 
 /// Checks credentials ([RFC 6749 §2.3](https://www.rfc-editor.org/rfc/rfc6749#section-2.3)). An unknown client, a wrong
-/// secret, an expired one and a disabled client get the same answer; the log says which it was.
+/// secret, an expired one, an assertion that does not hold and a disabled client get the same answer; the log says which
+/// it was.
 ///
 /// # Errors
 /// `invalid_client`; `temporarily_unavailable` after too many failures or when the client cannot be looked up.
@@ -40,25 +44,44 @@ pub async fn authenticate(
     caller: &Caller,
     presented: &PresentedCredentials,
 ) -> Result<AuthenticatedClient, OAuthError> {
-    let pair = Pair::new(&presented.client_id, caller.address);
+    let read = match presented {
+        PresentedCredentials::Secret(secret) => Ok(Read::Secret(secret)),
+        PresentedCredentials::Assertion(given) => ReadAssertion::new(given).map(Box::new).map(Read::Assertion),
+    };
+    let claimed = read.as_ref().map_or("", Read::client_id);
+    let pair = Pair::new(claimed, caller.address);
     if let Some(wait) = authority.throttle.wait(&pair, caller.now) {
         return Err(OAuthError::throttled(wait));
     }
-    let checked = check(authority, caller, presented).await;
+    let checked = match &read {
+        Ok(read) => check(authority, caller, read).await,
+        Err(error) => Err(error.clone()),
+    };
     if let Err(error) = &checked
-        && error.code == crate::oauth::OAuthErrorCode::InvalidClient
+        && error.code == OAuthErrorCode::InvalidClient
     {
         authority.throttle.record_failure(pair, caller.now);
     }
     checked.map_err(|error| OAuthError { basic_challenge: presented.is_basic(), ..error })
 }
 
-async fn check(
-    authority: &Authority,
-    caller: &Caller,
-    presented: &PresentedCredentials,
-) -> Result<AuthenticatedClient, OAuthError> {
-    let client = match ClientId::parse(&presented.client_id) {
+/// Credentials of which it is known whom they claim to be of.
+enum Read<'a> {
+    Secret(&'a PresentedSecret),
+    Assertion(Box<ReadAssertion<'a>>),
+}
+
+impl Read<'_> {
+    fn client_id(&self) -> &str {
+        match self {
+            Self::Secret(secret) => &secret.client_id,
+            Self::Assertion(assertion) => assertion.claims.issuer(),
+        }
+    }
+}
+
+async fn check(authority: &Authority, caller: &Caller, read: &Read<'_>) -> Result<AuthenticatedClient, OAuthError> {
+    let client = match ClientId::parse(read.client_id()) {
         Some(client_id) => {
             let found = authority.directory.find_client(client_id).await;
             found.map_err(|error| OAuthError::unavailable(error.to_string()))?
@@ -66,34 +89,79 @@ async fn check(
         None => None,
     };
     let Some(client) = client else {
-        // As much work as for a client that exists.
-        for secret in &presented.secrets {
-            std::hint::black_box(authority.pepper.hash(secret));
-        }
+        work_in_vain(authority, read);
         return Err(OAuthError::invalid_client("unknown client"));
     };
-    let refused = |detail: &str| {
-        authority.usage.refused(client.client_id);
-        Err(OAuthError::invalid_client(detail).of_client(client.client_id))
+    let proved = match (&client.authentication, read) {
+        (ClientAuthentication::ClientSecret, Read::Secret(secret)) => {
+            check_secret(authority, caller, &client, secret).await.map(Some)
+        }
+        (ClientAuthentication::PrivateKeyJwt(keys), Read::Assertion(assertion)) => {
+            assertion.check(authority, caller, client.client_id, keys).await.map(|()| None)
+        }
+        (ClientAuthentication::ClientSecret, Read::Assertion(_)) => {
+            work_in_vain(authority, read);
+            Err(OAuthError::invalid_client("an assertion of a client that is registered with a secret"))
+        }
+        (ClientAuthentication::PrivateKeyJwt(_), Read::Secret(_)) => {
+            work_in_vain(authority, read);
+            Err(OAuthError::invalid_client("a secret of a client that is registered with private_key_jwt"))
+        }
     };
-    let Some(matching) = matching_secret(authority, &client, presented).await? else {
-        return refused("wrong secret");
+    let active = match proved {
+        Ok(_) if !client.is_active() => Err(OAuthError::invalid_client("disabled client or organisation")),
+        proved => proved,
+    };
+    let recorded = match (active, read) {
+        (Ok(_), Read::Assertion(assertion)) => assertion.use_once(authority, client.client_id).await.map(|()| None),
+        (active, _) => active,
+    };
+    match recorded {
+        Ok(secret_id) => Ok(AuthenticatedClient { client, secret_id }),
+        Err(error) => {
+            if error.code == OAuthErrorCode::InvalidClient {
+                authority.usage.refused(client.client_id);
+            }
+            Err(error.of_client(client.client_id))
+        }
+    }
+}
+
+/// As much work as for credentials that can be checked.
+fn work_in_vain(authority: &Authority, read: &Read<'_>) {
+    match read {
+        Read::Secret(secret) => {
+            for secret in &secret.secrets {
+                std::hint::black_box(authority.pepper.hash(secret));
+            }
+        }
+        Read::Assertion(assertion) => {
+            // Whatever it says: these keys are nobody's.
+            let _ignored = std::hint::black_box(authority.decoys.verify(&assertion.jws));
+        }
+    }
+}
+
+async fn check_secret(
+    authority: &Authority,
+    caller: &Caller,
+    client: &Client,
+    presented: &PresentedSecret,
+) -> Result<Uuid, OAuthError> {
+    let Some(matching) = matching_secret(authority, client, presented).await? else {
+        return Err(OAuthError::invalid_client("wrong secret"));
     };
     if matching.expires_at.is_some_and(|expires_at| expires_at <= caller.now) {
-        return refused("expired secret");
+        return Err(OAuthError::invalid_client("expired secret"));
     }
-    if !client.is_active() {
-        return refused("disabled client or organisation");
-    }
-    let secret_id = matching.id;
-    Ok(AuthenticatedClient { client, secret_id })
+    Ok(matching.id)
 }
 
 /// Every stored secret is compared with every reading of the given one, whatever the first comparisons say.
 async fn matching_secret<'c>(
     authority: &Authority,
     client: &'c Client,
-    presented: &PresentedCredentials,
+    presented: &PresentedSecret,
 ) -> Result<Option<&'c ClientSecret>, OAuthError> {
     let mut matching = None;
     for given in &presented.secrets {

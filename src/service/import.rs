@@ -3,6 +3,7 @@
 use std::io::BufRead;
 
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 use super::apps::{self, CheckedApp, NewApp, NewKey};
 use super::management::Deed;
@@ -10,11 +11,13 @@ use super::{Management, ServiceError};
 use crate::clock::{parse_span, print_span};
 use crate::db::apps::{AppRecord, Claims};
 use crate::oauth::ClientId;
-use crate::secret::{Secret, StoredSecret, generate_client_secret, hint};
+use crate::oauth::client::{ClientAuthentication, KeySource};
+use crate::secret::{Secret, generate_client_secret};
 
 /// Rows in one transaction.
 const BATCH: usize = 1_000;
-const LONGEST_LINE: usize = 16_384;
+/// In octets; public keys may stand in it.
+const LONGEST_LINE: usize = 96 * 1_024;
 
 /// A line to be imported. Without `client_id` and `client_secret` new ones are made.
 #[derive(Debug, Deserialize)]
@@ -28,6 +31,24 @@ struct ImportLine {
     lifetime: Option<String>,
     #[serde(default)]
     claims: Claims,
+    jwks: Option<Box<RawValue>>,
+    jwks_uri: Option<String>,
+}
+
+impl ImportLine {
+    /// With public keys it signs its requests, without it has an App Key.
+    fn authentication(&self) -> Result<ClientAuthentication, String> {
+        let keys = match (&self.jwks, &self.jwks_uri) {
+            (None, None) => return Ok(ClientAuthentication::ClientSecret),
+            _ if self.client_secret.is_some() => {
+                return Err("an app has a client_secret or public keys, not both".to_owned());
+            }
+            (Some(jwks), None) => KeySource::Jwks(jwks.get().into()),
+            (None, Some(uri)) => KeySource::JwksUri(uri.as_str().into()),
+            (Some(_), Some(_)) => return Err("an app has jwks or jwks_uri, not both".to_owned()),
+        };
+        Ok(ClientAuthentication::PrivateKeyJwt(keys))
+    }
 }
 
 /// A line that was exported: everything but the keys, which nobody knows.
@@ -40,16 +61,27 @@ pub struct ExportLine {
     lifetime: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     claims: Option<Claims>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    jwks: Option<serde_json::Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    jwks_uri: Option<String>,
 }
 
 impl From<AppRecord> for ExportLine {
     fn from(app: AppRecord) -> Self {
+        let (jwks, jwks_uri) = match &app.authentication {
+            ClientAuthentication::ClientSecret => (None, None),
+            ClientAuthentication::PrivateKeyJwt(KeySource::Jwks(jwks)) => (serde_json::from_str(jwks).ok(), None),
+            ClientAuthentication::PrivateKeyJwt(KeySource::JwksUri(uri)) => (None, Some(uri.to_string())),
+        };
         Self {
             client_id: app.client_id.to_string(),
             name: app.name,
             scopes: app.scopes.into_iter().map(|(_, scope)| scope).collect(),
             lifetime: app.lifetime.map(print_span),
             claims: app.claims,
+            jwks,
+            jwks_uri,
         }
     }
 }
@@ -79,7 +111,7 @@ struct Row {
     client_id: ClientId,
     made: Option<Secret>,
     app: CheckedApp,
-    key: NewKey,
+    key: Option<NewKey>,
 }
 
 /// Imports apps into an organisation. Lines that cannot be used are reported and skipped; the others are on disk when
@@ -131,25 +163,27 @@ fn read_row(m: &Management, line: usize, text: &str) -> Result<Row, ServiceError
             ClientId::parse(id).ok_or_else(|| invalid("client_id must be a lower-case UUID with hyphens".to_owned()))?
         }
     };
-    let (secret, made) = match given.client_secret {
+    let authentication = given.authentication().map_err(invalid)?;
+    let lifetime = given.lifetime.as_deref().map(parse_span).transpose().map_err(invalid)?;
+    let app = NewApp {
+        name: given.name,
+        scopes: given.scopes,
+        lifetime,
+        claims: given.claims,
+        key_expires_in: None,
+        authentication,
+    };
+    let app = CheckedApp::new(m, app)?;
+    let made = (app.needs_key() && given.client_secret.is_none()).then(generate_client_secret).transpose()?;
+    let secret = match given.client_secret {
         Some(secret) if secret.is_empty() || secret.len() > 255 || secret.chars().any(char::is_control) => {
             return Err(invalid("client_secret needs 1 to 255 bytes, none of them a control character".to_owned()));
         }
-        Some(secret) => (Secret::new(secret), None),
-        None => {
-            let secret = generate_client_secret()?;
-            (secret.clone(), Some(secret))
-        }
+        Some(secret) => Some(Secret::new(secret)),
+        None => made.clone(),
     };
-    let lifetime = given.lifetime.as_deref().map(parse_span).transpose().map_err(invalid)?;
-    let app = NewApp { name: given.name, scopes: given.scopes, lifetime, claims: given.claims, key_expires_in: None };
-    Ok(Row {
-        line,
-        client_id,
-        made,
-        app: CheckedApp::new(m, app)?,
-        key: NewKey { hint: hint(&secret), stored: StoredSecret::new(&secret, &m.pepper)? },
-    })
+    let key = secret.map(|secret| NewKey::of(m, &secret)).transpose()?;
+    Ok(Row { line, client_id, made, app, key })
 }
 
 /// One transaction for the batch; if that fails on a row, each row gets its own, so that one bad row spoils no other.
@@ -188,7 +222,7 @@ fn write_rows(
     let (deed, slug, rows) = (deed.clone(), slug.to_owned(), rows.clone());
     m.database.write(move |conn| {
         let chosen = rows.get(range).unwrap_or_default();
-        chosen.iter().try_for_each(|row| apps::insert(conn, &deed, &slug, row.client_id, &row.app, &row.key))
+        chosen.iter().try_for_each(|row| apps::insert(conn, &deed, &slug, row.client_id, &row.app, row.key.as_ref()))
     })
 }
 

@@ -28,11 +28,12 @@ struct Counts {
 pub struct Usage(Mutex<HashMap<ClientId, Counts>>);
 
 impl Usage {
-    pub(super) fn issued(&self, client_id: ClientId, key_id: Uuid, from: IpAddr, now: Timestamp) {
+    pub(super) fn issued(&self, client_id: ClientId, key_id: Option<Uuid>, from: IpAddr, now: Timestamp) {
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let entry = counts.entry(client_id).or_default();
         entry.issued += 1;
-        entry.last_use = Some((key_id, from, now));
+        // An app without App Keys has its last use all the same.
+        entry.last_use = Some((key_id.unwrap_or_default(), from, now));
     }
 
     pub(super) fn refused(&self, client_id: ClientId) {

@@ -1,0 +1,89 @@
+//! How an app proves who it is: flags of `app create` and `app update`, and how it is shown.
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::super::CliError;
+use super::super::output::table;
+use super::super::user::read_secret_file;
+use crate::keys::jwk::PublicJwk;
+use crate::keys::pem::{is_pem, jwks_from_pem};
+use crate::oauth::SigningAlgorithm;
+use crate::oauth::client::{ClientAuthentication, KeySource};
+use crate::service::app_authentication::{LONGEST_JWKS, registered_keys};
+
+#[derive(Debug, Args)]
+pub(super) struct AuthenticationFlags {
+    /// How it proves who it is: with an App Key, or with JWTs that it signs
+    #[arg(long, value_name = "client_secret|private_key_jwt", value_parser = [ClientAuthentication::CLIENT_SECRET, ClientAuthentication::PRIVATE_KEY_JWT])]
+    auth_method: Option<String>,
+    /// Its public keys for private_key_jwt: a file with a JWK set, or with a public key in PEM; `-` for stdin
+    #[arg(long, value_name = "FILE", conflicts_with = "jwks_uri")]
+    jwks: Option<String>,
+    /// Where its public keys are, for private_key_jwt
+    #[arg(long, value_name = "URL")]
+    jwks_uri: Option<String>,
+}
+
+impl AuthenticationFlags {
+    /// What they say, if they say anything.
+    pub(super) fn read(&self) -> Result<Option<ClientAuthentication>, CliError> {
+        let keys = match (&self.jwks, &self.jwks_uri) {
+            (Some(file), _) => Some(KeySource::Jwks(read_jwks(file)?.into())),
+            (None, Some(uri)) => Some(KeySource::JwksUri(uri.as_str().into())),
+            (None, None) => None,
+        };
+        let wants_secret = self.auth_method.as_ref().map(|method| method == ClientAuthentication::CLIENT_SECRET);
+        match (wants_secret, keys) {
+            (Some(true), Some(_)) => Err(CliError::usage(
+                "--jwks and --jwks-uri are for --auth-method private_key_jwt; an app with client_secret has App Keys",
+            )),
+            (Some(false), None) => Err(CliError::usage(
+                "--auth-method private_key_jwt needs the app's public keys: --jwks FILE or --jwks-uri URL",
+            )),
+            (Some(true), None) => Ok(Some(ClientAuthentication::ClientSecret)),
+            (_, Some(keys)) => Ok(Some(ClientAuthentication::PrivateKeyJwt(keys))),
+            (None, None) => Ok(None),
+        }
+    }
+}
+
+fn read_jwks(file: &str) -> Result<String, CliError> {
+    // Read as a secret: who gives a private key by mistake shall not find it anywhere.
+    let text = read_secret_file(file)?;
+    if text.reveal().len() >= LONGEST_JWKS {
+        return Err(CliError::bad_data(format!("{file} is longer than {LONGEST_JWKS} octets")));
+    }
+    if is_pem(text.reveal()) {
+        return jwks_from_pem(text.reveal()).map_err(CliError::bad_data);
+    }
+    Ok(text.reveal().to_owned())
+}
+
+pub(super) fn jwks_uri(authentication: &ClientAuthentication) -> Option<&str> {
+    match authentication {
+        ClientAuthentication::PrivateKeyJwt(KeySource::JwksUri(uri)) => Some(uri),
+        _ => None,
+    }
+}
+
+fn algorithms(jwk: &PublicJwk) -> Vec<&'static str> {
+    jwk.algorithms().map(SigningAlgorithm::name).collect()
+}
+
+/// The public keys that are registered.
+pub(super) fn documents(authentication: &ClientAuthentication) -> Value {
+    let document =
+        |jwk: &PublicJwk| json!({ "kid": jwk.kid(), "thumbprint": jwk.thumbprint(), "algorithms": algorithms(jwk) });
+    registered_keys(authentication).iter().map(document).collect()
+}
+
+pub(super) fn text(authentication: &ClientAuthentication) -> String {
+    if let Some(uri) = jwks_uri(authentication) {
+        return format!("Signs its requests (private_key_jwt) with the keys behind {uri}");
+    }
+    let row =
+        |jwk: &PublicJwk| vec![jwk.kid().unwrap_or("none").to_owned(), algorithms(jwk).join(" "), jwk.thumbprint()];
+    let rows: Vec<Vec<String>> = registered_keys(authentication).iter().map(row).collect();
+    format!("Signs its requests (private_key_jwt)\n\n{}", table(&["KID", "ALGORITHMS", "THUMBPRINT"], &rows))
+}

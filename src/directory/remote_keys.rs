@@ -1,0 +1,205 @@
+//! Keys behind URLs: fetched by one thread for all who wait, kept for as long as their answer allows, and not asked for
+//! again at every failure. A server that is slow, dead or hostile costs others nothing and never loses good keys.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use quick_cache::sync::Cache;
+use tokio::sync::{Semaphore, watch};
+
+use super::outbound::{Fetched, Fetcher};
+use crate::clock::Timestamp;
+use crate::keys::key_set::PublicKeys;
+
+/// URLs remembered; the ones used least are forgotten first.
+const URLS_REMEMBERED: usize = 4_096;
+/// Fetches at once, each on a thread of its own; the next is told to try later.
+const FETCHES_AT_ONCE: usize = 16;
+/// Keys are kept for as long as their answer says, but within these.
+const SHORTEST_KEPT: Duration = Duration::from_secs(300);
+const LONGEST_KEPT: Duration = Duration::from_secs(24 * 3_600);
+/// For answers that do not say.
+const USUALLY_KEPT: Duration = Duration::from_secs(3_600);
+/// How much longer keys are used while they cannot be fetched anew.
+const LONGEST_STALE: Duration = Duration::from_secs(24 * 3_600);
+/// From one fetch to the next, whatever anybody asks for.
+const COOL_DOWN: Duration = Duration::from_secs(60);
+/// After a first failure, doubled by each that follows.
+const FIRST_PAUSE: Duration = Duration::from_secs(5);
+const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+
+/// Why there are no keys.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RemoteKeysError {
+    /// They cannot be fetched: the last reason.
+    Failed(Arc<str>),
+    /// Too many fetches are under way.
+    Overloaded,
+}
+
+impl fmt::Display for RemoteKeysError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Failed(reason) => write!(f, "its keys cannot be fetched: {reason}"),
+            Self::Overloaded => f.write_str("too many keys are being fetched at once"),
+        }
+    }
+}
+
+/// Keys that were fetched, and when they should be fetched anew.
+#[derive(Clone)]
+struct Kept {
+    keys: Arc<PublicKeys>,
+    fresh_until: Timestamp,
+}
+
+/// What is known of one URL.
+#[derive(Default)]
+struct State {
+    kept: Option<Kept>,
+    /// The next fetch may begin then, and not while the clock shows an earlier time than at the last.
+    pause: Option<(Timestamp, Timestamp)>,
+    failures: u32,
+    failure: Option<Arc<str>>,
+    /// Of a fetch under way: its sender is gone when it is done.
+    under_way: Option<watch::Receiver<()>>,
+}
+
+impl State {
+    fn may_fetch(&self, now: Timestamp) -> bool {
+        self.pause.is_none_or(|(since, until)| now >= until || now < since)
+    }
+
+    fn usable(&self, now: Timestamp) -> Option<&Kept> {
+        self.kept.as_ref().filter(|kept| now < kept.fresh_until + LONGEST_STALE)
+    }
+
+    fn take_in(&mut self, fetched: Result<(PublicKeys, Option<Duration>), String>, now: Timestamp) {
+        match fetched {
+            Ok((keys, max_age)) => {
+                let kept = max_age.unwrap_or(USUALLY_KEPT).clamp(SHORTEST_KEPT, LONGEST_KEPT);
+                self.kept = Some(Kept { keys: Arc::new(keys), fresh_until: now + kept });
+                self.pause = Some((now, now + COOL_DOWN));
+                self.failures = 0;
+                self.failure = None;
+            }
+            Err(reason) => {
+                let doubled = FIRST_PAUSE * 2_u32.saturating_pow(self.failures.min(10));
+                self.pause = Some((now, now + doubled.min(LONGEST_PAUSE)));
+                self.failures = self.failures.saturating_add(1);
+                self.failure = Some(reason.into());
+            }
+        }
+    }
+}
+
+#[derive(Default)]
+struct Entry(Mutex<State>);
+
+impl Entry {
+    /// Held for a few instructions, never while something is fetched.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The keys behind all URLs.
+pub(super) struct RemoteKeys {
+    fetcher: Arc<Fetcher>,
+    entries: Cache<Arc<str>, Arc<Entry>>,
+    running: Arc<Semaphore>,
+}
+
+impl RemoteKeys {
+    pub(super) fn new(allow_private: bool) -> Self {
+        Self {
+            fetcher: Arc::new(Fetcher::new(allow_private)),
+            entries: Cache::new(URLS_REMEMBERED),
+            running: Arc::new(Semaphore::new(FETCHES_AT_ONCE)),
+        }
+    }
+
+    fn entry(&self, url: &Arc<str>) -> Arc<Entry> {
+        let made = self.entries.get_or_insert_with(url, || Ok::<_, std::convert::Infallible>(Arc::default()));
+        made.unwrap_or_default()
+    }
+
+    /// The keys behind a URL. Those in memory are answered at once, also while newer ones are fetched; waits only where
+    /// there are none.
+    pub(super) async fn find(&self, url: &Arc<str>, now: Timestamp) -> Result<Arc<PublicKeys>, RemoteKeysError> {
+        let entry = self.entry(url);
+        let known = entry.state().usable(now).cloned();
+        if let Some(kept) = known {
+            if now >= kept.fresh_until {
+                // The keys in hand are good meanwhile, so it does not matter when or whether it is done.
+                let _under_way = self.fetch(url, &entry, now);
+            }
+            return Ok(kept.keys);
+        }
+        self.wait_for_fetch(url, &entry, now).await?;
+        let state = entry.state();
+        state.usable(now).map(|kept| kept.keys.clone()).ok_or_else(|| {
+            RemoteKeysError::Failed(state.failure.clone().unwrap_or_else(|| "the fetch did not end".into()))
+        })
+    }
+
+    /// The keys behind a URL, fetched again because those in memory, `seen`, lack one; `None` when that was done so lately
+    /// that it must wait.
+    pub(super) async fn find_newer(
+        &self,
+        url: &Arc<str>,
+        seen: &Arc<PublicKeys>,
+        now: Timestamp,
+    ) -> Result<Option<Arc<PublicKeys>>, RemoteKeysError> {
+        let entry = self.entry(url);
+        self.wait_for_fetch(url, &entry, now).await?;
+        let state = entry.state();
+        Ok(state.kept.as_ref().map(|kept| kept.keys.clone()).filter(|keys| !Arc::ptr_eq(keys, seen)))
+    }
+
+    async fn wait_for_fetch(&self, url: &Arc<str>, entry: &Arc<Entry>, now: Timestamp) -> Result<(), RemoteKeysError> {
+        if let Some(mut under_way) = self.fetch(url, entry, now)? {
+            // Nothing is ever sent: the sender goes when the fetch is done.
+            let _done = under_way.changed().await;
+        }
+        Ok(())
+    }
+
+    /// Begins a fetch or joins the one that is under way; `None` while none may begin.
+    fn fetch(
+        &self,
+        url: &Arc<str>,
+        entry: &Arc<Entry>,
+        now: Timestamp,
+    ) -> Result<Option<watch::Receiver<()>>, RemoteKeysError> {
+        let mut state = entry.state();
+        if let Some(under_way) = state.under_way.as_ref().filter(|under_way| under_way.has_changed().is_ok()) {
+            return Ok(Some(under_way.clone()));
+        }
+        if !state.may_fetch(now) {
+            return Ok(None);
+        }
+        let permit = self.running.clone().try_acquire_owned().map_err(|_all_taken| RemoteKeysError::Overloaded)?;
+        let (done, under_way) = watch::channel(());
+        let (fetcher, url, entry) = (self.fetcher.clone(), url.clone(), entry.clone());
+        let work = move || {
+            let read = |fetched: Fetched| {
+                let keys = PublicKeys::fetched(&fetched.body).map_err(|error| error.to_string())?;
+                Ok((keys, fetched.max_age))
+            };
+            let fetched = fetcher.fetch(&url).and_then(read);
+            match &fetched {
+                Ok((keys, _)) => log::info!(url = &*url, keys = keys.len(); "fetched a JWKS"),
+                Err(error) => log::warn!(url = &*url, error:%; "a JWKS could not be fetched"),
+            }
+            entry.state().take_in(fetched, now);
+            drop((permit, done));
+        };
+        let spawned = thread::Builder::new().name("jwks-fetch".to_owned()).spawn(work);
+        spawned.map_err(|_no_thread| RemoteKeysError::Overloaded)?;
+        state.under_way = Some(under_way.clone());
+        Ok(Some(under_way))
+    }
+}
