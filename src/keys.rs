@@ -1,5 +1,6 @@
 //! The keys: the only folder that names `jsonwebtoken`, `rsa` and `aws_lc_rs`.
 
+pub mod dpop;
 #[cfg(feature = "server")]
 pub mod envelope;
 pub mod jwk;

@@ -4,6 +4,7 @@ pub mod api;
 pub mod assertion;
 pub mod claims;
 pub mod client;
+pub mod dpop;
 pub mod error;
 pub mod form;
 pub mod introspection;

@@ -71,6 +71,12 @@ pub enum TokenError {
     Issuer,
     /// Not for the resource it was shown to.
     Audience,
+    /// Bound to a key, and shown without a proof of it.
+    Bound,
+    /// Not bound to a key, and shown with a proof of one.
+    Unbound,
+    /// Bound to another key than the one whose proof came with it.
+    OtherKey,
     /// Over since that moment.
     Expired(Timestamp),
     /// Not valid before that moment.
@@ -89,6 +95,9 @@ impl fmt::Display for TokenError {
             Self::Type => f.write_str("The token is not an access token."),
             Self::Issuer => f.write_str("The access token is from another issuer."),
             Self::Audience => f.write_str("The access token is not for this resource."),
+            Self::Bound => f.write_str("The access token is bound to a key: send it as DPoP, with a proof."),
+            Self::Unbound => f.write_str("The access token is not bound to a key: send it as Bearer."),
+            Self::OtherKey => f.write_str("The DPoP proof's key is not the one that the access token is bound to."),
             Self::Expired(at) => write!(f, "The access token expired at {at}."),
             Self::NotYetValid(at) => write!(f, "The access token is not valid before {at}."),
             Self::Revoked => f.write_str("The access token was revoked, or its client was disabled."),

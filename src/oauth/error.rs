@@ -19,6 +19,11 @@ pub enum OAuthErrorCode {
     InvalidScope,
     /// A resource is unknown, malformed or not granted ([RFC 8707 §2](https://www.rfc-editor.org/rfc/rfc8707#section-2)).
     InvalidTarget,
+    /// A DPoP proof is missing, malformed, for another request or used before
+    /// ([RFC 9449 §5](https://www.rfc-editor.org/rfc/rfc9449#section-5)).
+    InvalidDpopProof,
+    /// A DPoP proof must hold a nonce of the server ([RFC 9449 §8](https://www.rfc-editor.org/rfc/rfc9449#section-8)).
+    UseDpopNonce,
     /// Too many failures, or more work than the server can take on: try later.
     TemporarilyUnavailable,
     /// A fault of the server.
@@ -33,6 +38,8 @@ impl OAuthErrorCode {
         Self::UnsupportedGrantType,
         Self::InvalidScope,
         Self::InvalidTarget,
+        Self::InvalidDpopProof,
+        Self::UseDpopNonce,
         Self::TemporarilyUnavailable,
         Self::ServerError,
     ];
@@ -45,6 +52,8 @@ impl OAuthErrorCode {
             Self::UnsupportedGrantType => "unsupported_grant_type",
             Self::InvalidScope => "invalid_scope",
             Self::InvalidTarget => "invalid_target",
+            Self::InvalidDpopProof => "invalid_dpop_proof",
+            Self::UseDpopNonce => "use_dpop_nonce",
             Self::TemporarilyUnavailable => "temporarily_unavailable",
             Self::ServerError => "server_error",
         }
@@ -67,6 +76,12 @@ impl OAuthErrorCode {
             }
             Self::InvalidTarget => {
                 "The resource (or audience) is not the identifier of an API the app has scopes for, or the APIs asked for together use different token formats. Use the identifier exactly as the API was registered, an absolute URI without a fragment."
+            }
+            Self::InvalidDpopProof => {
+                "The DPoP header must hold one proof made for this request alone: a JWT with typ dpop+jwt, signed with ES256, EdDSA, RS256 or PS256 by the key whose public half stands in its header as jwk; claims jti (never used before), htm (the method), htu (the address without query), iat (the present time, to 60 seconds) and, where an access token is sent, ath (its SHA-256 in base64url). An app that is marked as DPoP required gets no token without one."
+            }
+            Self::UseDpopNonce => {
+                "This server wants its nonce in each DPoP proof. Take it from the DPoP-Nonce header of the answer, put it into a new proof as nonce and send the request again; it is good for some minutes, and later answers bring the next one. Libraries that know DPoP do this by themselves."
             }
             Self::TemporarilyUnavailable => {
                 "Too many wrong App Keys came from your address, or the server has more work than it can take on. Wait as many seconds as the Retry-After header says, then try again."
