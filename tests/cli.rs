@@ -365,6 +365,7 @@ fn apps_are_shown_switched_and_deleted() {
       status        active
       scopes        billing:read
       lifetime      the API's or the server's
+      DPoP          not required
       last 24 h     0 tokens issued, 0 requests refused
 
     ID                                    KEY        STATE   CREATED               EXPIRES  LAST USED
@@ -377,6 +378,7 @@ fn apps_are_shown_switched_and_deleted() {
             "claims",
             "client_id",
             "created_at",
+            "dpop_required",
             "issued_24h",
             "keys",
             "last_used_at",
@@ -479,7 +481,7 @@ not json
     let ran = run(&data, &format!("app import --org acme {file}")).assert_code(65);
     assert_snapshot!(steady(&ran.stderr), @r"
     line 5: not an app: expected ident at line 1 column 2
-    line 6: not an app: unknown field `scope`, expected one of `name`, `client_id`, `client_secret`, `scopes`, `lifetime`, `claims` at line 1 column 24
+    line 6: not an app: unknown field `scope`, expected one of `name`, `client_id`, `client_secret`, `scopes`, `lifetime`, `claims`, `dpop_required` at line 1 column 24
     line 8: a lifetime of 90d is longer than the server's access-token-lifetime, 24h
     line 4: no API of the organisation has a scope `nothing`; see: brevet api list --org SLUG
     line 7: there is an app UUID................................ already
@@ -516,10 +518,30 @@ fn import_and_export_print_one_document_with_json() {
 }
 
 #[test]
+fn whether_an_app_must_bind_its_tokens_is_said_when_it_is_made_and_changed_later() {
+    let data = data_directory();
+    let made = document(&data, "app create --org acme --name Bound --dpop-required");
+    let sid = made["client_id"].as_str().unwrap();
+    let shown = || {
+        let shown = text(&data, &format!("app show {sid}"));
+        let line = shown.lines().find(|line| line.contains("DPoP")).unwrap().trim().to_owned();
+        (document(&data, &format!("app show {sid}"))["dpop_required"].clone(), line)
+    };
+    assert_eq!(shown(), (json!(true), "DPoP          required".to_owned()));
+    text(&data, &format!("app update {sid} --name Renamed"));
+    assert_eq!(shown().0, true);
+    text(&data, &format!("app update {sid} --dpop-required false"));
+    assert_eq!(shown(), (json!(false), "DPoP          not required".to_owned()));
+    text(&data, &format!("app update {sid} --dpop-required true"));
+    assert_eq!(shown().0, true);
+}
+
+#[test]
 fn what_was_exported_can_be_imported_elsewhere() {
     let (from, to) = (data_directory(), data_directory());
     create_app(from.path());
     text(&from, "app create --org acme --name Plain --lifetime 10m --claim https://acme.example/plan=gold");
+    text(&from, "app create --org acme --name Bound --dpop-required");
     let exported = run(&from, "app export --org acme").assert_code(0).stdout;
     brevet(to.path()).args(&["app", "import", "--org=acme", "-"]).stdin(&exported).ok();
     assert_eq!(run(&to, "app export --org acme").assert_code(0).stdout, exported);

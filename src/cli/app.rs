@@ -2,6 +2,7 @@
 
 mod authentication;
 mod keys;
+mod show;
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
@@ -11,15 +12,16 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use self::authentication::AuthenticationFlags;
+use self::show::{app_document, details_document, details_text, status, status_document};
 use super::output::{print, table};
 use super::token::cut_off;
 use super::{CliError, Context};
-use crate::clock::{Clock, SystemClock, Timestamp, parse_span, print_span};
+use crate::clock::{Timestamp, parse_span};
 use crate::db::apps::{AppRecord, Claims};
 use crate::oauth::ClientId;
 use crate::oauth::client::ClientAuthentication;
 use crate::secret::Secret;
-use crate::service::apps::{self, AppDetails, AppUpdate, NewApp};
+use crate::service::apps::{self, AppUpdate, NewApp};
 use crate::service::{Management, ServiceError, cut_offs, import};
 
 #[derive(Debug, Subcommand)]
@@ -74,7 +76,7 @@ pub(super) enum App {
     Key(keys::AppKey),
     /// Register apps from a file with one JSON object a line
     #[command(
-        after_help = "A line: {\"name\": \"Invoice sync\", \"scopes\": [\"billing:read\"], \"lifetime\": \"1h\"}\nOptional: client_id (a UUID), client_secret (imported, of any strength), claims.\nWithout client_secret a key is made and printed once. Lines that cannot be used are reported with their\nnumber; the others are imported, and the exit code is 65."
+        after_help = "A line: {\"name\": \"Invoice sync\", \"scopes\": [\"billing:read\"], \"lifetime\": \"1h\"}\nOptional: client_id (a UUID), client_secret (imported, of any strength), jwks or jwks_uri, claims, dpop_required.\nWithout any of client_secret, jwks and jwks_uri a key is made and printed once. Lines that cannot be used are reported with their\nnumber; the others are imported, and the exit code is 65."
     )]
     Import {
         /// The organisation
@@ -113,6 +115,9 @@ pub(super) struct Create {
     key_expires_in: Option<Duration>,
     #[command(flatten)]
     authentication: AuthenticationFlags,
+    /// Issue no token that is not bound to a key: each request needs a DPoP proof
+    #[arg(long)]
+    dpop_required: bool,
 }
 
 #[derive(Debug, Args)]
@@ -137,6 +142,9 @@ pub(super) struct Update {
     no_lifetime: bool,
     #[command(flatten)]
     authentication: AuthenticationFlags,
+    /// From now on (true) or no longer (false) issue no token that is not bound to a key; needs a DPoP proof
+    #[arg(long, value_name = "BOOL")]
+    dpop_required: Option<bool>,
 }
 
 #[derive(Debug, Args)]
@@ -219,6 +227,7 @@ fn run_create(context: &Context, m: &Management, create: Create) -> Result<(), C
         claims: create.claim.into_iter().collect::<Claims>(),
         key_expires_in: create.key_expires_in,
         authentication: create.authentication.read()?.unwrap_or_default(),
+        dpop_required: create.dpop_required,
     };
     let created = apps::create(m, &create.org, new)?;
     let (sid, secret) = (created.client_id, created.client_secret.as_ref().map(Secret::reveal));
@@ -246,6 +255,7 @@ fn run_update(context: &Context, m: &Management, update: Update) -> Result<(), C
         remove_scopes: update.remove_scope,
         lifetime,
         authentication: update.authentication.read()?,
+        dpop_required: update.dpop_required,
     };
     let needs_key = changes.authentication == Some(ClientAuthentication::ClientSecret);
     let app = apps::update(m, update.sid, changes)?;
@@ -340,53 +350,4 @@ fn run_import(context: &Context, m: &Management, org: &str, file: &str) -> Resul
     printed?;
     context.output.message(format_args!("{imported} apps imported, {rejected} lines rejected"));
     if rejected > 0 { Err(CliError::bad_data(format!("{rejected} lines were not imported"))) } else { Ok(()) }
-}
-
-fn status(app: &AppRecord) -> &'static str {
-    if app.disabled_at.is_none() { "active" } else { "disabled" }
-}
-
-fn status_document(sid: ClientId, status: &str) -> Value {
-    json!({ "client_id": sid.to_string(), "status": status })
-}
-
-fn app_document(app: &AppRecord) -> Value {
-    json!({
-        "client_id": app.client_id.to_string(), "name": app.name, "status": status(app),
-        "scopes": app.scopes.iter().map(|(_, scope)| scope).collect::<Vec<_>>(),
-        "lifetime": app.lifetime.map(print_span), "claims": app.claims,
-        "auth_method": app.authentication.name(), "jwks_uri": authentication::jwks_uri(&app.authentication),
-        "created_at": app.created_at.rfc3339(), "last_used_at": app.last_used_at.map(Timestamp::rfc3339),
-    })
-}
-
-fn details_document(details: &AppDetails) -> Value {
-    let mut document = app_document(&details.app);
-    if let Value::Object(members) = &mut document {
-        members.insert("organisation".to_owned(), json!(details.organisation));
-        members.insert("keys".to_owned(), json!(details.keys.iter().map(keys::document).collect::<Vec<_>>()));
-        members.insert("public_keys".to_owned(), authentication::documents(&details.app.authentication));
-        members.insert("issued_24h".to_owned(), json!(details.issued_24h));
-        members.insert("refused_24h".to_owned(), json!(details.refused_24h));
-    }
-    document
-}
-
-fn details_text(details: &AppDetails) -> String {
-    let app = &details.app;
-    format!(
-        "{}\n  App SID       {}\n  organisation  {}\n  status        {}\n  scopes        {}\n  lifetime      {}\n  last 24 h     {} tokens issued, {} requests refused\n\n{}",
-        app.name,
-        app.client_id,
-        details.organisation,
-        status(app),
-        app.scopes.iter().map(|(_, scope)| scope.as_str()).collect::<Vec<_>>().join(" "),
-        app.lifetime.map_or_else(|| "the API's or the server's".to_owned(), print_span),
-        details.issued_24h,
-        details.refused_24h,
-        match &app.authentication {
-            ClientAuthentication::ClientSecret => keys::key_table(&details.keys, SystemClock.now()),
-            signs => authentication::text(signs),
-        }
-    )
 }

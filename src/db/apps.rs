@@ -193,13 +193,17 @@ pub fn delete_scope(conn: &mut AnyConnection, client_id: ClientId, scope: &str) 
     Ok(diesel::delete(app_scopes::table.find((client_id.to_string(), scope))).execute(conn)? == 1)
 }
 
-/// Changes an app's name and lifetime.
+/// Changes an app's name, its lifetime and whether its tokens must be bound.
 ///
 /// # Errors
 /// When the database does not take it.
 pub fn update(conn: &mut AnyConnection, app: &AppRecord) -> Result<(), DbError> {
     diesel::update(apps::table.find(app.client_id.to_string()))
-        .set((apps::name.eq(&app.name), apps::lifetime.eq(app.lifetime.map(write_lifetime))))
+        .set((
+            apps::name.eq(&app.name),
+            apps::lifetime.eq(app.lifetime.map(write_lifetime)),
+            apps::dpop_required.eq(i64::from(app.dpop_required)),
+        ))
         .execute(conn)?;
     Ok(())
 }

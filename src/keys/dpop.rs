@@ -84,11 +84,7 @@ pub fn check_binding(
         (Some(_), Shown::Bearer) => Err(BindingError::Token(TokenError::Bound)),
         (Some(bound_to), Shown::WithProof(proof, request)) => {
             let proof = verify_proof(proof, request, now).map_err(BindingError::Proof)?;
-            if proof.jkt == bound_to.jkt {
-                Ok(Some(proof))
-            } else {
-                Err(BindingError::Token(TokenError::OtherKey))
-            }
+            if proof.jkt == bound_to.jkt { Ok(Some(proof)) } else { Err(BindingError::Token(TokenError::OtherKey)) }
         }
     }
 }

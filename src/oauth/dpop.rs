@@ -208,14 +208,7 @@ mod tests {
         ProvenRequest { method: "POST", url: "https://id.example/connect/token", access_token: None };
 
     fn claims() -> ProofClaims {
-        ProofClaims {
-            jti: "1".into(),
-            htm: "POST".into(),
-            htu: REQUEST.url.into(),
-            iat: NOW,
-            ath: None,
-            nonce: None,
-        }
+        ProofClaims { jti: "1".into(), htm: "POST".into(), htu: REQUEST.url.into(), iat: NOW, ath: None, nonce: None }
     }
 
     #[test]

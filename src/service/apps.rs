@@ -39,6 +39,8 @@ pub struct NewApp {
     pub key_expires_in: Option<Duration>,
     /// How it proves who it is.
     pub authentication: ClientAuthentication,
+    /// Whether it gets no token without a DPoP proof.
+    pub dpop_required: bool,
 }
 
 /// An app just registered. The only time its key is seen.
@@ -93,6 +95,7 @@ pub(super) struct CheckedApp {
     claims: Option<Claims>,
     key_expires_in: Option<Duration>,
     authentication: ClientAuthentication,
+    dpop_required: bool,
 }
 
 impl CheckedApp {
@@ -120,6 +123,7 @@ impl CheckedApp {
             claims: Some(new.claims).filter(|claims| !claims.is_empty()),
             key_expires_in: new.key_expires_in,
             authentication,
+            dpop_required: new.dpop_required,
         })
     }
 }
@@ -162,13 +166,13 @@ pub(super) fn insert(
         last_used_at: None,
         scopes: resolve_scopes(conn, organisation.id, &app.scopes)?,
         authentication: app.authentication.clone(),
-        dpop_required: false,
+        dpop_required: app.dpop_required,
     };
     apps::insert(conn, &record).map_err(ServiceError::duplicate(format!("there is an app {client_id} already")))?;
     if let Some(key) = key {
         insert_key(conn, deed, client_id, key, app.key_expires_in.map(|span| deed.now + span))?;
     }
-    let detail = json!({ "name": record.name, "scopes": app.scopes, "auth_method": record.authentication.name() });
+    let detail = json!({ "name": record.name, "scopes": app.scopes, "auth_method": record.authentication.name(), "dpop_required": record.dpop_required });
     Ok(deed.record(conn, Some(organisation.id), "app.create", &client_id.to_string(), detail, Some(ChangeKind::App))?)
 }
 
@@ -255,6 +259,8 @@ pub struct AppUpdate {
     pub lifetime: Option<Option<Duration>>,
     /// How it proves who it is.
     pub authentication: Option<ClientAuthentication>,
+    /// Whether it gets no token without a DPoP proof.
+    pub dpop_required: Option<bool>,
 }
 
 /// Changes an app. Tokens already issued stay as they are.
@@ -270,6 +276,7 @@ pub fn update(m: &Management, client_id: ClientId, update: AppUpdate) -> Result<
         let mut app = find(conn, client_id)?;
         app.name = name.unwrap_or(app.name);
         app.lifetime = update.lifetime.unwrap_or(app.lifetime);
+        app.dpop_required = update.dpop_required.unwrap_or(app.dpop_required);
         apps::update(conn, &app)?;
         if let Some(authentication) = &authentication {
             change_authentication(conn, &deed, &app, authentication)?;
@@ -286,7 +293,7 @@ pub fn update(m: &Management, client_id: ClientId, update: AppUpdate) -> Result<
             }
         }
         let detail = json!({
-            "name": app.name, "lifetime": app.lifetime.map(print_span),
+            "name": app.name, "lifetime": app.lifetime.map(print_span), "dpop_required": app.dpop_required,
             "added": update.add_scopes, "removed": update.remove_scopes,
         });
         let target = client_id.to_string();

@@ -33,6 +33,8 @@ struct ImportLine {
     claims: Claims,
     jwks: Option<Box<RawValue>>,
     jwks_uri: Option<String>,
+    #[serde(default)]
+    dpop_required: bool,
 }
 
 impl ImportLine {
@@ -65,6 +67,8 @@ pub struct ExportLine {
     jwks: Option<serde_json::Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     jwks_uri: Option<String>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    dpop_required: bool,
 }
 
 impl From<AppRecord> for ExportLine {
@@ -82,6 +86,7 @@ impl From<AppRecord> for ExportLine {
             claims: app.claims,
             jwks,
             jwks_uri,
+            dpop_required: app.dpop_required,
         }
     }
 }
@@ -172,6 +177,7 @@ fn read_row(m: &Management, line: usize, text: &str) -> Result<Row, ServiceError
         claims: given.claims,
         key_expires_in: None,
         authentication,
+        dpop_required: given.dpop_required,
     };
     let app = CheckedApp::new(m, app)?;
     let made = (app.needs_key() && given.client_secret.is_none()).then(generate_client_secret).transpose()?;
