@@ -69,6 +69,7 @@ impl World {
                 not_before: Timestamp::NEVER,
                 lifetime: None,
                 authentication: ClientAuthentication::ClientSecret,
+                dpop_required: false,
                 secrets: Box::new([stored]),
                 claims: None,
             },

@@ -80,6 +80,8 @@ pub struct Config {
     pub key_life: KeyLife,
     /// `throttle-failures`, a minute; `None` for `off`
     pub throttle_failures: Option<u32>,
+    /// `dpop-nonce`
+    pub dpop_nonce: bool,
     /// `trusted-proxies`
     pub trusted_proxies: Vec<IpNet>,
     /// `outbound-allow-private`
@@ -129,6 +131,7 @@ impl Config {
                 retain: settings.checked("key-retain", parse_span)?,
             },
             throttle_failures: settings.checked("throttle-failures", |text| off_or(text, per_minute))?,
+            dpop_nonce: settings.checked("dpop-nonce", boolean)?,
             trusted_proxies: settings.checked("trusted-proxies", networks)?,
             outbound_allow_private: settings.checked("outbound-allow-private", boolean)?,
             request_timeout: settings.checked("request-timeout", positive_span)?,

@@ -7,6 +7,7 @@ mod bearer;
 mod body;
 mod caller;
 mod connect;
+mod dpop;
 mod error;
 mod guard;
 mod metrics;

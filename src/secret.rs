@@ -170,6 +170,18 @@ impl fmt::Debug for KeyedHash {
     }
 }
 
+impl KeyedHash {
+    /// In base64url.
+    pub fn to_text(self) -> String {
+        URL_SAFE_NO_PAD.encode(self.0)
+    }
+
+    /// Reads what [`Self::to_text`] wrote; nothing if it is anything else.
+    pub fn from_text(text: &str) -> Option<Self> {
+        URL_SAFE_NO_PAD.decode(text).ok()?.try_into().ok().map(Self)
+    }
+}
+
 /// How a client secret is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StoredSecret {
@@ -185,7 +197,7 @@ impl StoredSecret {
     /// The column's text.
     pub fn to_text(&self) -> String {
         match self {
-            Self::Keyed(KeyedHash(bytes)) => format!("{}{}", Self::KEYED, URL_SAFE_NO_PAD.encode(bytes)),
+            Self::Keyed(hash) => format!("{}{}", Self::KEYED, hash.to_text()),
             Self::Argon2(phc) => phc.to_string(),
         }
     }
@@ -193,8 +205,7 @@ impl StoredSecret {
     /// Reads the column's text; nothing if it is neither form.
     pub fn from_text(text: &str) -> Option<Self> {
         if let Some(encoded) = text.strip_prefix(Self::KEYED) {
-            let bytes = URL_SAFE_NO_PAD.decode(encoded).ok()?;
-            return Some(Self::Keyed(KeyedHash(bytes.try_into().ok()?)));
+            return KeyedHash::from_text(encoded).map(Self::Keyed);
         }
         text.starts_with("$argon2id$").then(|| Self::Argon2(text.into()))
     }

@@ -13,6 +13,7 @@ mod authority;
 pub mod client_auth;
 pub mod cut_offs;
 pub mod demo;
+mod dpop;
 mod error;
 mod grants;
 pub mod housekeeping;

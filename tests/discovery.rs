@@ -40,6 +40,7 @@ fn the_documents_say_what_the_server_does() {
     let app = TestApp::new();
     assert_snapshot!(lines(&document(&app, OAUTH)), @r#"
     brevet_revocations_uri: "http://127.0.0.1:8080/connect/revocations"
+    dpop_signing_alg_values_supported: ["ES256","EdDSA","RS256","PS256"]
     grant_types_supported: ["client_credentials"]
     introspection_endpoint: "http://127.0.0.1:8080/connect/introspect"
     introspection_endpoint_auth_methods_supported: ["client_secret_basic","client_secret_post"]
@@ -58,6 +59,8 @@ fn the_documents_say_what_the_server_does() {
     assert_snapshot!(lines(&document(&app, RESOURCE)), @r#"
     authorization_servers: ["http://127.0.0.1:8080"]
     bearer_methods_supported: ["header"]
+    dpop_bound_access_tokens_required: false
+    dpop_signing_alg_values_supported: ["ES256","EdDSA","RS256","PS256"]
     jwks_uri: "http://127.0.0.1:8080/.well-known/jwks.json"
     resource: "http://127.0.0.1:8080/api/v1"
     resource_documentation: "http://127.0.0.1:8080/docs/errors"

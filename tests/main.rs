@@ -25,6 +25,7 @@ mod clients;
 mod database_story;
 mod discovery;
 mod documentation;
+mod dpop;
 mod examples;
 mod faults;
 mod forward_auth;

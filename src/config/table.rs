@@ -101,6 +101,12 @@ pub const SETTINGS: &[Setting] = &[
         "N/min",
         "Wrong App Keys per App SID and address before the answer is 429; `off` for no limit",
     ),
+    setting(
+        "dpop-nonce",
+        "false",
+        "BOOL",
+        "Demand a nonce of this server in every DPoP proof, so that none can be made in advance",
+    ),
     setting("trusted-proxies", "", "CIDR,…", "Proxies whose X-Forwarded-For is believed; none by default"),
     setting(
         "outbound-allow-private",

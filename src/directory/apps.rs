@@ -186,6 +186,7 @@ impl Apps {
             enabled: app.disabled_at.is_none(),
             not_before: app.not_before,
             lifetime: app.lifetime,
+            dpop_required: app.dpop_required,
             granted: granted.into(),
             authentication: app.authentication,
             secrets: found.secrets.into(),

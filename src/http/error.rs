@@ -75,7 +75,7 @@ pub(super) struct ApiError {
     error: &'static str,
     description: String,
     detail: Option<String>,
-    challenge: Option<String>,
+    challenges: Vec<String>,
     request_id: String,
 }
 
@@ -92,7 +92,7 @@ impl ApiError {
             error,
             description: description.into(),
             detail: None,
-            challenge: None,
+            challenges: Vec::new(),
             request_id: request_id(request),
         }
     }
@@ -118,8 +118,9 @@ impl ApiError {
     }
 
     /// Adds a `WWW-Authenticate` header.
-    pub(super) fn with_challenge(self, challenge: String) -> Self {
-        Self { challenge: Some(challenge), ..self }
+    pub(super) fn with_challenge(mut self, challenge: String) -> Self {
+        self.challenges.push(challenge);
+        self
     }
 
     /// Adds a reason for the log.
@@ -148,8 +149,8 @@ impl ResponseError for ApiError {
 
     fn error_response(&self) -> HttpResponse<BoxBody> {
         let mut builder = HttpResponse::build(self.status);
-        if let Some(challenge) = &self.challenge {
-            builder.insert_header((WWW_AUTHENTICATE, challenge.as_str()));
+        for challenge in &self.challenges {
+            builder.append_header((WWW_AUTHENTICATE, challenge.as_str()));
         }
         if self.status == StatusCode::SERVICE_UNAVAILABLE {
             builder.insert_header((RETRY_AFTER, "2"));

@@ -57,8 +57,9 @@ impl<D: Demand> FromRequest for Access<D> {
 async fn check(request: &HttpRequest, scope: Option<&'static str>) -> Result<ValidToken, ApiError> {
     let site = request.app_data::<Data<Site>>().ok_or_else(|| ApiError::internal(request, &"no site"))?;
     let authority = &site.authority;
-    let refused = |refusal: Refusal| refusal.at(Door::Own { issuer: authority.issuer() }, request);
-    let valid = valid_token(authority, request).await.map_err(refused)?;
+    let door = Door::Own { issuer: authority.issuer() };
+    let refused = |refusal: Refusal| refusal.at(door, request);
+    let valid = valid_token(authority, request, door).await.map_err(refused)?;
     if let Some(scope) = scope {
         demand_audience(&valid, &[&authority.directory.management_api().identifier]).map_err(refused)?;
         demand_scopes(&valid, &[scope]).map_err(refused)?;

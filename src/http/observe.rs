@@ -15,6 +15,7 @@ use futures_util::FutureExt;
 use log::kv::{Key, Value};
 
 use super::caller::address;
+use super::dpop;
 use super::error::Panicked;
 use super::site::Site;
 use crate::oauth::metadata::path;
@@ -95,6 +96,7 @@ pub(super) async fn observe<B: MessageBody + 'static>(
         response.headers_mut().insert(X_REQUEST_ID, value);
     }
     response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    dpop::add_nonce(&mut response);
     if site.is_draining() {
         response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
     }

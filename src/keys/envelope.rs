@@ -147,6 +147,14 @@ impl MasterKey {
         self.derive("client secret pepper v1").map(Pepper::new)
     }
 
+    /// The key of the nonces that DPoP proofs must hold: every node makes and knows the same.
+    ///
+    /// # Errors
+    /// When the derivation fails.
+    pub fn nonce_key(&self) -> Result<Pepper, KeyError> {
+        self.derive("dpop nonce v1").map(Pepper::new)
+    }
+
     /// A text that tells this master key from others and gives nothing away: kept in the database.
     ///
     /// # Errors

@@ -148,6 +148,8 @@ pub struct Client {
     pub not_before: Timestamp,
     /// The longest its tokens may live, if it says so.
     pub lifetime: Option<Duration>,
+    /// Whether its tokens must be bound to a key: it gets none without a DPoP proof.
+    pub dpop_required: bool,
     /// What it was granted.
     pub granted: Box<[GrantedScope]>,
     /// How it proves who it is.

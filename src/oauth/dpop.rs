@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde::Deserialize;
+use serde::de::Error;
+use serde::{Deserialize, Deserializer};
+use serde_json::Number;
 use url::Url;
 
 use super::api::SigningAlgorithm;
@@ -123,12 +125,20 @@ pub struct ProofClaims {
     pub htm: Box<str>,
     /// The address.
     pub htu: Box<str>,
-    /// When it was made.
+    /// When it was made; fractions of a second are left out.
+    #[serde(deserialize_with = "whole_seconds")]
     pub iat: Timestamp,
     /// The SHA-256 of the access token, in base64url.
     pub ath: Option<Box<str>>,
     /// What the server gave in `DPoP-Nonce`.
     pub nonce: Option<Box<str>>,
+}
+
+fn whole_seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
+    let number = Number::deserialize(deserializer)?;
+    let of_fraction = || Duration::try_from_secs_f64(number.as_f64()?).ok()?.as_secs().try_into().ok();
+    let seconds = number.as_i64().or_else(of_fraction);
+    seconds.map(Timestamp::from_seconds).ok_or_else(|| D::Error::custom("not a moment"))
 }
 
 impl ProofClaims {

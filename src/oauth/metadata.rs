@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::api::{SigningAlgorithm, management_scope};
 use super::client::ClientAuthMethod;
+use super::dpop;
 use super::request::GrantType;
 
 /// Paths under the issuer, each in one place.
@@ -57,6 +58,7 @@ pub struct AuthorizationServerMetadata {
     revocation_endpoint_auth_signing_alg_values_supported: Vec<&'static str>,
     /// Ours: what services that verify offline must know of.
     brevet_revocations_uri: String,
+    dpop_signing_alg_values_supported: Vec<&'static str>,
     service_documentation: String,
     protected_resources: Vec<String>,
     #[serde(flatten)]
@@ -92,6 +94,7 @@ impl AuthorizationServerMetadata {
             revocation_endpoint_auth_methods_supported: client_auth_methods,
             revocation_endpoint_auth_signing_alg_values_supported: algorithms(),
             brevet_revocations_uri: format!("{issuer}{}", path::REVOCATIONS),
+            dpop_signing_alg_values_supported: dpop::ALGORITHMS.iter().map(|alg| alg.name()).collect(),
             service_documentation: format!("{issuer}{}", path::ERRORS),
             protected_resources: vec![format!("{issuer}{}", path::API)],
             openid: None,
@@ -123,6 +126,8 @@ pub struct ProtectedResourceMetadata {
     jwks_uri: String,
     scopes_supported: Vec<&'static str>,
     bearer_methods_supported: Vec<&'static str>,
+    dpop_signing_alg_values_supported: Vec<&'static str>,
+    dpop_bound_access_tokens_required: bool,
     resource_name: &'static str,
     resource_documentation: String,
 }
@@ -136,6 +141,8 @@ impl ProtectedResourceMetadata {
             jwks_uri: format!("{issuer}{}", path::JWKS),
             scopes_supported: vec![management_scope::APPS_READ],
             bearer_methods_supported: vec!["header"],
+            dpop_signing_alg_values_supported: dpop::ALGORITHMS.iter().map(|alg| alg.name()).collect(),
+            dpop_bound_access_tokens_required: false,
             resource_name: "Brevet management API",
             resource_documentation: format!("{issuer}{}", path::ERRORS),
         }

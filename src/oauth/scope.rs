@@ -212,6 +212,7 @@ mod tests {
             enabled: true,
             not_before: Timestamp::NEVER,
             lifetime: None,
+            dpop_required: false,
             granted: granted.into(),
             authentication: crate::oauth::client::ClientAuthentication::ClientSecret,
             secrets: [].into(),

@@ -3,9 +3,12 @@
 use std::sync::Arc;
 
 use super::authority::Authority;
+use super::dpop::{Use, check_nonce};
 use crate::clock::Timestamp;
 use crate::directory::LookupError;
+use crate::keys::dpop::{BindingError, Shown, check_binding};
 use crate::keys::verify::{SignedToken, TokenError};
+use crate::oauth::dpop::ProofError;
 use crate::oauth::{Client, ClientId};
 
 /// A token that is good now, and the client it was issued to.
@@ -48,4 +51,36 @@ pub async fn verify(authority: &Authority, token: &str, now: Timestamp) -> Resul
         return Err(revoked());
     }
     Ok(ValidToken { token, client })
+}
+
+/// Why whoever shows a good token may not use it.
+#[derive(Debug)]
+pub enum SenderError {
+    /// The token is bound to a key, and that is not proved; or it is not bound, and shown as if it were.
+    Binding(BindingError),
+    /// More proofs came than can be remembered.
+    TooManyProofs,
+}
+
+/// Checks that whoever shows a token holds the key it is bound to. A bound token is worth nothing without this step, and
+/// introspection, which is not shown tokens but asked about them, is the one place that leaves it out. A proof is good for
+/// one use on each node.
+///
+/// # Errors
+/// The first check that failed.
+pub fn check_sender(
+    authority: &Authority,
+    valid: &ValidToken,
+    shown: &Shown<'_>,
+    now: Timestamp,
+) -> Result<(), SenderError> {
+    let refused = |reason| SenderError::Binding(BindingError::Proof(reason));
+    let proof = check_binding(valid.token.claims.cnf.as_ref(), shown, now).map_err(SenderError::Binding)?;
+    let Some(proof) = proof else { return Ok(()) };
+    check_nonce(authority.nonces.as_ref(), &proof, now).map_err(refused)?;
+    match authority.used_proofs.record(&proof, now) {
+        Use::First => Ok(()),
+        Use::Repeated => Err(refused(ProofError::Replayed)),
+        Use::NoRoom => Err(SenderError::TooManyProofs),
+    }
 }

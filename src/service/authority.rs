@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use super::dpop::{Nonces, UsedProofs};
 use super::passwords::Passwords;
 use super::revocation_feed::LastFeed;
 use super::throttle::Throttle;
@@ -42,6 +43,9 @@ pub struct Authority {
     pub(super) pepper: Pepper,
     /// Nobody's keys, to verify with where there are none.
     pub(super) decoys: PublicKeys,
+    /// Present if DPoP proofs must hold a nonce.
+    pub(super) nonces: Option<Nonces>,
+    pub(super) used_proofs: UsedProofs,
 }
 
 impl Authority {
@@ -75,8 +79,15 @@ impl Authority {
             feed: LastFeed::default(),
             pepper: m.pepper.clone(),
             decoys: PublicKeys::decoys()?,
+            nonces: config.dpop_nonce.then(|| m.master_key.nonce_key().map(Nonces::new)).transpose()?,
+            used_proofs: UsedProofs::new(),
             config,
         })
+    }
+
+    /// The nonce that DPoP proofs must hold, if this server demands one.
+    pub fn dpop_nonce(&self, now: Timestamp) -> Option<String> {
+        self.nonces.as_ref().map(|nonces| nonces.current(now))
     }
 
     /// The issuer, byte for byte.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::authority::{Authority, Caller};
 use super::client_auth::{self, AuthenticatedClient};
+use super::dpop;
 use super::grants::client_credentials;
 use crate::oauth::claims::{AccessTokenClaims, lifetime};
 use crate::oauth::client::PresentedCredentials;
@@ -20,6 +21,8 @@ pub struct IssuedToken {
     pub lifetime: Duration,
     /// What was granted, with spaces between.
     pub scope: String,
+    /// `DPoP` if it is bound to a key, else `Bearer`.
+    pub token_type: &'static str,
     /// Whose it is, for the log.
     pub client_id: ClientId,
 }
@@ -33,7 +36,8 @@ impl fmt::Debug for IssuedToken {
     }
 }
 
-/// Answers one token request: who is asking, what for, and the token that says so.
+/// Answers one token request: who is asking, what for, and the token that says so. With a DPoP proof the token is bound to
+/// its key.
 ///
 /// # Errors
 /// Those of [RFC 6749 §5.2](https://www.rfc-editor.org/rfc/rfc6749#section-5.2).
@@ -42,10 +46,11 @@ pub async fn exchange(
     caller: &Caller,
     presented: &PresentedCredentials,
     params: &TokenParams<'_>,
+    proof: Option<&str>,
 ) -> Result<IssuedToken, OAuthError> {
     let authenticated = client_auth::authenticate(authority, caller, presented).await?;
     let client_id = authenticated.client().client_id;
-    match issue(authority, caller, &authenticated, params) {
+    match issue(authority, caller, &authenticated, params, proof).await {
         Ok(issued) => {
             authority.usage.issued(client_id, authenticated.secret_id(), caller.address, caller.now);
             Ok(issued)
@@ -58,13 +63,16 @@ pub async fn exchange(
 }
 
 /// From what an authenticated client asks for to a signed token.
-fn issue(
+async fn issue(
     authority: &Authority,
     caller: &Caller,
     authenticated: &AuthenticatedClient,
     params: &TokenParams<'_>,
+    proof: Option<&str>,
 ) -> Result<IssuedToken, OAuthError> {
     let client = authenticated.client();
+    // Before the grant: whoever must come again with another nonce has not used up an assertion.
+    let confirmation = dpop::bind(authority, client, proof, caller.now).await?;
     let authorization = match Grant::from_params(params)? {
         Grant::ClientCredentials(target) => {
             client_credentials::authorize(client, &target, authority.directory.management_api())?
@@ -86,9 +94,10 @@ fn issue(
         valid_from,
         expires_at: caller.now + lifetime,
         token_id: &token_id,
-        confirmation: None,
+        confirmation: confirmation.as_ref(),
     };
     let signed = authority.directory.ring().sign(algorithm, profile, &claims, caller.now);
     let jwt = signed.map_err(|error| OAuthError::server_error(error.to_string()))?;
-    Ok(IssuedToken { jwt, lifetime, scope: authorization.scope_text(), client_id: client.client_id })
+    let token_type = if confirmation.is_some() { "DPoP" } else { "Bearer" };
+    Ok(IssuedToken { jwt, lifetime, scope: authorization.scope_text(), token_type, client_id: client.client_id })
 }

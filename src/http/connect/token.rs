@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::form::answer_form;
 use crate::http::answer::private_json;
+use crate::http::dpop;
 use crate::http::observe::Outcome;
 use crate::http::site::Site;
 use crate::service::token::exchange;
@@ -24,10 +25,12 @@ struct TokenResponse<'a> {
 /// Answers a token request.
 pub(in crate::http) async fn token(site: Data<Site>, request: HttpRequest, payload: Payload) -> HttpResponse {
     answer_form(&site, &request, payload, async |form| {
-        let issued = exchange(&site.authority, &form.caller, &form.presented, &form.params).await?;
+        dpop::hand_out_nonce(&site.authority, &request, form.caller.now);
+        let proof = dpop::proof(&request)?;
+        let issued = exchange(&site.authority, &form.caller, &form.presented, &form.params, proof).await?;
         let answer = TokenResponse {
             access_token: &issued.jwt,
-            token_type: "Bearer",
+            token_type: issued.token_type,
             expires_in: issued.lifetime.as_secs(),
             scope: &issued.scope,
         };

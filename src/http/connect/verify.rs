@@ -41,7 +41,7 @@ pub(in crate::http) async fn verify(site: Data<Site>, request: HttpRequest) -> R
 
 async fn check(site: &Site, request: &HttpRequest) -> Result<ValidToken, Refusal> {
     let demands = Demands::read(request.query_string())?;
-    let valid = valid_token(&site.authority, request).await?;
+    let valid = valid_token(&site.authority, request, Door::Proxied).await?;
     if !demands.any_audience {
         demand_audience(&valid, &demands.audiences)?;
     }

@@ -1,0 +1,88 @@
+//! The `DPoP` header of a request and the `DPoP-Nonce` header of its answer
+//! ([RFC 9449](https://www.rfc-editor.org/rfc/rfc9449)).
+
+use actix_web::dev::ServiceResponse;
+use actix_web::http::header::{HeaderName, HeaderValue};
+use actix_web::{HttpMessage, HttpRequest};
+use url::Url;
+
+use crate::clock::Timestamp;
+use crate::oauth::dpop::ProofError;
+use crate::service::Authority;
+
+const DPOP: HeaderName = HeaderName::from_static("dpop");
+const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
+
+/// The proof that came with a request.
+///
+/// # Errors
+/// `Several` when there is more than one, `Malformed` when it is not text.
+pub(super) fn proof(request: &HttpRequest) -> Result<Option<&str>, ProofError> {
+    let mut values = request.headers().get_all(DPOP);
+    match (values.next(), values.next()) {
+        (None, _) => Ok(None),
+        (Some(value), None) => value.to_str().map(Some).map_err(|_not_text| ProofError::Malformed),
+        (Some(_), Some(_)) => Err(ProofError::Several),
+    }
+}
+
+/// The request that a client made, of us or of a service behind a proxy.
+pub(super) struct Asked {
+    pub(super) method: String,
+    pub(super) url: String,
+}
+
+impl Asked {
+    /// A request for one of our own routes. Our address comes from the issuer, never from `Host`; a proxy in front may
+    /// have taken the issuer's path away.
+    pub(super) fn of_us(request: &HttpRequest, issuer: &str) -> Self {
+        let given = request.uri().path();
+        let issuer_path = Url::parse(issuer).map(|url| url.path().trim_end_matches('/').to_owned()).unwrap_or_default();
+        let path = given.strip_prefix(issuer_path.as_str()).filter(|rest| rest.starts_with('/')).unwrap_or(given);
+        Self { method: request.method().as_str().to_owned(), url: format!("{issuer}{path}") }
+    }
+
+    /// A request that a proxy asks about, as it describes it: Traefik and Caddy in `X-Forwarded-…`, nginx in
+    /// `X-Original-…` if its configuration says so. A client can write the headers that its proxy does not set, so both
+    /// kinds together say nothing.
+    pub(super) fn of_a_proxy(request: &HttpRequest) -> Option<Self> {
+        let only = |name: &str| {
+            let mut values = request.headers().get_all(name);
+            values.next().filter(|_| values.next().is_none())?.to_str().ok().map(str::to_owned)
+        };
+        let is_given = |names: [&str; 2]| names.iter().any(|name| request.headers().contains_key(*name));
+        let forwarded = is_given(["x-forwarded-method", "x-forwarded-uri"]);
+        let original = is_given(["x-original-method", "x-original-url"]);
+        match (forwarded, original) {
+            (true, false) => {
+                let (scheme, host) = (only("x-forwarded-proto")?, only("x-forwarded-host")?);
+                let url = format!("{scheme}://{host}{}", only("x-forwarded-uri")?);
+                Some(Self { method: only("x-forwarded-method")?, url })
+            }
+            (false, true) => Some(Self { method: only("x-original-method")?, url: only("x-original-url")? }),
+            _ => None,
+        }
+    }
+}
+
+/// What the next proof must hold, on its way to the answer.
+struct NextNonce(HeaderValue);
+
+/// Whoever sends a proof is given the nonce for the next one, whatever the answer is, if this server demands nonces.
+pub(super) fn hand_out_nonce(authority: &Authority, request: &HttpRequest, now: Timestamp) {
+    if !request.headers().contains_key(DPOP) {
+        return;
+    }
+    let nonce = authority.dpop_nonce(now).and_then(|nonce| HeaderValue::try_from(nonce).ok());
+    if let Some(nonce) = nonce {
+        request.extensions_mut().insert(NextNonce(nonce));
+    }
+}
+
+/// Puts the nonce that was handed out into the answer.
+pub(super) fn add_nonce<B>(response: &mut ServiceResponse<B>) {
+    let handed_out = response.request().extensions_mut().remove::<NextNonce>();
+    if let Some(NextNonce(nonce)) = handed_out {
+        response.headers_mut().insert(DPOP_NONCE, nonce);
+    }
+}
