@@ -640,12 +640,12 @@ fn a_proxy_says_what_the_proof_is_for() {
     let client = Client::new(&app);
     let token = client.token();
     let (url, ath) = ("https://shop.example/bills?page=2", json!({ "ath": hash(&token) }));
-    let verify = |method: &str, proven: &str, proxy: &[(&str, &str)]| {
+    let verify = |check: &str, method: &str, proven: &str, proxy: &[(&str, &str)]| {
         let proof = client.key.proof(&with(&claims(method, proven, START), &ath));
         let authorization = format!("DPoP {token}");
         let mut headers = vec![("authorization", authorization.as_str()), ("dpop", &proof)];
         headers.extend_from_slice(proxy);
-        app.get("/connect/verify?aud=https://billing.example", &headers)
+        app.get(&format!("/connect/verify?aud=https://billing.example{check}"), &headers)
     };
     let forwarded = [
         ("x-forwarded-method", "PUT"),
@@ -654,28 +654,47 @@ fn a_proxy_says_what_the_proof_is_for() {
         ("x-forwarded-uri", "/bills?page=2"),
     ];
     let original = [("x-original-method", "PUT"), ("x-original-url", url)];
-    for proxy in [&forwarded[..], &original[..]] {
-        let answer = verify("PUT", "https://shop.example/bills", proxy).assert_status(200);
+    let bills = "https://shop.example/bills";
+    for (check, proxy) in [("&dpop=forwarded", &forwarded[..]), ("&dpop=original", &original[..])] {
+        let answer = verify(check, "PUT", bills, proxy).assert_status(200);
         assert_eq!(answer.header("x-auth-client-id"), client.credentials.client_id);
         for (method, proven) in [
-            ("GET", "https://shop.example/bills"),
+            ("GET", bills),
             ("PUT", "https://shop.example/other"),
             ("PUT", "http://shop.example/bills"),
             ("PUT", "http://127.0.0.1:8080/connect/verify"),
         ] {
-            let refused = verify(method, proven, proxy).assert_status(401);
+            let refused = verify(check, method, proven, proxy).assert_status(401);
             assert_eq!(refused.error(), "invalid_dpop_proof", "{method} {proven}");
         }
-    }
-    // What the proxy does not set, a client could write: where both kinds stand, nobody knows who wrote which.
-    let both = [&forwarded[..], &original[..]].concat();
-    let twice = [&original[..], &[("x-original-url", "https://shop.example/other")]].concat();
-    for unclear in [&[][..], &both, &twice, &forwarded[..3], &forwarded[1..], &original[..1], &original[1..]] {
-        let refused = verify("PUT", "https://shop.example/bills", unclear);
-        assert_eq!((refused.status.as_u16(), refused.error().as_str()), (403, "invalid_request"), "{unclear:?}");
+        // What the proxy does not set, a client can write: it decides nothing.
+        let written = [
+            ("x-forwarded-uri", "/other"),
+            ("x-forwarded-method", "GET"),
+            ("x-original-url", "https://shop.example/other"),
+            ("x-original-method", "GET"),
+        ];
+        let foreign: Vec<_> =
+            written.into_iter().filter(|(name, _)| proxy.iter().all(|(set, _)| set != name)).collect();
+        assert_eq!(foreign.len(), 2);
+        verify(check, "PUT", bills, &[proxy, &foreign].concat()).assert_status(200);
+        for missing in 0..proxy.len() {
+            let rest: Vec<_> = proxy.iter().enumerate().filter(|(at, _)| *at != missing).map(|(_, set)| *set).collect();
+            let twice = [proxy, &proxy[missing..=missing]].concat();
+            for unclear in [rest, twice] {
+                let refused = verify(check, "PUT", bills, &unclear);
+                assert_eq!((refused.status.as_u16(), refused.error().as_str()), (403, "invalid_request"));
+            }
+        }
+        let unsaid = verify("", "PUT", bills, proxy);
+        assert_eq!(
+            told(&unsaid),
+            "403 invalid_request: This check does not say where the proxy tells what a DPoP proof must be for: add \
+             dpop=forwarded or dpop=original."
+        );
     }
     let bearer = [("authorization", &*format!("Bearer {token}"))];
-    let refused = app.get("/connect/verify?aud=https://billing.example", &bearer);
+    let refused = app.get("/connect/verify?aud=https://billing.example&dpop=forwarded", &bearer);
     assert_eq!(refused.status, 401);
     assert_snapshot!(challenges(&refused).concat(), @r#"DPoP realm="brevet", error="invalid_token", error_description="The access token is bound to a key: send it as DPoP, with a proof.", algs="ES256 EdDSA RS256 PS256""#);
 }

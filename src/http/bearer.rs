@@ -140,16 +140,6 @@ impl Door<'_> {
         }
         challenge
     }
-
-    /// What the client asked for: that is what its proof must be for.
-    fn asked(self, request: &HttpRequest) -> Result<Asked, Refusal> {
-        match self {
-            Self::Own { issuer } => Ok(Asked::of_us(request, issuer)),
-            Self::Proxied => Asked::of_a_proxy(request).ok_or(Refusal::UnclearDemand(
-                "The proxy must say what the DPoP proof is for: in X-Forwarded-Method, -Proto, -Host and -Uri, or in X-Original-Method and X-Original-URL, and take away the others.",
-            )),
-        }
-    }
 }
 
 /// The token in the `Authorization` header, the one place where it may be.
@@ -179,10 +169,11 @@ fn sent_token(request: &HttpRequest) -> Result<(Scheme, &str), Refusal> {
 }
 
 /// The token of a request, if it is good now, whatever it is for; and if it is bound to a key, shown by who holds that.
+/// `asked` says what the client asked for: that is what its proof must be for.
 pub(super) async fn valid_token(
     authority: &Authority,
     request: &HttpRequest,
-    door: Door<'_>,
+    asked: impl FnOnce() -> Result<Asked, Refusal>,
 ) -> Result<ValidToken, Refusal> {
     let now = caller(authority, request).now;
     dpop::hand_out_nonce(authority, request, now);
@@ -196,7 +187,7 @@ pub(super) async fn valid_token(
         Scheme::Dpop => {
             let proof = dpop::proof(request).and_then(|proof| proof.ok_or(ProofError::Missing));
             let proof = proof.map_err(Refusal::Proof)?;
-            let asked = door.asked(request)?;
+            let asked = asked()?;
             let proven = ProvenRequest { method: &asked.method, url: &asked.url, access_token: Some(token) };
             access::check_sender(authority, &valid, &Shown::WithProof(proof, proven), now)
         }

@@ -42,27 +42,31 @@ impl Asked {
         Self { method: request.method().as_str().to_owned(), url: format!("{issuer}{path}") }
     }
 
-    /// A request that a proxy asks about, as it describes it: Traefik and Caddy in `X-Forwarded-…`, nginx in
-    /// `X-Original-…` if its configuration says so. A client can write the headers that its proxy does not set, so both
-    /// kinds together say nothing.
-    pub(super) fn of_a_proxy(request: &HttpRequest) -> Option<Self> {
+    /// A request that a proxy asks about, as the proxy describes it. Nothing if it does not, or says something twice.
+    pub(super) fn of_a_proxy(request: &HttpRequest, description: Description) -> Option<Self> {
         let only = |name: &str| {
             let mut values = request.headers().get_all(name);
             values.next().filter(|_| values.next().is_none())?.to_str().ok().map(str::to_owned)
         };
-        let is_given = |names: [&str; 2]| names.iter().any(|name| request.headers().contains_key(*name));
-        let forwarded = is_given(["x-forwarded-method", "x-forwarded-uri"]);
-        let original = is_given(["x-original-method", "x-original-url"]);
-        match (forwarded, original) {
-            (true, false) => {
+        match description {
+            Description::Forwarded => {
                 let (scheme, host) = (only("x-forwarded-proto")?, only("x-forwarded-host")?);
                 let url = format!("{scheme}://{host}{}", only("x-forwarded-uri")?);
                 Some(Self { method: only("x-forwarded-method")?, url })
             }
-            (false, true) => Some(Self { method: only("x-original-method")?, url: only("x-original-url")? }),
-            _ => None,
+            Description::Original => Some(Self { method: only("x-original-method")?, url: only("x-original-url")? }),
         }
     }
+}
+
+/// Where a proxy describes the request that it asks about. A client can write every header that its proxy does not set,
+/// and then use a proof that was made for another service: so the operator must say which of them the proxy sets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Description {
+    /// In `X-Forwarded-Method`, `-Proto`, `-Host` and `-Uri`: Traefik and Caddy do so by themselves.
+    Forwarded,
+    /// In `X-Original-Method` and `X-Original-URL`: nginx, if its configuration says so.
+    Original,
 }
 
 /// What the next proof must hold, on its way to the answer.

@@ -10,6 +10,7 @@ use actix_web::web::Data;
 use actix_web::{FromRequest, HttpRequest};
 
 use super::bearer::{Door, Refusal, demand_audience, demand_scopes, valid_token};
+use super::dpop::Asked;
 use super::error::ApiError;
 use super::site::Site;
 use crate::oauth::api::management_scope;
@@ -57,9 +58,9 @@ impl<D: Demand> FromRequest for Access<D> {
 async fn check(request: &HttpRequest, scope: Option<&'static str>) -> Result<ValidToken, ApiError> {
     let site = request.app_data::<Data<Site>>().ok_or_else(|| ApiError::internal(request, &"no site"))?;
     let authority = &site.authority;
-    let door = Door::Own { issuer: authority.issuer() };
-    let refused = |refusal: Refusal| refusal.at(door, request);
-    let valid = valid_token(authority, request, door).await.map_err(refused)?;
+    let issuer = authority.issuer();
+    let refused = |refusal: Refusal| refusal.at(Door::Own { issuer }, request);
+    let valid = valid_token(authority, request, || Ok(Asked::of_us(request, issuer))).await.map_err(refused)?;
     if let Some(scope) = scope {
         demand_audience(&valid, &[&authority.directory.management_api().identifier]).map_err(refused)?;
         demand_scopes(&valid, &[scope]).map_err(refused)?;

@@ -9,6 +9,7 @@ use actix_web::{HttpRequest, HttpResponse};
 
 use crate::http::answer::no_store;
 use crate::http::bearer::{Door, Refusal, demand_audience, demand_scopes, valid_token};
+use crate::http::dpop::{Asked, Description};
 use crate::http::error::ApiError;
 use crate::http::observe::Outcome;
 use crate::http::site::Site;
@@ -41,7 +42,7 @@ pub(in crate::http) async fn verify(site: Data<Site>, request: HttpRequest) -> R
 
 async fn check(site: &Site, request: &HttpRequest) -> Result<ValidToken, Refusal> {
     let demands = Demands::read(request.query_string())?;
-    let valid = valid_token(&site.authority, request, Door::Proxied).await?;
+    let valid = valid_token(&site.authority, request, || demands.asked(request)).await?;
     if !demands.any_audience {
         demand_audience(&valid, &demands.audiences)?;
     }
@@ -57,10 +58,12 @@ struct Demands {
     audiences: Vec<String>,
     /// All of them are needed.
     scopes: Vec<String>,
+    /// Where the proxy says what a DPoP proof must be for.
+    description: Option<Description>,
 }
 
 impl Demands {
-    /// Reads `aud` and `scope`, each as often as one likes.
+    /// Reads `aud` and `scope`, each as often as one likes, and `dpop`, once.
     fn read(query: &str) -> Result<Self, Refusal> {
         let pairs = parse_form(query.as_bytes())
             .map_err(|_malformed| Refusal::UnclearDemand("The query of this check is malformed."))?;
@@ -80,9 +83,19 @@ impl Demands {
                         return Err(Refusal::UnclearDemand("The scope of this check is empty."));
                     }
                 }
+                "dpop" => {
+                    let description = match &*value {
+                        "forwarded" => Description::Forwarded,
+                        "original" => Description::Original,
+                        _ => return Err(Refusal::UnclearDemand("The dpop of this check is forwarded or original.")),
+                    };
+                    if demands.description.replace(description).is_some() {
+                        return Err(Refusal::UnclearDemand("The dpop of this check is repeated."));
+                    }
+                }
                 _ => {
                     return Err(Refusal::UnclearDemand(
-                        "This check has a parameter that is unknown: it takes aud and scope.",
+                        "This check has a parameter that is unknown: it takes aud, scope and dpop.",
                     ));
                 }
             }
@@ -98,6 +111,19 @@ impl Demands {
         }
         Ok(demands)
     }
+
+    /// What a DPoP proof must be for.
+    fn asked(&self, request: &HttpRequest) -> Result<Asked, Refusal> {
+        let description = self.description.ok_or(Refusal::UnclearDemand(
+            "This check does not say where the proxy tells what a DPoP proof must be for: add dpop=forwarded or dpop=original.",
+        ))?;
+        Asked::of_a_proxy(request, description).ok_or(Refusal::UnclearDemand(match description {
+            Description::Forwarded => {
+                "The proxy does not set each of X-Forwarded-Method, X-Forwarded-Proto, X-Forwarded-Host and X-Forwarded-Uri once."
+            }
+            Description::Original => "The proxy does not set each of X-Original-Method and X-Original-URL once.",
+        }))
+    }
 }
 
 #[cfg(test)]
@@ -107,7 +133,7 @@ mod tests {
     #[test]
     fn what_a_check_demands_is_read_or_refused() {
         let read = |query: &str| match Demands::read(query) {
-            Ok(Demands { any_audience, audiences, scopes }) => {
+            Ok(Demands { any_audience, audiences, scopes, .. }) => {
                 format!("{any_audience} {} / {}", audiences.join(" "), scopes.join(" "))
             }
             Err(Refusal::UnclearDemand(why)) => why.to_owned(),
@@ -115,7 +141,7 @@ mod tests {
         };
         let no_audience =
             "This check does not say for which API: add ?aud= and the API's identifier, or aud=* for any.";
-        let unknown = "This check has a parameter that is unknown: it takes aud and scope.";
+        let unknown = "This check has a parameter that is unknown: it takes aud, scope and dpop.";
         let no_scopes = "The scope of this check is not a list of scope names.";
         let long = format!("aud=a&scope={}", "s".repeat(LONGEST_SCOPE_NAME + 1));
         for (query, expected) in [
@@ -135,6 +161,10 @@ mod tests {
             ("aud=a&=x", unknown),
             ("aud[]=a", unknown),
             ("aud=a&access_token=x", unknown),
+            ("aud=a&dpop=forwarded", "false a / "),
+            ("aud=a&dpop=", "The dpop of this check is forwarded or original."),
+            ("aud=a&dpop=both", "The dpop of this check is forwarded or original."),
+            ("aud=a&dpop=forwarded&dpop=original", "The dpop of this check is repeated."),
             ("aud=", "The aud of this check is empty."),
             ("aud", "The aud of this check is empty."),
             ("aud=a&aud=", "The aud of this check is empty."),
