@@ -54,7 +54,8 @@ fn the_documents_say_what_the_server_does() {
     scopes_supported: ["apps:read"]
     service_documentation: "http://127.0.0.1:8080/docs/errors"
     token_endpoint: "http://127.0.0.1:8080/connect/token"
-    token_endpoint_auth_methods_supported: ["client_secret_basic","client_secret_post"]
+    token_endpoint_auth_methods_supported: ["client_secret_basic","client_secret_post","private_key_jwt"]
+    token_endpoint_auth_signing_alg_values_supported: ["RS256","PS256","ES256","EdDSA"]
     "#);
     assert_snapshot!(lines(&document(&app, RESOURCE)), @r#"
     authorization_servers: ["http://127.0.0.1:8080"]

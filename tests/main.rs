@@ -20,7 +20,9 @@ mod support;
 
 mod access_token;
 mod cli;
+mod client_assertion;
 mod client_authentication;
+mod client_jwks_uri;
 mod clients;
 mod database_story;
 mod discovery;

@@ -4,6 +4,7 @@ mod app;
 pub mod http;
 pub mod postgres;
 pub mod process;
+pub mod signer;
 pub mod tools;
 
 pub use app::{Credentials, START, TestApp, decode_jwt, new_app, test_config};
