@@ -415,6 +415,25 @@ fn apps_are_shown_switched_and_deleted() {
 }
 
 #[test]
+fn tokens_are_cut_off_by_app_by_organisation_and_all() {
+    let data = data_directory();
+    let sid = create_app(data.path()).client_id;
+    let moment = |document: &Value| document["not_before"].as_str().unwrap().to_owned();
+    let of_app = document(&data, &format!("app revoke-tokens {sid}"));
+    assert_eq!((members(&of_app), &of_app["client_id"]), (vec!["client_id", "not_before"], &json!(sid)));
+    let of_org = document(&data, "org revoke-tokens acme");
+    assert_eq!((members(&of_org), &of_org["slug"]), (vec!["not_before", "slug"], &json!("acme")));
+    let of_all = document(&data, "token revoke-all --yes");
+    assert_eq!(members(&of_all), ["not_before"]);
+    assert!(moment(&of_app) < moment(&of_org) && moment(&of_org) < moment(&of_all), "each is later than the last");
+    assert_snapshot!(text(&data, &format!("app revoke-tokens {sid}")), @"Every token of app UUID................................ that is dated before TIME................ is refused.");
+    assert_snapshot!(text(&data, "org revoke-tokens acme"), @"Every token of organisation acme that is dated before TIME................ is refused.");
+    assert_snapshot!(text(&data, "token revoke-all"), @"Every token of this server that is dated before TIME................ is refused.");
+    assert_snapshot!(refusal(&data, &format!("app revoke-tokens {UNKNOWN_SID}")), @"67: there is no app UUID................................; see: brevet app list --org SLUG");
+    assert_snapshot!(refusal(&data, "org revoke-tokens nobody"), @"67: there is no organisation `nobody`; see: brevet org list");
+}
+
+#[test]
 fn a_long_list_of_apps_comes_in_pages() {
     let data = data_directory();
     let made: Vec<Credentials> = (0..3).map(|_| create_app(data.path())).collect();

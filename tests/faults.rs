@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::support::Credentials;
 use crate::support::process::{PROGRAM, Server, brevet, create_app, data_directory, eventually};
+use crate::support::{Credentials, http};
 
 /// Apps whose `app create` exited with 0, and whether their `app disable` did so too.
 #[derive(Default)]
@@ -122,6 +122,29 @@ fn what_was_acknowledged_survives_twenty_kills() {
     let listed = brevet(data.path()).args(&["app", "list", "--org=acme", "--limit=100000"]).json();
     assert_eq!(listed.as_array().unwrap().len(), known.apps.len() + 1, "none lost and none half-made");
     assert!(known.apps.len() > 40 && issued > 40, "{} apps, {issued} tokens", known.apps.len());
+}
+
+#[test]
+fn a_token_whose_revocation_was_answered_stays_dead_after_a_kill() {
+    let data = data_directory();
+    let app = create_app(data.path());
+    let mut dead = Vec::new();
+    let mut server = start(data.path());
+    let alive = server.token(&app);
+    for _ in 0..8 {
+        let token = server.token(&app);
+        let (url, authorization) = (format!("{}/connect/revocation", server.url), app.basic());
+        let revoke =
+            |token: &str| http::post_form(&url, &[("authorization", &authorization)], &format!("token={token}"));
+        revoke(&token).assert_status(200);
+        server.kill();
+        dead.push(token);
+        server = start(data.path());
+        for token in &dead {
+            server.whoami(token).assert_status(401);
+        }
+        server.whoami(&alive).assert_status(200);
+    }
 }
 
 #[test]

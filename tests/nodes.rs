@@ -35,6 +35,7 @@ macro_rules! on_both_databases {
 on_both_databases! {
     what_is_switched_off_on_one_node_is_refused_on_the_other
     what_is_registered_on_one_node_is_known_on_the_other
+    what_a_client_revokes_on_one_node_is_refused_on_the_other
     keys_that_are_rotated_on_one_node_sign_on_the_other
     an_app_that_is_loaded_during_a_change_is_not_kept_as_it_was
 }
@@ -134,6 +135,37 @@ fn what_is_registered_on_one_node_is_known_on_the_other(settings: &[(&str, &str)
     let app = here.app.create_app(&["billing:read", "second:read"]);
     let (_, claims) = decode_jwt(&there.app.token(&app));
     assert_eq!(claims["scope"], "billing:read second:read");
+}
+
+fn what_a_client_revokes_on_one_node_is_refused_on_the_other(settings: &[(&str, &str)]) {
+    let (here, there) = two_nodes(settings);
+    let client = here.app.create_app(&["billing:read"]);
+    let feed = |node: &Node| node.app.get("/connect/revocations", &[]).assert_status(200);
+    for _ in 0..5 {
+        let [dead, alive] = [(); 2].map(|()| here.app.token(&client));
+        assert!([&dead, &alive].iter().all(|token| there.guard_status(token) == 200));
+        let tag = feed(&there).header("etag").to_owned();
+        thread::scope(|scope| {
+            let waiting = scope.spawn(|| {
+                let answer = there.app.get("/connect/revocations?wait=20", &[("if-none-match", &tag)]);
+                (answer.status.as_u16(), Instant::now())
+            });
+            here.app.revoke(&client, &dead).assert_status(200);
+            let revoked_at = Instant::now();
+            assert_eq!(here.guard_status(&dead), 401, "where it was revoked, it is refused at once");
+            wait_for("a revoked token", PROMISE, || there.guard_status(&dead) == 401);
+            let told = there.app.introspect(&client, &dead).assert_status(200).body;
+            assert_eq!(told, r#"{"active":false}"#);
+            let (status, heard_at) = waiting.join().unwrap();
+            assert_eq!(status, 200);
+            assert!(heard_at.saturating_duration_since(revoked_at) < 2 * PROMISE, "the feed of the other node");
+        });
+        assert_eq!(there.guard_status(&alive), 200);
+        wait_for("the same feed", PROMISE, || {
+            let (here, there) = (feed(&here), feed(&there));
+            here.body == there.body && here.header("etag") == there.header("etag")
+        });
+    }
 }
 
 fn keys_that_are_rotated_on_one_node_sign_on_the_other(settings: &[(&str, &str)]) {
@@ -245,6 +277,9 @@ fn a_node_bears_the_loss_of_its_database_and_recovers_by_itself() {
     assert_eq!(documents(), [200; 3]);
     assert_eq!(node.token_status(&held), 200, "what is held in memory is served");
     assert_eq!(node.guard_status(&token), 200);
+    assert_eq!(node.app.introspect(&held, &token).assert_status(200).json()["active"], true);
+    let refused = node.app.revoke(&held, &token).assert_status(503);
+    assert!(!refused.header("retry-after").is_empty(), "what is not on disk is not done");
     let (status, took, retry_after) = timed(&node, &strangers[16]);
     assert_eq!((status, retry_after.is_empty()), (503, false));
     assert!(took < Duration::from_secs(1), "{took:?}");
@@ -258,6 +293,7 @@ fn a_node_bears_the_loss_of_its_database_and_recovers_by_itself() {
     assert_eq!((status, retry_after.is_empty()), (503, false));
     assert!(took < Duration::from_secs(1), "{took:?}");
     assert_eq!(node.guard_status(&token), 503);
+    assert_eq!(node.app.introspect(&held, &token).status, 503);
     assert_eq!(documents(), [200; 3]);
 
     cluster.resume();

@@ -17,7 +17,7 @@ use brevet::service::{Management, apps, cut_offs, import, organisations, revocat
 use serde_json::{Value, json};
 
 use crate::support::http::{self, Answer};
-use crate::support::process::eventually;
+use crate::support::process::{self, Server, brevet, data_directory};
 use crate::support::{Credentials, START, TestApp, decode_jwt, new_app, postgres, test_config};
 
 const FEED: &str = "/connect/revocations";
@@ -197,6 +197,46 @@ fn the_latest_cut_off_wins_whoever_makes_it_in_whatever_order() {
                 issued.push((fresh, true));
             }
         }
+    });
+}
+
+/// What scripts rely on: when the command returns, a running server refuses the old tokens and its new ones are good.
+#[test]
+fn after_the_command_old_tokens_are_dead_and_new_ones_good() {
+    let data = data_directory();
+    let client = process::create_app(data.path());
+    let server = Server::start(data.path());
+    let command = |args: &[&str]| brevet(data.path()).args(args).ok();
+    for args in
+        [&["app", "revoke-tokens", &client.client_id][..], &["org", "revoke-tokens", "acme"], &["token", "revoke-all"]]
+    {
+        let dead = server.token(&client);
+        server.whoami(&dead).assert_status(200);
+        command(args);
+        let alive = server.token(&client);
+        server.whoami(&dead).assert_status(401);
+        server.whoami(&alive).assert_status(200);
+        // Also once every change is taken in.
+        thread::sleep(Duration::from_millis(500));
+        server.whoami(&alive).assert_status(200);
+    }
+}
+
+#[test]
+fn many_revocations_at_once_are_all_done() {
+    on_both_databases(|settings| {
+        let app = TestApp::with(&[settings, &[("database-timeout", "30s")]].concat());
+        let client = app.create_app(&["billing:read"]);
+        let tokens: Vec<String> = (0..120).map(|_| app.token(&client)).collect();
+        thread::scope(|scope| {
+            let threads: Vec<_> = tokens
+                .chunks(2)
+                .map(|pair| scope.spawn(|| pair.iter().for_each(|token| assert_done(&app.revoke(&client, token)))))
+                .collect();
+            threads.into_iter().for_each(|thread| thread.join().unwrap());
+        });
+        assert!(tokens.iter().all(|token| !lives(&app, &client, token)));
+        assert_eq!(feed(&app)["revoked"].as_object().unwrap().len(), tokens.len());
     });
 }
 
