@@ -1,5 +1,5 @@
-//! Introspection ([RFC 7662](https://www.rfc-editor.org/rfc/rfc7662)), also as a JWT
-//! ([RFC 9701](https://www.rfc-editor.org/rfc/rfc9701)): who may ask, and what they are told. Checks 64 to 69 and 112 to 117.
+//! Introspection ([RFC 7662](https://www.rfc-editor.org/rfc/rfc7662)), also as a JWT ([RFC
+//! 9701](https://www.rfc-editor.org/rfc/rfc9701)): who may ask, and what they are told. Checks 64 to 69 and 112 to 117.
 
 use std::time::Duration;
 
@@ -149,7 +149,8 @@ fn a_client_may_ask_about_its_own_tokens_and_those_for_an_api_it_works_for() {
         asks(&["apps:read"]),
     );
     let stranger = app.create_app_with("globex", new_app(&["billing:read", "apps:read"]));
-    // Who may know of whose token. A token without scopes, or with those of the management API, is for no API of acme's.
+    // Who may know of whose token. A token without scopes, or with those of the management API, is for no API of
+    // acme's.
     let cases: &[(&str, &Credentials, &[&str])] = &[
         ("billing", &billing, &["billing", "both"]),
         ("both", &both, &["billing", "both", "mail"]),

@@ -1,5 +1,5 @@
-//! The end of tokens before their time: revocation ([RFC 7009](https://www.rfc-editor.org/rfc/rfc7009)), cut-offs, and the
-//! feed that tells services which verify offline. Checks 70 to 74 and 117 to 121.
+//! The end of tokens before their time: revocation ([RFC 7009](https://www.rfc-editor.org/rfc/rfc7009)), cut-offs, and
+//! the feed that tells services which verify offline. Checks 70 to 74 and 117 to 121.
 
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
@@ -17,7 +17,7 @@ use brevet::service::{Management, apps, cut_offs, import, organisations, revocat
 use serde_json::{Value, json};
 
 use crate::support::http::{self, Answer};
-use crate::support::process::{self, Server, brevet, data_directory};
+use crate::support::process::{self, Server, brevet, data_directory, eventually};
 use crate::support::{Credentials, START, TestApp, decode_jwt, new_app, postgres, test_config};
 
 const FEED: &str = "/connect/revocations";
@@ -439,6 +439,25 @@ fn who_waits_hears_of_a_change_at_once_and_otherwise_when_the_time_is_up() {
                     assert!(claims["revoked"][jti(token)].is_i64());
                 }
             });
+        }
+    });
+}
+
+#[test]
+fn who_waits_leaves_room_for_others() {
+    let app = TestApp::with(&[("max-connections", "8")]);
+    let client = app.create_app(&["billing:read"]);
+    let tag = etag(&app);
+    thread::scope(|scope| {
+        let waiting: Vec<_> = (0..2).map(|_| scope.spawn(|| wait_for_change(&app, &tag, 30))).collect();
+        eventually(Duration::from_secs(20), "an answer without waiting", || {
+            let (answer, took) = wait_for_change(&app, &tag, 2);
+            assert_eq!(answer.status.as_u16(), 304);
+            (took < Duration::from_secs(1)).then_some(())
+        });
+        app.revoke(&client, &app.token(&client)).assert_status(200);
+        for waiter in waiting {
+            waiter.join().unwrap().0.assert_status(200);
         }
     });
 }

@@ -1,8 +1,8 @@
 //! What ends many tokens at once: cut-offs, and apps and organisations that are off or gone.
 //!
-//! A token is dead when its `iat` is earlier than a cut-off that concerns it. Cut-offs only ever rise, and each is later
-//! than every one that concerned one of its tokens before: whatever the clock does, a token that was dead stays dead, and a
-//! second cut-off ends what was issued after the first.
+//! A token is dead when its `iat` is earlier than a cut-off that concerns it. Cut-offs only ever rise, and each is
+//! later than every one that concerned one of its tokens before: whatever the clock does, a token that was dead stays
+//! dead, and a second cut-off ends what was issued after the first.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -84,12 +84,12 @@ impl Directory {
         Ok(())
     }
 
-    /// Runs changes in one transaction and takes them in: what they revoke is refused on this node when this returns, and
-    /// within a second on the others. Waits without blocking.
+    /// Runs changes in one transaction and takes them in: what they revoke is refused on this node when this returns,
+    /// and within a second on the others. Waits without blocking.
     ///
     /// # Errors
-    /// What `changes` returns (then nothing was changed); `Unavailable` also when it is not known whether they were made,
-    /// or when they were made and this node could not take them in.
+    /// What `changes` returns (then nothing was changed); `Unavailable` also when it is not known whether they were
+    /// made, or when they were made and this node could not take them in.
     pub async fn change<T, E>(
         self: &Arc<Self>,
         now: Timestamp,

@@ -12,7 +12,8 @@ use super::server::StartError;
 use super::well_known::Documents;
 use crate::service::Authority;
 
-/// A request that waits costs a connection and a timer.
+/// Requests that wait for a change: each costs a connection and a timer, so no more than this and no more than a
+/// quarter of all connections.
 const MOST_WAITING: usize = 1_000;
 
 /// The public side of a running server.
@@ -40,7 +41,7 @@ impl Site {
             documents: Documents::new(authority.issuer()).map_err(StartError::internal)?,
             pages: Pages::new(authority.issuer()).map_err(StartError::internal)?,
             request_ids: RequestIds::new().map_err(StartError::internal)?,
-            waiting: Semaphore::new(MOST_WAITING),
+            waiting: Semaphore::new((authority.config.max_connections / 4).clamp(1, MOST_WAITING)),
             draining: AtomicBool::new(false),
             stopping: Notify::new(),
             authority,

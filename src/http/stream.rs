@@ -41,8 +41,8 @@ pub(super) struct Deadlines<S> {
     writing: Alarm,
 }
 
-/// More time for one answer, for a handler that waits for something on purpose. The peer has sent its request by then, so
-/// it gains nothing.
+/// More time for one answer, for a handler that waits for something on purpose. The peer has sent its request by then,
+/// so it gains nothing.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Patience(Rc<Cell<Duration>>);
 

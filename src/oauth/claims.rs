@@ -1,4 +1,5 @@
-//! The claims of an access token: [RFC 9068 §2.2](https://www.rfc-editor.org/rfc/rfc9068#section-2.2) and the older look.
+//! The claims of an access token: [RFC 9068 §2.2](https://www.rfc-editor.org/rfc/rfc9068#section-2.2) and the older
+//! look.
 
 use std::time::Duration;
 
@@ -21,7 +22,8 @@ pub struct AccessTokenClaims<'a> {
     pub authorization: &'a Authorization,
     /// The form of `aud` and `scope`.
     pub profile: TokenProfile,
-    /// `iat`: earlier than now by the setting `clock-backdate`, but not earlier than a cut-off that concerns the client.
+    /// `iat`: earlier than now by the setting `clock-backdate`, but not earlier than a cut-off that concerns the
+    /// client.
     pub issued_at: Timestamp,
     /// `nbf`: earlier than now by the setting `clock-backdate`.
     pub valid_from: Timestamp,

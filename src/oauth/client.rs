@@ -42,7 +42,8 @@ impl fmt::Display for ClientId {
 /// The ways a client may prove who it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ClientAuthMethod {
-    /// The secret in the `Authorization` header ([RFC 6749 §2.3.1](https://www.rfc-editor.org/rfc/rfc6749#section-2.3.1)).
+    /// The secret in the `Authorization` header ([RFC 6749
+    /// §2.3.1](https://www.rfc-editor.org/rfc/rfc6749#section-2.3.1)).
     ClientSecretBasic,
     /// The secret in the body.
     ClientSecretPost,
@@ -156,7 +157,8 @@ pub struct Client {
     pub authentication: ClientAuthentication,
     /// Its secrets.
     pub secrets: Box<[ClientSecret]>,
-    /// Claims that stand in each of its tokens. Their names are absolute URIs, so they collide with no registered claim.
+    /// Claims that stand in each of its tokens. Their names are absolute URIs, so they collide with no registered
+    /// claim.
     pub claims: Option<Box<serde_json::Map<String, serde_json::Value>>>,
 }
 
@@ -166,8 +168,8 @@ impl Client {
         self.enabled && self.organisation.enabled
     }
 
-    /// Tokens whose `iat` is earlier are dead: the later of the client's and its organisation's cut-off. There is also one
-    /// for everybody, which the directory knows.
+    /// Tokens whose `iat` is earlier are dead: the later of the client's and its organisation's cut-off. There is also
+    /// one for everybody, which the directory knows.
     pub fn cut_off(&self) -> Timestamp {
         self.not_before.max(self.organisation.not_before)
     }

@@ -6,8 +6,8 @@ use super::claims::{Confirmation, OneOrMany, ReadClaims};
 use super::client::ClientId;
 use crate::clock::Timestamp;
 
-/// An answer ([RFC 7662 §2.2](https://www.rfc-editor.org/rfc/rfc7662#section-2.2)). Whatever is wrong with a token, the asker
-/// hears the same.
+/// An answer ([RFC 7662 §2.2](https://www.rfc-editor.org/rfc/rfc7662#section-2.2)). Whatever is wrong with a token, the
+/// asker hears the same.
 #[derive(Debug)]
 pub enum Introspection<'a> {
     /// Good, and what it says.

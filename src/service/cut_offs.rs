@@ -1,9 +1,9 @@
 //! Cut-offs: every token issued until now is dead, of one app, of one organisation, or of all.
 //!
-//! The moment that is written down is the second after the present one, and a token is dead when its `iat` is earlier: that
-//! is certain for every token there is, because `iat` is never later than the second of issue. A node that has heard of
-//! the cut-off dates what it issues no earlier than that, so those tokens are good. What a node issues before it
-//! has heard is dead; [`KNOWN_EVERYWHERE`] says how long that may be.
+//! The moment that is written down is the second after the present one, and a token is dead when its `iat` is earlier:
+//! that is certain for every token there is, because `iat` is never later than the second of issue. A node that has
+//! heard of the cut-off dates what it issues no earlier than that, so those tokens are good. What a node issues before
+//! it has heard is dead; [`KNOWN_EVERYWHERE`] says how long that may be.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! Introspection ([RFC 7662](https://www.rfc-editor.org/rfc/rfc7662)): what a token is worth, for those whom it concerns.
+//! Introspection ([RFC 7662](https://www.rfc-editor.org/rfc/rfc7662)): what a token is worth, for those whom it
+//! concerns.
 
 use super::access::{self, AccessError, ValidToken};
 use super::authority::{Authority, Caller};
@@ -23,8 +24,8 @@ pub async fn introspect(
     }
 }
 
-/// A client may ask about its own tokens, and about those for an API of its organisation for which it holds a scope: the
-/// service behind the API is registered as an app like any other.
+/// A client may ask about its own tokens, and about those for an API of its organisation for which it holds a scope:
+/// the service behind the API is registered as an app like any other.
 fn may_know(asker: &Client, valid: &ValidToken) -> bool {
     let own = valid.client.client_id == asker.client_id;
     let organisation = asker.organisation.id;

@@ -64,9 +64,9 @@ pub fn revoke(m: &Management, token: &str) -> Result<String, ServiceError> {
     })
 }
 
-/// Revokes a client's own token for the client: on disk and refused on this node when this returns, on every other within a
-/// second. What is not a living token of the client is left alone, and the client is not told
-/// ([RFC 7009 §2.2](https://www.rfc-editor.org/rfc/rfc7009#section-2.2)).
+/// Revokes a client's own token for the client: on disk and refused on this node when this returns, on every other
+/// within a second. What is not a living token of the client is left alone, and the client is not told ([RFC 7009
+/// §2.2](https://www.rfc-editor.org/rfc/rfc7009#section-2.2)).
 ///
 /// # Errors
 /// `temporarily_unavailable` when the database does not take it: then the client must try again.

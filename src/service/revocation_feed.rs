@@ -1,7 +1,7 @@
 //! The revocation feed: everything that ends tokens before their time, signed, for services that verify offline.
 //!
-//! Its octets follow from what is revoked, the hour and the signing key, so that every node makes the same, and a client
-//! that meets another node each time hears of a change once.
+//! Its octets follow from what is revoked, the hour and the signing key, so that every node makes the same, and a
+//! client that meets another node each time hears of a change once.
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -2,7 +2,7 @@
 //! ([RFC 9701](https://www.rfc-editor.org/rfc/rfc9701)).
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{Accept, Header, QualityItem, VARY};
+use actix_web::http::header::{Accept, Header, Quality, QualityItem};
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use mime::Mime;
@@ -34,7 +34,7 @@ pub(in crate::http) async fn introspect(site: Data<Site>, request: HttpRequest, 
             let typ = StatementType::TokenIntrospection;
             let signed = site.authority.directory.ring().sign_statement(typ, &statement, form.caller.now);
             let jwt = signed.map_err(|error| OAuthError::server_error(error.to_string()))?;
-            no_store(&mut HttpResponse::Ok()).insert_header((VARY, "accept")).content_type(typ.media_type()).body(jwt)
+            no_store(&mut HttpResponse::Ok()).content_type(typ.media_type()).body(jwt)
         } else {
             private_json(StatusCode::OK, &introspection)
         };
@@ -52,5 +52,5 @@ fn wants_jwt(request: &HttpRequest) -> bool {
     };
     let jwt = quality(&|mime| mime.as_ref().eq_ignore_ascii_case(StatementType::TokenIntrospection.media_type()));
     let json = quality(&|mime| mime.essence_str() == mime::APPLICATION_JSON.essence_str());
-    jwt.is_some_and(|jwt| jwt > actix_web::http::header::Quality::ZERO && json.is_none_or(|json| jwt >= json))
+    jwt.is_some_and(|jwt| jwt > Quality::ZERO && json.is_none_or(|json| jwt >= json))
 }
