@@ -7,7 +7,7 @@ use brevet::service::{apps, organisations, revocation};
 use insta::assert_snapshot;
 
 use crate::support::http::{self, Answer};
-use crate::support::process::eventually;
+use crate::support::process::{Server, data_directory, eventually};
 use crate::support::{Credentials, TestApp, new_app};
 
 const VERIFY: &str = "/connect/verify";
@@ -172,6 +172,17 @@ fn a_check_that_does_not_say_clearly_what_to_demand_lets_nobody_in() {
     }
     let answer = app.get_with_token(VERIFY, &token);
     assert_snapshot!(answer.json()["error_description"].as_str().unwrap(), @"This check does not say for which API: add ?aud= and the API's identifier, or aud=* for any.");
+}
+
+#[test]
+fn the_log_says_why_a_check_is_not_clear() {
+    let data = data_directory();
+    let server = Server::start(data.path());
+    server.get("/connect/verify?audience=https://billing.example").assert_status(403);
+    let line = eventually(Duration::from_secs(10), "the log line", || {
+        server.log().lines().find(|line| line.contains(VERIFY)).map(str::to_owned)
+    });
+    assert!(line.contains("error=invalid_request") && line.contains("it takes aud and scope"), "{line}");
 }
 
 #[test]
