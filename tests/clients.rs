@@ -114,6 +114,11 @@ fn msal_gets_tokens_for_a_whole_api_through_a_proxy_that_ends_tls() {
 }
 
 #[test]
+fn the_client_of_the_page_on_dpop_does_what_the_page_says() {
+    assert_passes("dpop_client.py");
+}
+
+#[test]
 fn a_guard_made_of_pyjwt_accepts_good_tokens_refuses_others_and_outlives_a_rotation() {
     let scene = scene();
     brevet(scene.data.path()).args(&["key", "generate"]).ok();
