@@ -1,6 +1,7 @@
 //! DPoP (RFC 9449): tokens that are bound to a key, at the token endpoint and wherever tokens are shown. The proofs here
 //! are made with the crypto library alone, by a client that knows nothing of the server's code.
 
+use std::thread;
 use std::time::Duration;
 
 use aws_lc_rs::rand::SystemRandom;
@@ -17,6 +18,8 @@ use brevet::keys::verify::{JwksKeys, TokenError, verify_access_token};
 use brevet::oauth::dpop::ProvenRequest;
 use brevet::secret::sha256;
 use brevet::service::apps::{self, AppUpdate, NewApp};
+use diesel::connection::SimpleConnection;
+use diesel::{Connection, SqliteConnection};
 use hmac::{Hmac, KeyInit, Mac};
 use insta::assert_snapshot;
 use serde_json::{Value, json};
@@ -410,6 +413,7 @@ macro_rules! on_both_databases {
 
 on_both_databases! {
     a_proof_that_one_node_took_is_refused_by_every_node
+    of_many_who_come_with_one_proof_at_once_one_is_served
     whether_tokens_must_be_bound_is_kept_and_changed
 }
 
@@ -429,6 +433,48 @@ fn a_proof_that_one_node_took_is_refused_by_every_node(settings: &[(&str, &str)]
     let again = TestApp::on(there.data.clone(), there.clock.clone(), settings);
     same(&there).ask_with(&[&proof]).assert_status(200);
     assert_eq!(same(&again).ask_with(&[&proof]).error(), "invalid_dpop_proof", "after a start");
+}
+
+fn of_many_who_come_with_one_proof_at_once_one_is_served(settings: &[(&str, &str)]) {
+    let here = TestApp::with(settings);
+    let there = TestApp::on(here.data.clone(), here.clock.clone(), settings);
+    let client = Client::new(&here);
+    let served = |ask: &(dyn Fn(usize) -> Answer + Sync)| {
+        let statuses: Vec<u16> = thread::scope(|scope| {
+            let asking: Vec<_> = (0..8).map(|turn| scope.spawn(move || ask(turn).status.as_u16())).collect();
+            asking.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        let count = |status| statuses.iter().filter(|given| **given == status).count();
+        (count(200), count(400) + count(401))
+    };
+    let form = client.credentials.form();
+    for _ in 0..5 {
+        let proof = client.key.proof(&client.token_claims());
+        let nodes = [&here.url, &there.url].map(|url| format!("{url}/connect/token"));
+        assert_eq!(served(&|turn| http::post_form(&nodes[turn % 2], &[("dpop", &proof)], &form)), (1, 7));
+        let token = client.token();
+        let proof = client.key.proof(&client.whoami_claims(&token));
+        let headers = [("authorization", &*format!("DPoP {token}")), ("dpop", &*proof)];
+        let whoami = format!("{}{WHOAMI}", here.url);
+        assert_eq!(served(&|_| http::get(&whoami, &headers)), (1, 7));
+    }
+}
+
+#[test]
+fn while_nobody_can_know_whether_a_proof_was_used_there_is_no_token_for_it() {
+    let app = TestApp::new();
+    let client = Client::new(&app);
+    let token = client.token();
+    let file = app.data.path().join("brevet.db");
+    let mut database = SqliteConnection::establish(file.to_str().unwrap()).unwrap();
+    database.batch_execute("ALTER TABLE used_jti RENAME TO away").unwrap();
+    let proof = client.key.proof(&client.token_claims());
+    let refused = client.ask_with(&[&proof]);
+    assert_eq!((refused.status.as_u16(), refused.error().as_str()), (503, "temporarily_unavailable"));
+    client.ask_with(&[]).assert_status(200);
+    client.show(&token, &client.key.proof(&client.whoami_claims(&token))).assert_status(200);
+    database.batch_execute("ALTER TABLE away RENAME TO used_jti").unwrap();
+    client.ask_with(&[&proof]).assert_status(200);
 }
 
 fn whether_tokens_must_be_bound_is_kept_and_changed(settings: &[(&str, &str)]) {
@@ -482,6 +528,10 @@ fn a_bound_token_is_worth_nothing_without_its_key() {
         ("bound, with a thief's key", client.show(&token, &thief.proof(&client.whoami_claims(&token)))),
         ("unbound, as DPoP", client.show(&plain, &client.key.proof(&client.whoami_claims(&plain)))),
         ("no token", client.show("", &client.key.proof(&client.whoami_claims("")))),
+        (
+            "a proof for a token",
+            client.show(&thief.proof(&client.whoami_claims("")), &thief.proof(&client.whoami_claims(""))),
+        ),
         ("no good token", client.show("abc", &client.key.proof(&client.whoami_claims("abc")))),
     ];
     let lines: Vec<String> = cases
@@ -495,6 +545,7 @@ fn a_bound_token_is_worth_nothing_without_its_key() {
     bound, with a thief's key: 401 DPoP realm="brevet", error="invalid_token", error_description="The DPoP proof's key is not the one that the access token is bound to.", algs="ES256 EdDSA RS256 PS256", resource_metadata="http://127.0.0.1:8080/.well-known/oauth-protected-resource"
     unbound, as DPoP: 401 DPoP realm="brevet", error="invalid_token", error_description="The access token is not bound to a key: send it as Bearer.", algs="ES256 EdDSA RS256 PS256", resource_metadata="http://127.0.0.1:8080/.well-known/oauth-protected-resource"
     no token: 400 DPoP realm="brevet", error="invalid_request", error_description="The Authorization header is malformed: write DPoP, a space and the token.", algs="ES256 EdDSA RS256 PS256", resource_metadata="http://127.0.0.1:8080/.well-known/oauth-protected-resource"
+    a proof for a token: 401 DPoP realm="brevet", error="invalid_token", error_description="The access token was signed with a key that is not published.", algs="ES256 EdDSA RS256 PS256", resource_metadata="http://127.0.0.1:8080/.well-known/oauth-protected-resource"
     no good token: 401 DPoP realm="brevet", error="invalid_token", error_description="The access token is malformed.", algs="ES256 EdDSA RS256 PS256", resource_metadata="http://127.0.0.1:8080/.well-known/oauth-protected-resource"
     "#);
     let apps = "/api/v1/apps";

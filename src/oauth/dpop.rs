@@ -211,6 +211,8 @@ fn normal_url(text: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     const NOW: Timestamp = Timestamp::from_seconds(1_795_305_600);
@@ -303,6 +305,16 @@ mod tests {
         ];
         for text in none {
             assert_eq!(normal_url(text), None, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_normal_address_is_its_own_normal_form(path in "(/|%|%2[0-9a-fA-F]|%7[eE]|[a-z.~?#:@])*") {
+            let text = format!("https://id.example/{path}");
+            if let Some(normal) = normal_url(&text) {
+                prop_assert_eq!(normal_url(&normal), Some(normal));
+            }
         }
     }
 
