@@ -747,6 +747,10 @@ fn a_proxy_says_what_the_proof_is_for() {
     let bearer = [("authorization", &*format!("Bearer {token}"))];
     let refused = app.get("/connect/verify?aud=https://billing.example&dpop=forwarded", &bearer);
     assert_eq!(refused.status, 401);
+    // A proxy that does not say what a proof must be for cannot take one.
+    assert_eq!(challenges(&app.get("/connect/verify?aud=*", &[])), ["Bearer realm=\"brevet\""]);
+    let both = ["Bearer realm=\"brevet\"", "DPoP realm=\"brevet\", algs=\"ES256 EdDSA RS256 PS256\""];
+    assert_eq!(challenges(&app.get("/connect/verify?aud=*&dpop=original", &[])), both);
     assert_snapshot!(challenges(&refused).concat(), @r#"DPoP realm="brevet", error="invalid_token", error_description="The access token is bound to a key: send it as DPoP, with a proof.", algs="ES256 EdDSA RS256 PS256""#);
 }
 

@@ -76,7 +76,10 @@ pub(super) enum Door<'a> {
     /// Somebody else's route behind a proxy that asks us. Proxies understand 401 and 403 and take anything else for a
     /// failure; and our metadata describes our routes, which a client must not take for those it called
     /// ([RFC 9728 §3.3](https://www.rfc-editor.org/rfc/rfc9728#section-3.3)).
-    Proxied,
+    Proxied {
+        /// Whether the proxy says what a proof must be for, so that a client may send one.
+        takes_proofs: bool,
+    },
 }
 
 impl Refusal {
@@ -84,15 +87,18 @@ impl Refusal {
     pub(super) fn at(self, door: Door<'_>, request: &HttpRequest) -> ApiError {
         let malformed = match door {
             Door::Own { .. } => StatusCode::BAD_REQUEST,
-            Door::Proxied => StatusCode::UNAUTHORIZED,
+            Door::Proxied { .. } => StatusCode::UNAUTHORIZED,
         };
         let (status, code, description) = match &self {
             // A challenge without an error, because nothing is wrong yet.
             Self::NoToken => {
                 let description = "Send an access token: Authorization: Bearer ...";
-                return ApiError::new(request, StatusCode::UNAUTHORIZED, "unauthorized", description)
-                    .with_challenge(door.challenge(Scheme::Bearer, ""))
-                    .with_challenge(door.challenge(Scheme::Dpop, ""));
+                let error = ApiError::new(request, StatusCode::UNAUTHORIZED, "unauthorized", description)
+                    .with_challenge(door.challenge(Scheme::Bearer, ""));
+                return match door {
+                    Door::Proxied { takes_proofs: false } => error,
+                    _ => error.with_challenge(door.challenge(Scheme::Dpop, "")),
+                };
             }
             Self::Unavailable(reason) => return ApiError::unavailable(request, reason),
             Self::TooManyProofs => {

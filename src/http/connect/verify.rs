@@ -27,7 +27,10 @@ const ANY_AUDIENCE: &str = "*";
 
 /// Says 200 with the token's owner in headers, 401 or 403; 503 only while nothing can be known. A body is not read.
 pub(in crate::http) async fn verify(site: Data<Site>, request: HttpRequest) -> Result<HttpResponse, ApiError> {
-    let valid = check(&site, &request).await.map_err(|refusal| refusal.at(Door::Proxied, &request))?;
+    let demands = Demands::read(request.query_string())
+        .map_err(|refusal| refusal.at(Door::Proxied { takes_proofs: false }, &request))?;
+    let door = Door::Proxied { takes_proofs: demands.description.is_some() };
+    let valid = check(&site, &request, &demands).await.map_err(|refusal| refusal.at(door, &request))?;
     let claims = &valid.token.claims;
     // Each of them always, empty or not: a proxy then replaces what a client sent under the same name.
     let mut response = no_store(&mut HttpResponse::Ok())
@@ -40,8 +43,7 @@ pub(in crate::http) async fn verify(site: Data<Site>, request: HttpRequest) -> R
     Ok(response)
 }
 
-async fn check(site: &Site, request: &HttpRequest) -> Result<ValidToken, Refusal> {
-    let demands = Demands::read(request.query_string())?;
+async fn check(site: &Site, request: &HttpRequest, demands: &Demands) -> Result<ValidToken, Refusal> {
     let valid = valid_token(&site.authority, request, || demands.asked(request)).await?;
     if !demands.any_audience {
         demand_audience(&valid, &demands.audiences)?;
