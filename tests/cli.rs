@@ -375,16 +375,19 @@ fn apps_are_shown_switched_and_deleted() {
     assert_eq!(
         members(&shown),
         [
+            "auth_method",
             "claims",
             "client_id",
             "created_at",
             "dpop_required",
             "issued_24h",
+            "jwks_uri",
             "keys",
             "last_used_at",
             "lifetime",
             "name",
             "organisation",
+            "public_keys",
             "refused_24h",
             "scopes",
             "status"
@@ -500,7 +503,7 @@ not json
     let ran = run(&data, &format!("app import --org acme {file}")).assert_code(65);
     assert_snapshot!(steady(&ran.stderr), @r"
     line 5: not an app: expected ident at line 1 column 2
-    line 6: not an app: unknown field `scope`, expected one of `name`, `client_id`, `client_secret`, `scopes`, `lifetime`, `claims`, `dpop_required` at line 1 column 24
+    line 6: not an app: unknown field `scope`, expected one of `name`, `client_id`, `client_secret`, `scopes`, `lifetime`, `claims`, `jwks`, `jwks_uri`, `dpop_required` at line 1 column 24
     line 8: a lifetime of 90d is longer than the server's access-token-lifetime, 24h
     line 4: no API of the organisation has a scope `nothing`; see: brevet api list --org SLUG
     line 7: there is an app UUID................................ already
@@ -572,8 +575,8 @@ fn an_import_that_cannot_begin_says_why() {
     let file = write_file(&data, "apps.jsonl", "{\"name\": \"one\"}\n");
     assert_snapshot!(refusal(&data, "app import --org acme /nowhere.jsonl"), @"66: /nowhere.jsonl cannot be read: No such file or directory (os error 2)");
     assert_snapshot!(refusal(&data, &format!("app import --org nobody {file}")), @"67: there is no organisation `nobody`; see: brevet org list");
-    let long = write_file(&data, "long.jsonl", &"x".repeat(20_000));
-    assert_snapshot!(refusal(&data, &format!("app import --org acme {long}")), @"65: line 1 is longer than 16384 bytes");
+    let long = write_file(&data, "long.jsonl", &"x".repeat(100_000));
+    assert_snapshot!(refusal(&data, &format!("app import --org acme {long}")), @"65: line 1 is longer than 98304 bytes");
 }
 
 #[test]
