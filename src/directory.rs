@@ -3,7 +3,7 @@
 
 mod apps;
 mod changes;
-mod client_keys;
+mod foreign_keys;
 pub mod outbound;
 mod remote_keys;
 mod revocations;
@@ -20,8 +20,8 @@ use self::apps::Apps;
 pub use self::apps::LookupError;
 use self::changes::Heard;
 pub use self::changes::Tail;
-use self::client_keys::ClientKeys;
-pub use self::client_keys::ClientKeysError;
+use self::foreign_keys::ForeignKeys;
+pub use self::foreign_keys::SignatureError;
 pub use self::revocations::RevocationList;
 use self::revocations::Revocations;
 pub use self::signing_keys::dates as signing_key_dates;
@@ -80,7 +80,7 @@ pub struct Directory {
     database: Database,
     master_key: Arc<MasterKey>,
     apps: Arc<Apps>,
-    client_keys: ClientKeys,
+    foreign_keys: ForeignKeys,
     revocations: Revocations,
     ring: KeyRing,
     /// The last change that was taken in.
@@ -127,7 +127,7 @@ impl Directory {
         let ring = KeyRing::new(signing_keys::open_all(&keys, &master_key)?, life, now)?;
         Ok(Self {
             apps: Arc::new(Apps::new(database.clone(), management, bounds.apps)),
-            client_keys: ClientKeys::new(bounds.outbound_allow_private),
+            foreign_keys: ForeignKeys::new(bounds.outbound_allow_private),
             revocations: Revocations::new(revoked, cut_offs),
             ring,
             seq: AtomicI64::new(seq),

@@ -1,7 +1,6 @@
 //! Keys behind URLs: fetched by one thread for all who wait, kept for as long as their answer allows, and not asked for
 //! again at every failure. A server that is slow, dead or hostile costs others nothing and never loses good keys.
 
-use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -9,9 +8,11 @@ use std::time::Duration;
 use quick_cache::sync::Cache;
 use tokio::sync::{Semaphore, watch};
 
+use super::foreign_keys::SignatureError;
 use super::outbound::{Fetched, Fetcher};
 use crate::clock::Timestamp;
-use crate::keys::key_set::PublicKeys;
+use crate::keys::jws::{JwsError, UnverifiedJws};
+use crate::keys::key_set::{KeySetError, PublicKeys};
 
 /// URLs remembered; the ones used least are forgotten first.
 const URLS_REMEMBERED: usize = 4_096;
@@ -30,24 +31,6 @@ const COOL_DOWN: Duration = Duration::from_secs(60);
 const FIRST_PAUSE: Duration = Duration::from_secs(5);
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 
-/// Why there are no keys.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum RemoteKeysError {
-    /// They cannot be fetched: the last reason.
-    Failed(Arc<str>),
-    /// Too many fetches are under way.
-    Overloaded,
-}
-
-impl fmt::Display for RemoteKeysError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Failed(reason) => write!(f, "its keys cannot be fetched: {reason}"),
-            Self::Overloaded => f.write_str("too many keys are being fetched at once"),
-        }
-    }
-}
-
 /// Keys that were fetched, and when they should be fetched anew.
 #[derive(Clone)]
 struct Kept {
@@ -62,7 +45,7 @@ struct State {
     /// The next fetch may begin then, and not while the clock shows an earlier time than at the last.
     pause: Option<(Timestamp, Timestamp)>,
     failures: u32,
-    failure: Option<Arc<str>>,
+    failure: Option<String>,
     /// Of a fetch under way: its sender is gone when it is done.
     under_way: Option<watch::Receiver<()>>,
 }
@@ -89,7 +72,7 @@ impl State {
                 let doubled = FIRST_PAUSE * 2_u32.saturating_pow(self.failures.min(10));
                 self.pause = Some((now, now + doubled.min(LONGEST_PAUSE)));
                 self.failures = self.failures.saturating_add(1);
-                self.failure = Some(reason.into());
+                self.failure = Some(reason);
             }
         }
     }
@@ -126,9 +109,31 @@ impl RemoteKeys {
         made.unwrap_or_default()
     }
 
+    /// Verifies a JWS with the keys behind a URL. If they lack its key, they are fetched anew, once in a while.
+    pub(super) async fn verify(
+        &self,
+        url: &Arc<str>,
+        jws: &UnverifiedJws<'_>,
+        now: Timestamp,
+    ) -> Result<(), SignatureError> {
+        let keys = self.find(url, now).await?;
+        let refusal = match keys.verify(jws) {
+            Ok(_) => return Ok(()),
+            Err(refusal) => refusal,
+        };
+        // A JWS that names no key may have been signed with one that is not known here yet.
+        let nameless = jws.kid().is_none() && refusal == KeySetError::Refused(JwsError::Signature);
+        if (refusal == KeySetError::NoKey || nameless)
+            && let Some(newer) = self.find_newer(url, &keys, now).await?
+        {
+            return newer.verify(jws).map(drop).map_err(SignatureError::Refused);
+        }
+        Err(SignatureError::Refused(refusal))
+    }
+
     /// The keys behind a URL. Those in memory are answered at once, also while newer ones are fetched; waits only where
     /// there are none.
-    pub(super) async fn find(&self, url: &Arc<str>, now: Timestamp) -> Result<Arc<PublicKeys>, RemoteKeysError> {
+    async fn find(&self, url: &Arc<str>, now: Timestamp) -> Result<Arc<PublicKeys>, SignatureError> {
         let entry = self.entry(url);
         let known = entry.state().usable(now).cloned();
         if let Some(kept) = known {
@@ -141,25 +146,26 @@ impl RemoteKeys {
         self.wait_for_fetch(url, &entry, now).await?;
         let state = entry.state();
         state.usable(now).map(|kept| kept.keys.clone()).ok_or_else(|| {
-            RemoteKeysError::Failed(state.failure.clone().unwrap_or_else(|| "the fetch did not end".into()))
+            let reason = state.failure.as_deref().unwrap_or("the fetch did not end");
+            SignatureError::NoKeys(format!("its keys cannot be fetched: {reason}"))
         })
     }
 
     /// The keys behind a URL, fetched again because those in memory, `seen`, lack one; `None` when that was done so lately
     /// that it must wait.
-    pub(super) async fn find_newer(
+    async fn find_newer(
         &self,
         url: &Arc<str>,
         seen: &Arc<PublicKeys>,
         now: Timestamp,
-    ) -> Result<Option<Arc<PublicKeys>>, RemoteKeysError> {
+    ) -> Result<Option<Arc<PublicKeys>>, SignatureError> {
         let entry = self.entry(url);
         self.wait_for_fetch(url, &entry, now).await?;
         let state = entry.state();
         Ok(state.kept.as_ref().map(|kept| kept.keys.clone()).filter(|keys| !Arc::ptr_eq(keys, seen)))
     }
 
-    async fn wait_for_fetch(&self, url: &Arc<str>, entry: &Arc<Entry>, now: Timestamp) -> Result<(), RemoteKeysError> {
+    async fn wait_for_fetch(&self, url: &Arc<str>, entry: &Arc<Entry>, now: Timestamp) -> Result<(), SignatureError> {
         if let Some(mut under_way) = self.fetch(url, entry, now)? {
             // Nothing is ever sent: the sender goes when the fetch is done.
             let _done = under_way.changed().await;
@@ -173,7 +179,7 @@ impl RemoteKeys {
         url: &Arc<str>,
         entry: &Arc<Entry>,
         now: Timestamp,
-    ) -> Result<Option<watch::Receiver<()>>, RemoteKeysError> {
+    ) -> Result<Option<watch::Receiver<()>>, SignatureError> {
         let mut state = entry.state();
         if let Some(under_way) = state.under_way.as_ref().filter(|under_way| under_way.has_changed().is_ok()) {
             return Ok(Some(under_way.clone()));
@@ -181,7 +187,7 @@ impl RemoteKeys {
         if !state.may_fetch(now) {
             return Ok(None);
         }
-        let permit = self.running.clone().try_acquire_owned().map_err(|_all_taken| RemoteKeysError::Overloaded)?;
+        let permit = self.running.clone().try_acquire_owned().map_err(|_all_taken| SignatureError::Overloaded)?;
         let (done, under_way) = watch::channel(());
         let (fetcher, url, entry) = (self.fetcher.clone(), url.clone(), entry.clone());
         let work = move || {
@@ -198,7 +204,7 @@ impl RemoteKeys {
             drop((permit, done));
         };
         let spawned = thread::Builder::new().name("jwks-fetch".to_owned()).spawn(work);
-        spawned.map_err(|_no_thread| RemoteKeysError::Overloaded)?;
+        spawned.map_err(|_no_thread| SignatureError::Overloaded)?;
         state.under_way = Some(under_way.clone());
         Ok(Some(under_way))
     }

@@ -45,10 +45,12 @@ pub async fn authenticate(
     presented: &PresentedCredentials,
 ) -> Result<AuthenticatedClient, OAuthError> {
     let read = match presented {
-        PresentedCredentials::Secret(secret) => Ok(Read::Secret(secret)),
-        PresentedCredentials::Assertion(given) => ReadAssertion::new(given).map(Box::new).map(Read::Assertion),
+        PresentedCredentials::Secret(secret) => Ok(ReadCredentials::Secret(secret)),
+        PresentedCredentials::Assertion(given) => {
+            ReadAssertion::new(given).map(Box::new).map(ReadCredentials::Assertion)
+        }
     };
-    let claimed = read.as_ref().map_or("", Read::client_id);
+    let claimed = read.as_ref().map_or("", ReadCredentials::client_id);
     let pair = Pair::new(claimed, caller.address);
     if let Some(wait) = authority.throttle.wait(&pair, caller.now) {
         return Err(OAuthError::throttled(wait));
@@ -66,12 +68,12 @@ pub async fn authenticate(
 }
 
 /// Credentials of which it is known whom they claim to be of.
-enum Read<'a> {
+enum ReadCredentials<'a> {
     Secret(&'a PresentedSecret),
     Assertion(Box<ReadAssertion<'a>>),
 }
 
-impl Read<'_> {
+impl ReadCredentials<'_> {
     fn client_id(&self) -> &str {
         match self {
             Self::Secret(secret) => &secret.client_id,
@@ -80,7 +82,11 @@ impl Read<'_> {
     }
 }
 
-async fn check(authority: &Authority, caller: &Caller, read: &Read<'_>) -> Result<AuthenticatedClient, OAuthError> {
+async fn check(
+    authority: &Authority,
+    caller: &Caller,
+    read: &ReadCredentials<'_>,
+) -> Result<AuthenticatedClient, OAuthError> {
     let client = match ClientId::parse(read.client_id()) {
         Some(client_id) => {
             let found = authority.directory.find_client(client_id).await;
@@ -93,17 +99,17 @@ async fn check(authority: &Authority, caller: &Caller, read: &Read<'_>) -> Resul
         return Err(OAuthError::invalid_client("unknown client"));
     };
     let proved = match (&client.authentication, read) {
-        (ClientAuthentication::ClientSecret, Read::Secret(secret)) => {
+        (ClientAuthentication::ClientSecret, ReadCredentials::Secret(secret)) => {
             check_secret(authority, caller, &client, secret).await.map(Some)
         }
-        (ClientAuthentication::PrivateKeyJwt(keys), Read::Assertion(assertion)) => {
+        (ClientAuthentication::PrivateKeyJwt(keys), ReadCredentials::Assertion(assertion)) => {
             assertion.check(authority, caller, client.client_id, keys).await.map(|()| None)
         }
-        (ClientAuthentication::ClientSecret, Read::Assertion(_)) => {
+        (ClientAuthentication::ClientSecret, ReadCredentials::Assertion(_)) => {
             work_in_vain(authority, read);
             Err(OAuthError::invalid_client("an assertion of a client that is registered with a secret"))
         }
-        (ClientAuthentication::PrivateKeyJwt(_), Read::Secret(_)) => {
+        (ClientAuthentication::PrivateKeyJwt(_), ReadCredentials::Secret(_)) => {
             work_in_vain(authority, read);
             Err(OAuthError::invalid_client("a secret of a client that is registered with private_key_jwt"))
         }
@@ -113,7 +119,9 @@ async fn check(authority: &Authority, caller: &Caller, read: &Read<'_>) -> Resul
         proved => proved,
     };
     let recorded = match (active, read) {
-        (Ok(_), Read::Assertion(assertion)) => assertion.use_once(authority, client.client_id).await.map(|()| None),
+        (Ok(_), ReadCredentials::Assertion(assertion)) => {
+            assertion.use_once(authority, client.client_id).await.map(|()| None)
+        }
         (active, _) => active,
     };
     match recorded {
@@ -128,14 +136,14 @@ async fn check(authority: &Authority, caller: &Caller, read: &Read<'_>) -> Resul
 }
 
 /// As much work as for credentials that can be checked.
-fn work_in_vain(authority: &Authority, read: &Read<'_>) {
+fn work_in_vain(authority: &Authority, read: &ReadCredentials<'_>) {
     match read {
-        Read::Secret(secret) => {
+        ReadCredentials::Secret(secret) => {
             for secret in &secret.secrets {
                 std::hint::black_box(authority.pepper.hash(secret));
             }
         }
-        Read::Assertion(assertion) => {
+        ReadCredentials::Assertion(assertion) => {
             // Whatever it says: these keys are nobody's.
             let _ignored = std::hint::black_box(authority.decoys.verify(&assertion.jws));
         }

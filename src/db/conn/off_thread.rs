@@ -45,7 +45,7 @@ impl Database {
         insert: impl FnOnce(&mut AnyConnection) -> Result<T, DbError> + Send + 'static,
     ) -> Result<T, DbError> {
         let Some(writer) = &self.writer else {
-            return self.off_thread(|database| insert(&mut *database.checkout()?)).await;
+            return self.write_off_thread(|database| insert(&mut *database.checkout()?)).await;
         };
         let answer = timeout(self.timeout, writer.write_off_thread(insert)).await;
         answer.map_err(|_elapsed| DbError::Unavailable("no answer within database-timeout".to_owned()))?

@@ -4,7 +4,7 @@
 use std::fmt;
 
 use crate::db::used_jti::{self, Jti};
-use crate::directory::ClientKeysError;
+use crate::directory::SignatureError;
 use crate::keys::jws::UnverifiedJws;
 use crate::oauth::assertion::{AssertionClaims, LONGEST_ASSERTION};
 use crate::oauth::client::{KeySource, PresentedAssertion};
@@ -42,9 +42,9 @@ impl<'a> ReadAssertion<'a> {
         client_id: ClientId,
         keys: &KeySource,
     ) -> Result<(), OAuthError> {
-        let verified = authority.directory.verify_with_client_keys(keys, &self.jws, caller.now).await;
+        let verified = authority.directory.verify_foreign(keys, &self.jws, caller.now).await;
         verified.map_err(|error| match error {
-            ClientKeysError::Overloaded => OAuthError::unavailable(error.to_string()),
+            SignatureError::Overloaded => OAuthError::unavailable(error.to_string()),
             error => refused(error),
         })?;
         self.claims.check(self.jws.typ(), client_id, authority.issuer(), caller.now).map_err(refused)
