@@ -145,6 +145,25 @@ fn an_assertion_gets_a_token_with_any_key_and_algorithm() {
 }
 
 #[test]
+fn a_key_without_a_name_may_be_the_one_that_an_assertion_names() {
+    let app = TestApp::with(&[NO_THROTTLE]);
+    let (nameless, named) = (Signer::p256("what the library calls it"), Signer::p256("k"));
+    let mut jwk = nameless.jwk.clone();
+    jwk.as_object_mut().unwrap().remove("kid");
+    let client = app.create_app_with("acme", keyed(json!({ "keys": [named.jwk, jwk] }).to_string()));
+    let claims = || claims(&client.client_id, START.seconds());
+    for good in
+        [nameless.sign(&claims()), nameless.sign_with(&json!({ "alg": "ES256" }), &claims()), named.sign(&claims())]
+    {
+        app.token_request(&[], &form(&good)).assert_status(200);
+    }
+    let wrong_name = nameless.sign_with(&json!({ "alg": "ES256", "kid": "other" }), &claims());
+    app.token_request(&[], &form(&wrong_name)).assert_status(200);
+    let other_name = named.sign_with(&json!({ "alg": "ES256", "kid": "other" }), &claims());
+    assert_refused(&app.token_request(&[], &form(&other_name)), "a key that has another name");
+}
+
+#[test]
 fn a_good_assertion_may_look_in_several_ways() {
     let stage = Stage::new(&[]);
     let now = START.seconds();

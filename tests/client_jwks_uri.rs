@@ -148,6 +148,24 @@ fn unknown_keys_cause_one_fetch_in_a_while_and_a_new_key_is_found() {
     assert_eq!(keys.asked(), 4);
 }
 
+#[test]
+fn a_new_key_is_found_although_the_assertion_does_not_name_it() {
+    let app = server();
+    let (old, new) = (Signer::ed25519("old"), Signer::p256("new"));
+    let keys = KeyServer::start(good(&old.jwks()));
+    let client = register(&app, &keys);
+    let nameless = |signer: &Signer| {
+        let claims = claims(&client.client_id, app.clock.now().seconds());
+        app.token_request(&[], &form(&signer.sign_with(&json!({ "alg": signer.alg }), &claims)))
+    };
+    nameless(&old).assert_status(200);
+    keys.reply_with(good(&new.jwks()));
+    app.clock.advance(Duration::from_secs(60));
+    nameless(&new).assert_status(200);
+    assert_refused(&nameless(&old), "a key that was withdrawn");
+    assert_eq!(keys.asked(), 2);
+}
+
 /// Ways in which a server of keys may be hostile or broken.
 fn hostile(trap: &str) -> Vec<(&'static str, Reply)> {
     let json = "200 OK\r\ncontent-type: application/json";

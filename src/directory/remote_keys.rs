@@ -11,8 +11,8 @@ use tokio::sync::{Semaphore, watch};
 use super::foreign_keys::SignatureError;
 use super::outbound::{Fetched, Fetcher};
 use crate::clock::Timestamp;
-use crate::keys::jws::{JwsError, UnverifiedJws};
-use crate::keys::key_set::{KeySetError, PublicKeys};
+use crate::keys::jws::UnverifiedJws;
+use crate::keys::key_set::PublicKeys;
 
 /// URLs remembered; the ones used least are forgotten first.
 const URLS_REMEMBERED: usize = 4_096;
@@ -122,8 +122,7 @@ impl RemoteKeys {
             Err(refusal) => refusal,
         };
         // A JWS that names no key may have been signed with one that is not known here yet.
-        let nameless = jws.kid().is_none() && refusal == KeySetError::Refused(JwsError::Signature);
-        if (refusal == KeySetError::NoKey || nameless)
+        if jws.kid().is_none_or(|kid| !keys.has(kid))
             && let Some(newer) = self.find_newer(url, &keys, now).await?
         {
             return newer.verify(jws).map(drop).map_err(SignatureError::Refused);
@@ -197,7 +196,7 @@ impl RemoteKeys {
             };
             let fetched = fetcher.fetch(&url).and_then(read);
             match &fetched {
-                Ok((keys, _)) => log::info!(url = &*url, keys = keys.len(); "fetched a JWKS"),
+                Ok(_) => log::info!(url = &*url; "fetched a JWKS"),
                 Err(error) => log::warn!(url = &*url, error:%; "a JWKS could not be fetched"),
             }
             entry.state().take_in(fetched, now);

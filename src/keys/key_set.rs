@@ -62,7 +62,7 @@ pub struct PublicKeys(Vec<VerifyingKey>);
 /// Why no key of a set verifies a JWS.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KeySetError {
-    /// None could have signed it: its `kid` is unknown, or no key is of its `alg`.
+    /// None could have signed it: its `kid` is unknown.
     NoKey,
     /// The key that it names, or each that could have signed it, did not.
     Refused(JwsError),
@@ -71,7 +71,7 @@ pub enum KeySetError {
 impl std::fmt::Display for KeySetError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::NoKey => f.write_str("no key has its kid and alg"),
+            Self::NoKey => f.write_str("no key has its kid"),
             Self::Refused(error) => error.fmt(f),
         }
     }
@@ -147,13 +147,8 @@ impl PublicKeys {
         Err(KeySetError::Refused(refusal))
     }
 
-    /// How many there are, an RSA key for two algorithms counted twice.
-    pub fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+    /// Whether one has that name.
+    pub fn has(&self, kid: &str) -> bool {
+        self.0.iter().any(|key| key.kid() == Some(kid))
     }
 }
