@@ -7,7 +7,11 @@
 //! ```text
 //! main → cli → http → service → directory → db ─┐
 //!                       └──────→ keys ─────────┴→ oauth     config, clock, secret: leaf helpers
+//!               guard ──────────↗
 //! ```
+//!
+//! Other services use [`guard`], with the feature of that name alone: then there are `guard`, `keys`, `oauth`, `clock`
+//! and `secret`, and nothing that needs a database.
 //!
 //! | module | what | errors |
 //! |---|---|---|
@@ -17,6 +21,7 @@
 //! | [`directory`] | the hot view: what a token request reads, from memory | [`db::DbError`] on a miss |
 //! | [`service`] | the walks: one use case per function, no HTTP | [`oauth::OAuthError`] on the token road, [`service::ServiceError`] for management |
 //! | [`http`] | the doors: routes, answers, limits | `http::error` turns every error into an answer, there and nowhere else |
+//! | [`guard`] | for other services: verifies tokens offline | [`guard::Refusal`] |
 //! | [`cli`] | the commands | [`cli::CliError`] with a sysexits code |
 
 #[cfg(feature = "server")]
@@ -28,6 +33,8 @@ pub mod config;
 pub mod db;
 #[cfg(feature = "server")]
 pub mod directory;
+#[cfg(feature = "guard")]
+pub mod guard;
 #[cfg(feature = "server")]
 pub mod http;
 pub mod keys;

@@ -11,7 +11,7 @@ const LAYERS: &[&[&str]] = &[
     &["cli"],
     &["http"],
     &["service"],
-    &["directory"],
+    &["directory", "guard"],
     &["db", "keys"],
     &["oauth"],
     &["config"],
@@ -20,7 +20,8 @@ const LAYERS: &[&[&str]] = &[
 
 /// Libraries, and the places that may name them.
 const LIBRARIES: &[(&[&str], &[&str])] = &[
-    (&["actix_web", "handlebars"], &["src/http", "src/cli", "src/main.rs"]),
+    (&["actix_web"], &["src/http", "src/cli", "src/main.rs", "src/guard/actix.rs"]),
+    (&["handlebars"], &["src/http", "src/cli"]),
     (&["diesel", "diesel_migrations", "r2d2"], &["src/db"]),
     (&["jsonwebtoken", "rsa", "aws_lc_rs"], &["src/keys"]),
 ];
@@ -129,6 +130,26 @@ fn imports_point_down_only() {
         ("keys", "oauth"),
     ] {
         assert!(arrows.contains_key(&(from.to_owned(), to.to_owned())), "{from} no longer imports {to}");
+    }
+}
+
+/// What a service without a database is built from.
+const GUARD_MAY: &[&str] = &["keys", "oauth", "clock", "secret"];
+
+#[test]
+fn the_guard_for_other_services_stands_on_the_rules_and_the_keys_only() {
+    let sources = sources();
+    let guard: Vec<&Source> = sources.iter().filter(|source| source.module() == "guard").collect();
+    assert!(guard.len() > 5, "the guard was not found");
+    for source in guard {
+        for path in source.paths("crate").into_iter().filter(|path| path.contains("::")) {
+            let to = path.split("::").nth(1).unwrap();
+            assert!(GUARD_MAY.contains(&to), "{}: guard may not import {to}", source.path);
+        }
+    }
+    for source in sources.iter().filter(|source| !matches!(source.module(), "guard" | "lib")) {
+        let imports = source.paths("crate").iter().any(|path| path.starts_with("crate::guard"));
+        assert!(!imports, "{}: the guard is for other services", source.path);
     }
 }
 

@@ -48,6 +48,11 @@ impl JwksKeys {
         Ok(Self(set.keys.iter().filter_map(usable).collect()))
     }
 
+    /// Whether there is no key that can be used.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The key of that name.
     pub fn find(&self, kid: &str) -> Option<&VerifyingKey> {
         self.0.iter().find(|key| key.kid() == Some(kid))

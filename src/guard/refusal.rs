@@ -1,0 +1,158 @@
+//! What a caller is told when it does not get in ([RFC 6750 §3](https://www.rfc-editor.org/rfc/rfc6750#section-3)): the
+//! words are those of Brevet's own guard, and echo nothing.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::keys::verify::TokenError;
+use crate::oauth::scope::is_scope_name;
+
+/// What a service says about itself in each challenge.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Realm {
+    pub(super) name: String,
+    /// Where its own metadata is ([RFC 9728 §5.1](https://www.rfc-editor.org/rfc/rfc9728#section-5.1)).
+    pub(super) resource_metadata: Option<String>,
+}
+
+/// What the guard lacks, so that it cannot tell a good token from a bad one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lacking {
+    /// Public keys: none were had since the start.
+    Keys,
+    /// Public keys: the last ones are older than [`GuardBuilder::keys_max_stale`](super::GuardBuilder::keys_max_stale).
+    FreshKeys,
+    /// The revocation feed: it was not had since the start.
+    Revocations,
+    /// The revocation feed: the last one is older than
+    /// [`GuardBuilder::revocations_max_stale`](super::GuardBuilder::revocations_max_stale).
+    FreshRevocations,
+}
+
+impl Lacking {
+    /// Whether it is the keys that are lacking, not the feed.
+    pub(super) const fn is_keys(self) -> bool {
+        matches!(self, Self::Keys | Self::FreshKeys)
+    }
+}
+
+/// Why a request is refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reason {
+    /// There is no token: 401, and no error, because nothing is wrong yet.
+    NoToken,
+    /// The request is ambiguous or malformed: 400. The sentence says what to do.
+    Malformed(&'static str),
+    /// The token is not good: 401.
+    Token(TokenError),
+    /// The token is bound to a key, and nothing proves that the caller holds it: 401.
+    Bound,
+    /// The token is good and lacks one of these scopes, which stand here with spaces between: 403.
+    Scopes(Box<str>),
+    /// The guard cannot tell at the moment, so it says no: 503.
+    Unavailable(Lacking),
+    /// The application has no guard: a fault of the service, 500.
+    NoGuard,
+}
+
+/// A request that is refused: status, challenge and words for the answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    reason: Reason,
+    realm: Option<Arc<Realm>>,
+}
+
+impl Refusal {
+    pub(super) const fn new(reason: Reason, realm: Arc<Realm>) -> Self {
+        Self { reason, realm: Some(realm) }
+    }
+
+    /// For an application that was built without a guard.
+    pub(super) const fn no_guard() -> Self {
+        Self { reason: Reason::NoGuard, realm: None }
+    }
+
+    /// Why.
+    pub const fn reason(&self) -> &Reason {
+        &self.reason
+    }
+
+    /// The HTTP status: 400, 401, 403, 500 or 503.
+    pub const fn status(&self) -> u16 {
+        match self.reason {
+            Reason::Malformed(_) => 400,
+            Reason::NoToken | Reason::Token(_) | Reason::Bound => 401,
+            Reason::Scopes(_) => 403,
+            Reason::NoGuard => 500,
+            Reason::Unavailable(_) => 503,
+        }
+    }
+
+    /// The `error` member of the answer's body.
+    pub const fn error(&self) -> &'static str {
+        match self.reason {
+            Reason::NoToken => "unauthorized",
+            Reason::Malformed(_) => "invalid_request",
+            Reason::Token(_) | Reason::Bound => "invalid_token",
+            Reason::Scopes(_) => "insufficient_scope",
+            Reason::Unavailable(_) => "temporarily_unavailable",
+            Reason::NoGuard => "server_error",
+        }
+    }
+
+    /// The `error_description` member of the answer's body.
+    pub fn description(&self) -> String {
+        match &self.reason {
+            Reason::NoToken => "Send an access token: Authorization: Bearer ...".to_owned(),
+            Reason::Malformed(what) => (*what).to_owned(),
+            Reason::Token(error) => error.to_string(),
+            Reason::Bound => {
+                "The access token is bound to a key: it is worth nothing without a proof of that key.".to_owned()
+            }
+            Reason::Scopes(names) => {
+                let noun = if names.contains(' ') { "scopes" } else { "scope" };
+                format!("This needs the {noun} {names}.")
+            }
+            Reason::Unavailable(_) => "The server cannot answer at the moment.".to_owned(),
+            Reason::NoGuard => "Something failed inside the server.".to_owned(),
+        }
+    }
+
+    /// The value of `WWW-Authenticate`; none for what no other token would change.
+    pub fn challenge(&self) -> Option<String> {
+        let realm = self.realm.as_ref()?;
+        let error = match &self.reason {
+            Reason::Unavailable(_) | Reason::NoGuard => return None,
+            Reason::NoToken => String::new(),
+            _ => format!(", error=\"{}\", error_description=\"{}\"", self.error(), self.description()),
+        };
+        let scope = match &self.reason {
+            Reason::Scopes(names) => format!(", scope=\"{names}\""),
+            _ => String::new(),
+        };
+        let metadata = realm.resource_metadata.as_ref().map(|url| format!(", resource_metadata=\"{url}\""));
+        Some(format!("Bearer realm=\"{}\"{error}{scope}{}", realm.name, metadata.unwrap_or_default()))
+    }
+
+    /// For a token that lacks one of these scopes. What is no scope name stays out of the header.
+    pub(super) fn lacks_scopes(names: &[&str], realm: Arc<Realm>) -> Self {
+        let names: Vec<&str> = names.iter().copied().filter(|name| is_scope_name(name)).collect();
+        Self::new(Reason::Scopes(names.join(" ").into()), realm)
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.error(), self.description())?;
+        match self.reason {
+            Reason::Unavailable(Lacking::Keys) => f.write_str(" No public keys could be fetched yet."),
+            Reason::Unavailable(Lacking::FreshKeys) => f.write_str(" The public keys are too old."),
+            Reason::Unavailable(Lacking::Revocations) => f.write_str(" No revocation feed could be fetched yet."),
+            Reason::Unavailable(Lacking::FreshRevocations) => f.write_str(" The revocation feed is too old."),
+            Reason::NoGuard => f.write_str(" The application has no Data<Guard>."),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for Refusal {}
