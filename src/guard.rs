@@ -86,7 +86,7 @@ use self::revocations::{Feed, Revocations};
 use self::source::{FetchError, Source};
 pub use self::status::{RevocationStatus, Status};
 pub use self::token::AccessToken;
-use self::worker::{COOL_DOWN, Worker};
+use self::worker::Worker;
 use crate::keys::verify::{TokenError, Verifier};
 
 /// How long the thread that follows the feed sleeps while there are no keys to verify it with.
@@ -170,11 +170,12 @@ impl Guard {
         let shared = &self.0.shared;
         let mut outcome = shared.check(token);
         let until = tokio::time::Instant::now() + shared.settings.patience;
-        // At most twice: for keys, and then for the feed that they verify.
-        for _ in 0..2 {
+        // For keys, and then for the feed that they verify; and for each once more, if the first news were of a fetch that
+        // had begun before.
+        for _ in 0..4 {
             let Some(worker) = outcome.as_ref().err().and_then(|reason| shared.who_may_know(reason)) else { break };
             let mut news = worker.news();
-            if !worker.ring(COOL_DOWN) || tokio::time::timeout_at(until, news.changed()).await.is_err() {
+            if !worker.ring() || tokio::time::timeout_at(until, news.changed()).await.is_err() {
                 break;
             }
             outcome = shared.check(token);
@@ -238,7 +239,7 @@ impl Shared {
             let wait = self.keys_worker.done(self.refresh_keys());
             if matches!(*self.revocations.get(), Feed::Unknown) {
                 // It waits for keys to verify the feed with.
-                self.feed_worker.ring(Duration::ZERO);
+                self.feed_worker.wake();
             }
             if !self.keys_worker.sleep(wait) {
                 return;

@@ -36,6 +36,7 @@ mod introspection;
 mod key_life;
 mod layers;
 mod nodes;
+mod offline_guard;
 mod properties;
 mod revocation;
 mod secrecy;

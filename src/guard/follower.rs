@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 use super::Shared;
 use super::revocations::{Feed, FeedError, LONGEST_FEED, RevocationList};
 use super::source::{Answer, Ask, FetchError};
-use super::worker::COOL_DOWN;
 use crate::oauth::metadata::path;
 
 /// How long the server may hold a request until there is news.
@@ -84,7 +83,7 @@ impl Follower {
         })?;
         if self.kid.as_ref().is_some_and(|last| *last != kid) {
             // The server signs with another key: the last one may have been revoked.
-            shared.keys_worker.ring(COOL_DOWN);
+            shared.keys_worker.wake();
         }
         self.kid = Some(kid);
         Ok(list)

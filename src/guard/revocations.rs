@@ -133,3 +133,54 @@ impl Revocations {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    const ISSUED_AT: i64 = 1_795_305_600;
+
+    fn list(changes: &Value) -> RevocationList {
+        let mut list = json!({
+            "iss": "i", "iat": ISSUED_AT, "revoked": {}, "not_before": { "clients": {}, "tenants": {} },
+            "disabled": { "clients": [], "tenants": [] },
+        });
+        for (name, value) in changes.as_object().unwrap() {
+            list[name] = value.clone();
+        }
+        serde_json::from_value(list).unwrap()
+    }
+
+    fn not_before(all: Option<i64>, client: &str, tenant: &str, at: i64) -> Value {
+        json!({ "not_before": { "all": all, "clients": { client: at }, "tenants": { tenant: at } } })
+    }
+
+    #[test]
+    fn an_entry_kills_the_tokens_that_it_names_and_no_others() {
+        let token: ReadClaims = serde_json::from_value(json!({
+            "iss": "i", "aud": "a", "exp": ISSUED_AT + 60, "nbf": ISSUED_AT, "iat": ISSUED_AT, "jti": "id", "sub": "app",
+            "client_id": "app", "scope": "", "tenant": "acme",
+        }))
+        .unwrap();
+        let (same, later) = (ISSUED_AT, ISSUED_AT + 1);
+        for (entry, is_dead) in [
+            (json!({}), false),
+            (json!({ "revoked": { "id": later } }), true),
+            (json!({ "revoked": { "ID": later, "other": later } }), false),
+            (not_before(Some(later), "other", "other", 0), true),
+            (not_before(None, "app", "other", later), true),
+            (not_before(None, "other", "acme", later), true),
+            (not_before(Some(0), "app", "other", later), true),
+            (not_before(Some(same), "app", "acme", same), false),
+            (not_before(None, "acme", "app", later), false),
+            (json!({ "disabled": { "clients": ["app"], "tenants": [] } }), true),
+            (json!({ "disabled": { "clients": [], "tenants": ["acme"] } }), true),
+            (json!({ "disabled": { "clients": ["acme"], "tenants": ["app"] } }), false),
+            (json!({ "more": ["id"] }), false),
+        ] {
+            assert_eq!(list(&entry).revokes(&token), is_dead, "{entry}");
+        }
+    }
+}

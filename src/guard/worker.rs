@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use super::source::FetchError;
 
 /// Between two fetches that requests may cause: a stranger with forged tokens cannot make us flood the server.
-pub(super) const COOL_DOWN: Duration = Duration::from_secs(5);
+const COOL_DOWN: Duration = Duration::from_secs(5);
 /// After a failure; doubled with each further one.
 const FIRST_RETRY: Duration = Duration::from_millis(250);
 const LAST_RETRY: Duration = Duration::from_secs(5);
@@ -53,19 +53,23 @@ impl Worker {
 
     /// Sleeps until the time is over or somebody rings; `false` when it is time to end.
     pub(super) fn sleep(&self, at_most: Duration) -> bool {
-        let mut state = self.state();
-        state.busy = false;
         let (mut state, _) = self
             .alarm
-            .wait_timeout_while(state, at_most, |state| !state.stopped && !state.rung)
+            .wait_timeout_while(self.state(), at_most, |state| !state.stopped && !state.rung)
             .unwrap_or_else(PoisonError::into_inner);
         state.rung = false;
         state.busy = true;
         !state.stopped
     }
 
-    /// Wakes the thread, if it was not woken a moment ago. Whether there will be news.
-    pub(super) fn ring(&self, cool_down: Duration) -> bool {
+    /// Wakes the thread for what the server itself said. If it is at work, it works once more.
+    pub(super) fn wake(&self) {
+        self.state().rung = true;
+        self.alarm.notify_all();
+    }
+
+    /// Wakes the thread for a request, if none did so a moment ago. Whether there will be news.
+    pub(super) fn ring(&self) -> bool {
         let mut state = self.state();
         if state.stopped {
             return false;
@@ -73,7 +77,7 @@ impl Worker {
         if state.busy || state.rung {
             return true;
         }
-        if state.rung_at.is_some_and(|at| at.elapsed() < cool_down) {
+        if state.rung_at.is_some_and(|at| at.elapsed() < COOL_DOWN) {
             return false;
         }
         state.rung_at = Some(Instant::now());
@@ -98,6 +102,8 @@ impl Worker {
         let name = self.name;
         let wait = {
             let mut state = self.state();
+            // Before the news: who comes now would wait for the next ones.
+            state.busy = false;
             match outcome {
                 Ok(wait) => {
                     if state.error.take().is_some() {

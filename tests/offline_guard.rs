@@ -1,0 +1,370 @@
+//! The guard for other services: what it lets in, what it tells the others, how soon it learns, and what it does when
+//! nobody answers.
+
+mod server;
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use brevet::clock::{Clock, ManualClock};
+use brevet::guard::{AccessToken, Guard, GuardBuilder, Lacking, Reason, Refusal, RevocationStatus};
+use brevet::keys::verify::TokenError;
+use insta::assert_snapshot;
+use serde_json::{Value, json};
+
+use self::server::{FEED, FakeServer, JWKS, METADATA, Says, Signer, feed};
+use crate::support::START;
+use crate::support::process::eventually;
+
+const BILLING: &str = "https://billing.example";
+/// Longer than any machine should need; nothing here waits so long when all is well.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(future)
+}
+
+fn builder(server: &FakeServer, clock: &Arc<ManualClock>) -> GuardBuilder {
+    Guard::builder(&server.url).audience(BILLING).clock(clock.clone()).patience(PATIENCE)
+}
+
+/// A fake server, and a guard that knows its keys and its feed.
+fn guarded() -> (FakeServer, Guard, Arc<ManualClock>) {
+    let server = FakeServer::start();
+    let clock = Arc::new(ManualClock::new(START));
+    let guard = builder(&server, &clock).build().unwrap();
+    ready(&guard);
+    (server, guard, clock)
+}
+
+fn ready(guard: &Guard) {
+    eventually(PATIENCE, "keys and feed", || guard.status().ready.then_some(()));
+}
+
+fn verify(guard: &Guard, token: &str) -> Result<AccessToken, Refusal> {
+    block_on(guard.verify(token))
+}
+
+fn reason(outcome: Result<AccessToken, Refusal>) -> Reason {
+    outcome.map(|token| token.id().to_owned()).unwrap_err().reason().clone()
+}
+
+/// Waits until the guard says this of the token.
+fn becomes(guard: &Guard, token: &str, expected: &Result<(), Reason>) {
+    eventually(PATIENCE, &format!("{expected:?}"), || {
+        let outcome = guard.check(token).map(|_| ()).map_err(|refusal| refusal.reason().clone());
+        (outcome == *expected).then_some(())
+    });
+}
+
+const REVOKED: Reason = Reason::Token(TokenError::Revoked);
+
+#[test]
+fn a_good_token_gets_in_and_says_whose_it_is() {
+    let (server, guard, _) = guarded();
+    let token = verify(&guard, &server.token(&json!({}))).unwrap();
+    assert_eq!(token.client_id(), "3f1c0c1e-6f0b-4a55-8d0e-2f7d3c0b9a2e");
+    assert_eq!((token.tenant(), token.id()), ("acme", "first"));
+    assert_eq!(token.expires_at(), START + Duration::from_secs(30 * 86_400));
+    assert!(token.has_scope("billing:read") && !token.has_scope("billing:write") && !token.has_scope("billing"));
+    assert_eq!(token.require_scope("billing:read"), Ok(()));
+
+    let classic = json!({ "aud": ["https://other.example", BILLING], "scope": ["billing:read", "billing:write"] });
+    let token = verify(&guard, &server.token(&classic)).unwrap();
+    assert_eq!(token.require_scopes(&["billing:write", "billing:read"]), Ok(()));
+}
+
+#[test]
+fn a_refusal_says_which_check_failed_in_the_words_of_the_server() {
+    let (server, guard, _) = guarded();
+    let good = server.token(&json!({}));
+    let changed = |changes: Value| server.token(&changes);
+    let (signed, _) = good.rsplit_once('.').unwrap();
+    let cases = [
+        ("malformed", "abc".to_owned()),
+        ("unsigned", format!("{signed}.")),
+        ("wrong signature", format!("{signed}.{}", "A".repeat(86))),
+        ("unknown key", Signer::new().token(&server.url, &json!({}))),
+        ("wrong type", server.signer.sign("revocations+jwt", &feed(&server.url, &json!({})))),
+        ("wrong issuer", changed(json!({ "iss": "https://evil.example" }))),
+        ("expired", changed(json!({ "exp": START.seconds() }))),
+        ("not yet valid", changed(json!({ "nbf": START.seconds() + 1 }))),
+        ("wrong audience", changed(json!({ "aud": "https://other.example" }))),
+        ("audience almost right", changed(json!({ "aud": [format!("{BILLING}/"), "https://billing"] }))),
+        ("no audience", changed(json!({ "aud": [] }))),
+        ("bound to a key", changed(json!({ "cnf": { "jkt": "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I" } }))),
+        ("bound in an unknown way", changed(json!({ "cnf": { "x5t#S256": "x" } }))),
+        ("scope missing", good),
+    ];
+    let told: Vec<String> = cases
+        .iter()
+        .map(|(what, token)| {
+            let outcome = verify(&guard, token).and_then(|token| token.require_scope("billing:write"));
+            let refusal = outcome.unwrap_err();
+            format!("{what}: {} {}", refusal.status(), refusal.challenge().unwrap())
+        })
+        .collect();
+    assert_snapshot!(told.join("\n"), @r#"
+    malformed: 401 Bearer realm="brevet", error="invalid_token", error_description="The access token is malformed."
+    unsigned: 401 Bearer realm="brevet", error="invalid_token", error_description="The access token's signature is wrong."
+    wrong signature: 401 Bearer realm="brevet", error="invalid_token", error_description="The access token's signature is wrong."
+    unknown key: 401 Bearer realm="brevet", error="invalid_token", error_description="The access token was signed with a key that is not published."
+    wrong type: 401 Bearer realm="brevet", error="invalid_token", error_description="The token is not an access token."
+    wrong issuer: 401 Bearer realm="brevet", error="invalid_token", error_description="The access token is from another issuer."
+    expired: 401 Bearer realm="brevet", error="invalid_token", error_description="The access token expired at 2026-11-22T00:00:00Z."
+    not yet valid: 401 Bearer realm="brevet", error="invalid_token", error_description="The access token is not valid before 2026-11-22T00:00:01Z."
+    wrong audience: 401 Bearer realm="brevet", error="invalid_token", error_description="The access token is not for this resource."
+    audience almost right: 401 Bearer realm="brevet", error="invalid_token", error_description="The access token is not for this resource."
+    no audience: 401 Bearer realm="brevet", error="invalid_token", error_description="The access token is not for this resource."
+    bound to a key: 401 Bearer realm="brevet", error="invalid_token", error_description="The access token is bound to a key: it is worth nothing without a proof of that key."
+    bound in an unknown way: 401 Bearer realm="brevet", error="invalid_token", error_description="The access token is malformed."
+    scope missing: 403 Bearer realm="brevet", error="insufficient_scope", error_description="This needs the scope billing:write.", scope="billing:write"
+    "#);
+}
+
+#[test]
+fn a_change_of_the_feed_is_learnt_while_requests_go_on() {
+    let (server, guard, _) = guarded();
+    let token = server.token(&json!({}));
+    becomes(&guard, &token, &Ok(()));
+    server.revokes(&json!({ "revoked": { "first": START.seconds() + 60 } }));
+    becomes(&guard, &token, &Err(REVOKED));
+    verify(&guard, &server.token(&json!({ "jti": "second" }))).unwrap();
+    server.revokes(&json!({ "disabled": { "clients": [], "tenants": ["globex"] }, "more": 1 }));
+    becomes(&guard, &token, &Ok(()));
+    assert_eq!(guard.status().revocations, RevocationStatus::ConfirmedAt(START));
+}
+
+#[test]
+fn a_feed_that_is_not_the_servers_is_not_believed() {
+    type Saying = fn(&FakeServer) -> Says;
+    fn signed(server: &FakeServer, typ: &str, changes: &Value) -> Says {
+        Says::Document(server.signer.sign(typ, &feed(&server.url, changes)).into_bytes())
+    }
+    let cases: [(Saying, &str); 13] = [
+        (|_| Says::Document(b"{}".to_vec()), "not a JWS"),
+        (|_| Says::Document(vec![0xff; 100]), "utf-8"),
+        (|server| Says::json(&feed(&server.url, &json!({}))), "not a JWS"),
+        (|server| signed(server, "at+jwt", &json!({})), "typ"),
+        (|server| signed(server, "revocations+jwt", &json!({ "iss": "https://evil.example" })), "another issuer"),
+        (|server| signed(server, "revocations+jwt", &json!({ "iat": START.seconds() - 7_201 })), "two hours"),
+        (|server| signed(server, "revocations+jwt", &json!({ "revoked": ["first"] })), "invalid type"),
+        (
+            |server| {
+                let forged = Signer::new().sign("revocations+jwt", &feed(&server.url, &json!({})));
+                Says::Document(forged.into_bytes())
+            },
+            "not published",
+        ),
+        (|_| Says::Status(404), "any more"),
+        (|_| Says::Status(500), "500"),
+        (|_| Says::Status(302), "302"),
+        (|_| Says::HangsUp, "does not answer"),
+        (|_| Says::Endlessly, "limit"),
+    ];
+    std::thread::scope(|scope| {
+        for (says, why) in cases {
+            scope.spawn(move || {
+                let (server, guard, _) = guarded();
+                let token = server.token(&json!({}));
+                server.revokes(&json!({ "revoked": { "first": START.seconds() } }));
+                becomes(&guard, &token, &Err(REVOKED));
+                server.says(FEED, says(&server));
+                let error = eventually(PATIENCE, why, || guard.status().revocations_error);
+                assert!(error.contains(why), "{why}: {error}");
+                assert_eq!(reason(guard.check(&token)), REVOKED, "{why}");
+                server.revokes(&json!({}));
+                becomes(&guard, &token, &Ok(()));
+            });
+        }
+    });
+}
+
+#[test]
+fn a_server_without_a_feed_is_named_and_its_tokens_are_good() {
+    let server = FakeServer::start();
+    server.says(FEED, Says::Status(404));
+    let guard = builder(&server, &Arc::new(ManualClock::new(START))).build().unwrap();
+    verify(&guard, &server.token(&json!({}))).unwrap();
+    assert_eq!(guard.status().revocations, RevocationStatus::Unsupported);
+}
+
+#[test]
+fn a_rotation_needs_no_restart() {
+    let (server, guard, _) = guarded();
+    let old = server.token(&json!({}));
+    verify(&guard, &old).unwrap();
+    let next = Signer::new();
+    let new = next.token(&server.url, &json!({ "jti": "second" }));
+
+    server.publishes(&[&server.signer, &next]);
+    assert_eq!(verify(&guard, &new).unwrap().id(), "second", "the first token of a new key waits for the key");
+    verify(&guard, &old).unwrap();
+
+    // The old key is gone: from the server at once, from here as soon as the keys are fetched.
+    server.publishes(&[&next]);
+    server.says(FEED, Says::Document(next.sign("revocations+jwt", &feed(&server.url, &json!({}))).into_bytes()));
+    becomes(&guard, &old, &Err(Reason::Token(TokenError::UnknownKey)));
+    verify(&guard, &new).unwrap();
+}
+
+#[test]
+fn forged_tokens_cause_no_flood_and_hold_nobody_up() {
+    let (server, guard, _) = guarded();
+    let (fetched, began_at) = (server.count(JWKS), Instant::now());
+    let forger = Signer::new();
+    for number in 0..200 {
+        let forged = forger.token(&server.url, &json!({ "jti": number.to_string() }));
+        assert_eq!(reason(verify(&guard, &forged)), Reason::Token(TokenError::UnknownKey));
+    }
+    let allowed = 1 + began_at.elapsed().as_secs() / 5;
+    let caused = server.count(JWKS) - fetched;
+    assert!(u64::try_from(caused).unwrap() <= allowed, "{caused} fetches for 200 forged tokens");
+    assert!(server.count(METADATA) == 1, "the metadata is asked for once");
+    verify(&guard, &server.token(&json!({}))).unwrap();
+}
+
+#[test]
+fn keys_that_cannot_be_used_leave_the_good_ones_in_place() {
+    for (says, why) in [
+        (Says::Document(b"not JSON".to_vec()), "JWK set"),
+        (Says::Document(Vec::new()), "JWK set"),
+        (Says::json(&json!({ "keys": [] })), "no key"),
+        (Says::json(&json!({ "keys": [{ "kty": "oct", "kid": "x", "alg": "HS256", "k": "AAAA" }] })), "no key"),
+        (Says::Status(404), "no keys"),
+        (Says::Status(503), "503"),
+        (Says::Status(301), "301"),
+        (Says::HangsUp, "does not answer"),
+        (Says::Endlessly, "limit"),
+    ] {
+        let (server, guard, _) = guarded();
+        server.says(JWKS, says);
+        let unknown = Signer::new().token(&server.url, &json!({}));
+        assert_eq!(reason(verify(&guard, &unknown)), Reason::Token(TokenError::UnknownKey), "{why}");
+        let error = eventually(PATIENCE, why, || guard.status().keys_error);
+        assert!(error.contains(why), "{why}: {error}");
+        verify(&guard, &server.token(&json!({}))).unwrap();
+    }
+}
+
+#[test]
+fn a_server_that_says_nothing_holds_a_request_up_for_a_moment_only() {
+    let server = FakeServer::start();
+    let clock = Arc::new(ManualClock::new(START));
+    let guard = builder(&server, &clock).patience(Duration::from_millis(50)).build().unwrap();
+    ready(&guard);
+    server.says_always(&Says::Nothing);
+    let unknown = Signer::new().token(&server.url, &json!({}));
+    let began_at = Instant::now();
+    assert_eq!(reason(verify(&guard, &unknown)), Reason::Token(TokenError::UnknownKey));
+    assert!(began_at.elapsed() < Duration::from_secs(5), "{:?}", began_at.elapsed());
+    verify(&guard, &server.token(&json!({}))).unwrap();
+}
+
+#[test]
+fn an_outage_of_an_hour_is_survived_and_one_of_two_days_fails_closed() {
+    let (server, guard, clock) = guarded();
+    let token = server.token(&json!({}));
+    let revoked = server.token(&json!({ "jti": "dead" }));
+    server.revokes(&json!({ "revoked": { "dead": START.seconds() + 86_400 } }));
+    becomes(&guard, &revoked, &Err(REVOKED));
+    server.says_always(&Says::HangsUp);
+    eventually(PATIENCE, "the outage", || guard.status().revocations_error);
+
+    clock.advance(Duration::from_secs(3_600));
+    assert!(guard.check(&token).is_ok());
+    assert_eq!(reason(guard.check(&revoked)), REVOKED, "what was known before is known still");
+
+    clock.advance(Duration::from_secs(47 * 3_600));
+    let refusal = guard.check(&token).unwrap_err();
+    assert_eq!(refusal.reason(), &Reason::Unavailable(Lacking::FreshKeys));
+    assert_eq!((refusal.status(), refusal.challenge()), (503, None));
+    assert!(!guard.status().ready);
+
+    server.says(METADATA, Says::json(&json!({ "issuer": server.url })));
+    server.publishes(&[&server.signer]);
+    server.revokes(&json!({ "iat": clock.now().seconds() }));
+    assert_eq!(verify(&guard, &token).unwrap().id(), "first", "it is back with the server, and without a restart");
+    becomes(&guard, &revoked, &Ok(()));
+}
+
+#[test]
+fn a_feed_that_is_too_old_fails_closed_although_the_keys_are_fresh() {
+    let server = FakeServer::start();
+    let clock = Arc::new(ManualClock::new(START));
+    let guard = builder(&server, &clock).revocations_max_stale(Duration::from_secs(60)).build().unwrap();
+    ready(&guard);
+    server.says(FEED, Says::HangsUp);
+    eventually(PATIENCE, "the outage", || guard.status().revocations_error);
+    clock.advance(Duration::from_secs(60));
+    let token = server.token(&json!({}));
+    assert!(guard.check(&token).is_ok());
+    clock.advance(Duration::from_secs(1));
+    assert_eq!(reason(guard.check(&token)), Reason::Unavailable(Lacking::FreshRevocations));
+}
+
+#[test]
+fn a_service_may_start_before_the_server() {
+    let server = FakeServer::start();
+    server.says_always(&Says::HangsUp);
+    let clock = Arc::new(ManualClock::new(START));
+    let guard = builder(&server, &clock).patience(Duration::from_millis(50)).build().unwrap();
+    let token = server.token(&json!({}));
+    let refusal = verify(&guard, &token).unwrap_err();
+    assert_eq!(refusal.reason(), &Reason::Unavailable(Lacking::Keys));
+    assert_eq!(refusal.status(), 503);
+    let error = eventually(PATIENCE, "the error", || guard.status().keys_error);
+    assert!(error.contains("does not answer"), "{error}");
+
+    server.says(METADATA, Says::json(&json!({ "issuer": server.url })));
+    server.publishes(&[&server.signer]);
+    becomes(&guard, &token, &Err(Reason::Unavailable(Lacking::Revocations)));
+    server.revokes(&json!({}));
+    becomes(&guard, &token, &Ok(()));
+}
+
+#[test]
+fn a_server_that_is_another_issuer_is_not_trusted() {
+    let server = FakeServer::start();
+    server.says(METADATA, Says::json(&json!({ "issuer": "https://id.example.com" })));
+    let clock = Arc::new(ManualClock::new(START));
+    let guard = builder(&server, &clock).patience(Duration::ZERO).build().unwrap();
+    let error = eventually(PATIENCE, "the error", || guard.status().keys_error);
+    assert!(error.contains("\"https://id.example.com\"") && error.contains(&server.url), "{error}");
+    assert_eq!(reason(verify(&guard, &server.token(&json!({})))), Reason::Unavailable(Lacking::Keys));
+    assert_eq!(server.count(JWKS), 0);
+}
+
+#[test]
+fn nothing_is_asked_any_more_when_the_last_clone_is_gone() {
+    let (server, guard, _) = guarded();
+    let clone = guard.clone();
+    drop(guard);
+    let asked = server.count(FEED);
+    eventually(PATIENCE, "a clone goes on", || (server.count(FEED) > asked).then_some(()));
+    drop(clone);
+    // One question may be on its way.
+    let asked = server.count(FEED);
+    std::thread::sleep(Duration::from_millis(2_500));
+    assert!(server.count(FEED) <= asked + 1);
+}
+
+#[test]
+fn a_guard_that_could_not_guard_is_not_built() {
+    let refused = |builder: GuardBuilder| builder.build().unwrap_err().to_string();
+    let to = |issuer: &str| Guard::builder(issuer).audience(BILLING);
+    for (what, builder, expected) in [
+        ("no audience", Guard::builder("https://id.example.com"), "audience("),
+        ("no URL", to("id.example.com"), "not a URL"),
+        ("another scheme", to("ftp://id.example.com"), "https://"),
+        ("a query", to("https://id.example.com?x=1"), "query"),
+        ("a user", to("https://me@id.example.com"), "user"),
+        ("keys in clear", to("https://id.example.com").server("http://brevet:8080"), "allow_http(true)"),
+        ("a quote", to("https://id.example.com").realm("a\"b"), "quotes"),
+        ("a line break", to("https://id.example.com").resource_metadata("https://x/\r\n"), "control"),
+    ] {
+        let message = refused(builder);
+        assert!(message.contains(expected), "{what}: {message}");
+    }
+}
