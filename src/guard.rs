@@ -40,7 +40,8 @@
 //! Signature (the algorithm is the key's, never the token's), `typ`, `iss`, `nbf <= now < exp` with no leeway (Brevet
 //! back-dates `nbf` by 5 s for clocks that are a little behind), `aud`, and revocation: the token itself, cut-offs of its
 //! app, its organisation or the whole server, disabled and deleted apps and organisations. Scopes are the handler's
-//! question, because each route needs others. A token that is bound to a key (`cnf`) is never accepted as a bearer token.
+//! question, because each route needs others. A token that is bound to a key (`cnf`) is never accepted as a bearer token: a
+//! service that says its own address ([`GuardBuilder::url`]) takes it with a DPoP proof for the request, any other refuses it.
 //!
 //! # When it learns what
 //!
@@ -79,7 +80,8 @@ use std::time::Duration;
 use self::builder::Settings;
 pub use self::builder::{GuardBuilder, GuardError};
 use self::follower::Follower;
-pub use self::header::Presented;
+use self::header::Scheme;
+pub use self::header::{Header, Presented};
 use self::keys::Keys;
 pub use self::refusal::{Lacking, Reason, Refusal};
 use self::revocations::{Feed, Revocations};
@@ -87,7 +89,9 @@ use self::source::{FetchError, Source};
 pub use self::status::{RevocationStatus, Status};
 pub use self::token::AccessToken;
 use self::worker::Worker;
+use crate::keys::dpop::{BindingError, Shown, Use, UsedProofs, check_binding};
 use crate::keys::verify::{TokenError, Verifier};
+use crate::oauth::dpop::{ProofError, ProvenRequest};
 
 /// How long the thread that follows the feed sleeps while there are no keys to verify it with.
 const WITHOUT_KEYS: Duration = Duration::from_millis(200);
@@ -123,6 +127,7 @@ struct Shared {
     keys_worker: Worker,
     revocations: Revocations,
     feed_worker: Worker,
+    used_proofs: UsedProofs,
 }
 
 impl Guard {
@@ -139,6 +144,7 @@ impl Guard {
             keys_worker: Worker::new("keys"),
             revocations: Revocations::new(),
             feed_worker: Worker::new("revocations"),
+            used_proofs: UsedProofs::new(),
             settings,
         });
         let running = Running { shared: shared.clone() };
@@ -158,8 +164,8 @@ impl Guard {
     /// # Errors
     /// The first check that failed.
     pub async fn admit(&self, presented: &Presented<'_>) -> Result<AccessToken, Refusal> {
-        let token = presented.token().map_err(|reason| self.0.shared.refusal(reason))?;
-        self.verify(token).await
+        let shared = &self.0.shared;
+        shared.admit(presented).await.map_err(|reason| shared.refusal(reason, presented.scheme()))
     }
 
     /// Checks a token that came as a bearer token. Must be called on a tokio runtime, as [`Self::admit`].
@@ -168,28 +174,19 @@ impl Guard {
     /// The first check that failed.
     pub async fn verify(&self, token: &str) -> Result<AccessToken, Refusal> {
         let shared = &self.0.shared;
-        let mut outcome = shared.check(token);
-        let until = tokio::time::Instant::now() + shared.settings.patience;
-        // For keys, and then for the feed that they verify; and for each once more, if the first news were of a fetch that
-        // had begun before.
-        for _ in 0..4 {
-            let Some(worker) = outcome.as_ref().err().and_then(|reason| shared.who_may_know(reason)) else { break };
-            let mut news = worker.news();
-            if !worker.ring() || tokio::time::timeout_at(until, news.changed()).await.is_err() {
-                break;
-            }
-            outcome = shared.check(token);
-        }
-        outcome.map_err(|reason| shared.refusal(reason))
+        let good = shared.check_patiently(token).await;
+        let held = good.and_then(|good| shared.check_sender(good, &Shown::Bearer));
+        held.map_err(|reason| shared.refusal(reason, Scheme::Bearer))
     }
 
-    /// Checks a token with what is known now, and waits for nothing.
+    /// Checks a token that came as a bearer token with what is known now, and waits for nothing.
     ///
     /// # Errors
     /// The first check that failed.
     pub fn check(&self, token: &str) -> Result<AccessToken, Refusal> {
         let shared = &self.0.shared;
-        shared.check(token).map_err(|reason| shared.refusal(reason))
+        let held = shared.check(token).and_then(|good| shared.check_sender(good, &Shown::Bearer));
+        held.map_err(|reason| shared.refusal(reason, Scheme::Bearer))
     }
 
     /// How fresh keys and revocations are, for the service's own health page.
@@ -199,11 +196,46 @@ impl Guard {
 }
 
 impl Shared {
-    fn refusal(&self, reason: Reason) -> Refusal {
-        Refusal::new(reason, self.settings.realm.clone())
+    fn refusal(&self, reason: Reason, scheme: Scheme) -> Refusal {
+        Refusal::new(reason, self.settings.realm.clone(), scheme)
     }
 
-    /// The one order of checks.
+    async fn admit(&self, presented: &Presented<'_>) -> Result<AccessToken, Reason> {
+        let (scheme, token) = presented.token()?;
+        let url = match (scheme, &self.settings.url) {
+            (Scheme::Bearer, _) => {
+                let good = self.check_patiently(token).await?;
+                return self.check_sender(good, &Shown::Bearer);
+            }
+            // To this service, the scheme is any other.
+            (Scheme::Dpop, None) => return Err(Reason::NoToken),
+            (Scheme::Dpop, Some(url)) => format!("{url}{}", presented.path),
+        };
+        let mut good = self.check_patiently(token).await?;
+        good.scheme = Scheme::Dpop;
+        let proof = presented.proof().map_err(Reason::Proof)?;
+        let request = ProvenRequest { method: presented.method, url: &url, access_token: Some(token) };
+        self.check_sender(good, &Shown::WithProof(proof, request))
+    }
+
+    /// As [`Self::check`]; what could be otherwise with newer keys or a newer feed is checked again with them.
+    async fn check_patiently(&self, token: &str) -> Result<AccessToken, Reason> {
+        let mut outcome = self.check(token);
+        let until = tokio::time::Instant::now() + self.settings.patience;
+        // For keys, and then for the feed that they verify; and for each once more, if the first news were of a fetch that
+        // had begun before.
+        for _ in 0..4 {
+            let Some(worker) = outcome.as_ref().err().and_then(|reason| self.who_may_know(reason)) else { break };
+            let mut news = worker.news();
+            if !worker.ring() || tokio::time::timeout_at(until, news.changed()).await.is_err() {
+                break;
+            }
+            outcome = self.check(token);
+        }
+        outcome
+    }
+
+    /// The one order of checks of everything but how the token was sent.
     fn check(&self, token: &str) -> Result<AccessToken, Reason> {
         let settings = &self.settings;
         let now = settings.clock.now();
@@ -214,21 +246,33 @@ impl Shared {
         if revocations.is_some_and(|list| list.revokes(&signed.claims)) {
             return Err(Reason::Token(TokenError::Revoked));
         }
-        if signed.claims.cnf.is_some() {
-            return Err(Reason::Bound);
-        }
         if !settings.audiences.iter().any(|audience| signed.claims.aud.contains(audience)) {
             return Err(Reason::Token(TokenError::Audience));
         }
-        Ok(AccessToken { signed, realm: settings.realm.clone() })
+        Ok(AccessToken { signed, realm: settings.realm.clone(), scheme: Scheme::Bearer })
+    }
+
+    /// A token that is bound to a key is good only for who proves to hold it, and each proof for one request.
+    fn check_sender(&self, good: AccessToken, shown: &Shown<'_>) -> Result<AccessToken, Reason> {
+        let now = self.settings.clock.now();
+        let proof = check_binding(good.signed.claims.cnf.as_ref(), shown, now).map_err(|error| match error {
+            BindingError::Token(TokenError::Bound) if self.settings.url.is_none() => Reason::BoundTokens,
+            BindingError::Token(reason) => Reason::Token(reason),
+            BindingError::Proof(reason) => Reason::Proof(reason),
+        })?;
+        match proof.map(|proof| self.used_proofs.record(&proof, now)) {
+            None | Some(Use::First) => Ok(good),
+            Some(Use::Repeated) => Err(Reason::Proof(ProofError::Replayed)),
+            Some(Use::NoRoom) => Err(Reason::Unavailable(Lacking::Room)),
+        }
     }
 
     /// The thread that could bring what this refusal lacked.
     fn who_may_know(&self, reason: &Reason) -> Option<&Worker> {
         match reason {
             Reason::Token(TokenError::UnknownKey) => Some(&self.keys_worker),
-            Reason::Unavailable(lacking) if lacking.is_keys() => Some(&self.keys_worker),
-            Reason::Unavailable(_) => Some(&self.feed_worker),
+            Reason::Unavailable(Lacking::Keys | Lacking::FreshKeys) => Some(&self.keys_worker),
+            Reason::Unavailable(Lacking::Revocations | Lacking::FreshRevocations) => Some(&self.feed_worker),
             _ => None,
         }
     }

@@ -7,15 +7,22 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use actix_web::http::StatusCode;
+use actix_web::test::{TestRequest, call_service, init_service, read_body};
+use actix_web::web::Data;
+use actix_web::{App, web};
 use brevet::clock::{Clock, ManualClock};
-use brevet::guard::{AccessToken, Guard, GuardBuilder, Lacking, Reason, Refusal, RevocationStatus};
+use brevet::guard::{AccessToken, Guard, GuardBuilder, Header, Lacking, Presented, Reason, Refusal, RevocationStatus};
 use brevet::keys::verify::TokenError;
+use brevet::oauth::SigningAlgorithm;
+use brevet::oauth::dpop::ProofError;
+use brevet::service::{apps, cut_offs, organisations, revocation, signing_keys};
 use insta::assert_snapshot;
 use serde_json::{Value, json};
 
-use self::server::{FEED, FakeServer, JWKS, METADATA, Says, Signer, feed};
-use crate::support::START;
+use self::server::{FEED, FakeServer, JWKS, METADATA, Relay, Says, Signer, feed};
 use crate::support::process::eventually;
+use crate::support::{START, TestApp};
 
 const BILLING: &str = "https://billing.example";
 /// Longer than any machine should need; nothing here waits so long when all is well.
@@ -102,7 +109,7 @@ fn a_refusal_says_which_check_failed_in_the_words_of_the_server() {
         .map(|(what, token)| {
             let outcome = verify(&guard, token).and_then(|token| token.require_scope("billing:write"));
             let refusal = outcome.unwrap_err();
-            format!("{what}: {} {}", refusal.status(), refusal.challenge().unwrap())
+            format!("{what}: {} {}", refusal.status(), refusal.challenges().join("; "))
         })
         .collect();
     assert_snapshot!(told.join("\n"), @r#"
@@ -117,7 +124,7 @@ fn a_refusal_says_which_check_failed_in_the_words_of_the_server() {
     wrong audience: 401 Bearer realm="brevet", error="invalid_token", error_description="The access token is not for this resource."
     audience almost right: 401 Bearer realm="brevet", error="invalid_token", error_description="The access token is not for this resource."
     no audience: 401 Bearer realm="brevet", error="invalid_token", error_description="The access token is not for this resource."
-    bound to a key: 401 Bearer realm="brevet", error="invalid_token", error_description="The access token is bound to a key: it is worth nothing without a proof of that key."
+    bound to a key: 401 Bearer realm="brevet", error="invalid_token", error_description="This service takes no access tokens that are bound to a key."
     bound in an unknown way: 401 Bearer realm="brevet", error="invalid_token", error_description="The access token is malformed."
     scope missing: 403 Bearer realm="brevet", error="insufficient_scope", error_description="This needs the scope billing:write.", scope="billing:write"
     "#);
@@ -279,7 +286,7 @@ fn an_outage_of_an_hour_is_survived_and_one_of_two_days_fails_closed() {
     clock.advance(Duration::from_secs(47 * 3_600));
     let refusal = guard.check(&token).unwrap_err();
     assert_eq!(refusal.reason(), &Reason::Unavailable(Lacking::FreshKeys));
-    assert_eq!((refusal.status(), refusal.challenge()), (503, None));
+    assert_eq!((refusal.status(), refusal.challenges()), (503, Vec::new()));
     assert!(!guard.status().ready);
 
     server.says(METADATA, Says::json(&json!({ "issuer": server.url })));
@@ -367,4 +374,227 @@ fn a_guard_that_could_not_guard_is_not_built() {
         let message = refused(builder);
         assert!(message.contains(expected), "{what}: {message}");
     }
+}
+
+/// `GET /invoices` with a token that is sent as DPoP.
+fn with_proof(guard: &Guard, token: &str, proof: &str) -> Result<AccessToken, Refusal> {
+    let authorization = format!("DPoP {token}");
+    let presented = Presented {
+        authorization: Header::One(authorization.as_bytes()),
+        dpop: if proof.is_empty() { Header::None } else { Header::One(proof.as_bytes()) },
+        method: "GET",
+        path: "/invoices",
+        query: "page=2",
+    };
+    block_on(guard.admit(&presented))
+}
+
+#[test]
+fn a_bound_token_is_good_with_a_proof_of_its_key_for_this_request_once() {
+    let server = FakeServer::start();
+    let clock = Arc::new(ManualClock::new(START));
+    let guard = builder(&server, &clock).url("https://billing.example/api/").build().unwrap();
+    ready(&guard);
+    let (key, other) = (Signer::new(), Signer::new());
+    let token = server.token(&json!({ "cnf": { "jkt": key.kid } }));
+    let here = "https://billing.example/api/invoices";
+    let changed = |changes: Value| key.proof("GET", here, &token, &changes);
+
+    let good = changed(json!({}));
+    assert_eq!(with_proof(&guard, &token, &good).unwrap().id(), "first");
+    assert_eq!(reason(with_proof(&guard, &token, &good)), Reason::Proof(ProofError::Replayed));
+    with_proof(&guard, &token, &changed(json!({ "jti": "another" }))).unwrap();
+
+    let refused = [
+        (String::new(), Reason::Proof(ProofError::Missing)),
+        ("abc".to_owned(), Reason::Proof(ProofError::Malformed)),
+        (changed(json!({ "htm": "POST" })), Reason::Proof(ProofError::Method)),
+        (changed(json!({ "htu": "https://billing.example/invoices" })), Reason::Proof(ProofError::Url)),
+        (changed(json!({ "iat": START.seconds() - 61 })), Reason::Proof(ProofError::Time)),
+        (key.proof("GET", here, "another token", &json!({})), Reason::Proof(ProofError::AccessToken)),
+        (other.proof("GET", here, &token, &json!({})), Reason::Token(TokenError::OtherKey)),
+    ];
+    for (proof, expected) in refused {
+        let refusal = with_proof(&guard, &token, &proof).unwrap_err();
+        assert_eq!(refusal.reason(), &expected);
+        assert_eq!(refusal.status(), 401);
+        let challenges = refusal.challenges();
+        assert!(challenges.len() == 1 && challenges[0].starts_with("DPoP realm=\"brevet\", error="), "{challenges:?}");
+    }
+    let stolen = verify(&guard, &token).unwrap_err();
+    assert_eq!(stolen.reason(), &Reason::Token(TokenError::Bound));
+    assert!(stolen.challenges()[0].starts_with("DPoP "), "{:?}", stolen.challenges());
+    let unbound = server.token(&json!({}));
+    let proof = key.proof("GET", here, &unbound, &json!({}));
+    assert_eq!(reason(with_proof(&guard, &unbound, &proof)), Reason::Token(TokenError::Unbound));
+}
+
+#[test]
+fn a_service_that_does_not_know_its_address_takes_no_bound_tokens() {
+    let (server, guard, _) = guarded();
+    let key = Signer::new();
+    let token = server.token(&json!({ "cnf": { "jkt": key.kid } }));
+    let proof = key.proof("GET", "https://billing.example/invoices", &token, &json!({}));
+    let refusal = with_proof(&guard, &token, &proof).unwrap_err();
+    assert_eq!(refusal.reason(), &Reason::NoToken);
+    assert_eq!(refusal.challenges(), ["Bearer realm=\"brevet\""]);
+    assert_eq!(reason(verify(&guard, &token)), Reason::BoundTokens);
+}
+
+async fn invoices(token: AccessToken) -> Result<String, Refusal> {
+    token.require_scope("billing:read")?;
+    Ok(token.client_id().to_owned())
+}
+
+/// Status, challenges and the words in the body.
+type Told = (u16, Vec<String>, Value);
+
+/// What an actix-web service with this guard answers to requests with these headers.
+fn service_answers(guard: &Guard, requests: &[(&str, Vec<(&str, String)>)]) -> Vec<Told> {
+    actix_web::rt::System::new().block_on(async {
+        let app = App::new().app_data(Data::new(guard.clone())).route("/invoices", web::get().to(invoices));
+        let service = init_service(app).await;
+        let mut told = Vec::new();
+        for (query, headers) in requests {
+            let mut request = TestRequest::get().uri(&format!("/invoices{query}"));
+            for (name, value) in headers {
+                request = request.append_header((*name, value.as_str()));
+            }
+            let answer = call_service(&service, request.to_request()).await;
+            let status = answer.status();
+            let all = answer.headers().get_all("www-authenticate").map(|value| value.to_str().unwrap().to_owned());
+            let challenges = all.collect();
+            if status != StatusCode::OK {
+                assert_eq!(answer.headers().get("cache-control").unwrap(), "no-store");
+                assert_eq!(answer.headers().contains_key("retry-after"), status == StatusCode::SERVICE_UNAVAILABLE);
+            }
+            let body = read_body(answer).await;
+            told.push((status.as_u16(), challenges, serde_json::from_slice(&body).unwrap_or_default()));
+        }
+        told
+    })
+}
+
+/// A guard of a service that follows the server through this address.
+fn follow(app: &TestApp, server: &str) -> Guard {
+    let metadata = "http://127.0.0.1:8080/.well-known/oauth-protected-resource";
+    let builder = Guard::builder("http://127.0.0.1:8080").server(server).audience(BILLING).clock(app.clock.clone());
+    let guard = builder.patience(PATIENCE).url("https://billing.example").resource_metadata(metadata).build().unwrap();
+    ready(&guard);
+    guard
+}
+
+#[test]
+fn an_actix_service_answers_as_the_server_itself_does() {
+    let app = TestApp::new();
+    let client = app.create_app(&["billing:read"]);
+    let token = app.token(&client);
+    let guard = follow(&app, &app.url);
+    let bearer = |text: &str| ("authorization", format!("Bearer {text}"));
+    let (signed, _) = token.rsplit_once('.').unwrap();
+    let refused: Vec<(&str, Vec<(&str, String)>)> = vec![
+        ("", vec![]),
+        ("", vec![("authorization", client.basic())]),
+        ("", vec![bearer("")]),
+        ("", vec![bearer("abc")]),
+        ("", vec![bearer("a b")]),
+        ("", vec![bearer(&token), bearer(&token)]),
+        ("", vec![bearer(&format!("{signed}.AAAA"))]),
+        ("", vec![("authorization", "DPoP".to_owned())]),
+        ("", vec![("authorization", format!("DPoP {token}"))]),
+        ("", vec![("authorization", format!("DPoP {token}")), ("dpop", "abc".to_owned())]),
+        (&*format!("?access_token={token}").leak(), vec![]),
+    ];
+    let told = service_answers(&guard, &refused);
+    for ((query, headers), (status, challenges, body)) in refused.iter().zip(told) {
+        let headers: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let answer = app.get(&format!("/api/v1/whoami{query}"), &headers);
+        let own: Vec<&str> =
+            answer.headers.get_all("www-authenticate").iter().map(|value| value.to_str().unwrap()).collect();
+        assert_eq!((status, challenges), (answer.status.as_u16(), own.iter().map(ToString::to_string).collect()));
+        let mut words = answer.json();
+        words.as_object_mut().unwrap().remove("request_id");
+        assert_eq!(body, words);
+    }
+    let allowed = app.create_app(&["billing:write"]);
+    let requests = [("", vec![bearer(&token)]), ("", vec![bearer(&app.token(&allowed))])];
+    let told = service_answers(&guard, &requests);
+    assert_eq!(told[0].0, 200);
+    assert_eq!((told[1].0, &told[1].2["error"]), (403, &json!("insufficient_scope")));
+}
+
+#[test]
+fn an_actix_service_refuses_with_503_while_it_cannot_judge() {
+    let server = FakeServer::start();
+    server.says_always(&Says::HangsUp);
+    let guard = builder(&server, &Arc::new(ManualClock::new(START))).patience(Duration::ZERO).build().unwrap();
+    let told =
+        service_answers(&guard, &[("", vec![("authorization", format!("Bearer {}", server.token(&json!({}))))])]);
+    assert_eq!((told[0].0, told[0].1.len(), &told[0].2["error"]), (503, 0, &json!("temporarily_unavailable")));
+}
+
+#[test]
+fn whatever_kills_a_token_at_the_server_is_learnt_within_two_seconds() {
+    type Kill = fn(&TestApp, &crate::support::Credentials, &str);
+    let kills: [(&str, Kill); 6] = [
+        ("token revoke", |app, _, token| {
+            revocation::revoke(&app.management, token).unwrap();
+        }),
+        ("app disable", |app, client, _| apps::set_enabled(&app.management, client.id(), false).unwrap()),
+        ("app delete", |app, client, _| apps::delete(&app.management, client.id()).unwrap()),
+        ("app revoke-tokens", |app, client, _| {
+            cut_offs::revoke_app_tokens(&app.management, client.id()).unwrap();
+        }),
+        ("org disable", |app, _, _| organisations::set_enabled(&app.management, "acme", false).unwrap()),
+        ("token revoke-all", |app, _, _| {
+            cut_offs::revoke_all_tokens(&app.management).unwrap();
+        }),
+    ];
+    for (what, kill) in kills {
+        let app = TestApp::new();
+        let client = app.create_app(&["billing:read"]);
+        let token = app.token(&client);
+        let guard = follow(&app, &app.url);
+        verify(&guard, &token).unwrap();
+        app.clock.advance(Duration::from_secs(10));
+        // The second question is asked a second after the first, and held by the server.
+        std::thread::sleep(Duration::from_millis(1_200));
+
+        kill(&app, &client, &token);
+        app.catch_up();
+        let killed_at = Instant::now();
+        becomes(&guard, &token, &Err(REVOKED));
+        assert!(killed_at.elapsed() < Duration::from_secs(2), "{what}: {:?}", killed_at.elapsed());
+    }
+}
+
+#[test]
+fn the_server_may_be_gone_for_an_hour_and_rotate_its_keys() {
+    let app = TestApp::new();
+    let relay = Relay::to(app.address());
+    let client = app.create_app(&["billing:read"]);
+    let (token, revoked) = (app.token(&client), app.token(&client));
+    let guard = follow(&app, &relay.url);
+    verify(&guard, &token).unwrap();
+    verify(&guard, &revoked).unwrap();
+
+    let (data, clock) = (app.data.clone(), app.clock.clone());
+    relay.leads_to(None);
+    drop(app);
+    eventually(PATIENCE, "the outage", || guard.status().revocations_error);
+    clock.advance(Duration::from_secs(3_600));
+    verify(&guard, &token).unwrap();
+    verify(&guard, &revoked).unwrap();
+
+    // It comes back, with a revocation and another key.
+    let app = TestApp::on(data, clock, &[]);
+    revocation::revoke(&app.management, &revoked).unwrap();
+    let (kid, _) = signing_keys::rotate(&app.management, SigningAlgorithm::Rs256, true).unwrap();
+    app.catch_up();
+    relay.leads_to(Some(app.address()));
+    let new = app.token(&client);
+    assert_eq!(crate::support::decode_jwt(&new).0["kid"], kid);
+    verify(&guard, &new).unwrap();
+    becomes(&guard, &revoked, &Err(REVOKED));
+    verify(&guard, &token).unwrap();
 }

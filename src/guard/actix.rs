@@ -6,14 +6,16 @@ use std::pin::Pin;
 use actix_web::body::BoxBody;
 use actix_web::dev::Payload;
 use actix_web::http::StatusCode;
-use actix_web::http::header::{AUTHORIZATION, CACHE_CONTROL, PRAGMA, RETRY_AFTER, WWW_AUTHENTICATE};
+use actix_web::http::header::{
+    AUTHORIZATION, CACHE_CONTROL, HeaderName, HeaderValue, PRAGMA, RETRY_AFTER, WWW_AUTHENTICATE,
+};
 use actix_web::web::Data;
 use actix_web::{FromRequest, HttpRequest, HttpResponse, ResponseError};
 use serde::Serialize;
 
-use super::{AccessToken, Guard, Presented, Reason, Refusal};
-use crate::oauth::client::Authorization;
+use super::{AccessToken, Guard, Header, Presented, Reason, Refusal};
 
+const DPOP: HeaderName = HeaderName::from_static("dpop");
 /// Seconds after which the server may be back.
 const RETRY_AFTER_SECONDS: &str = "2";
 
@@ -26,13 +28,15 @@ impl FromRequest for AccessToken {
         let request = request.clone();
         Box::pin(async move {
             let guard = request.app_data::<Data<Guard>>().ok_or_else(Refusal::no_guard)?;
-            let mut values = request.headers().get_all(AUTHORIZATION);
-            let authorization = match (values.next(), values.next()) {
-                (None, _) => Authorization::None,
-                (Some(value), None) => Authorization::One(value.as_bytes()),
-                (Some(_), Some(_)) => Authorization::Several,
+            let header = |name| Header::of(request.headers().get_all(name).map(HeaderValue::as_bytes));
+            let presented = Presented {
+                authorization: header(AUTHORIZATION),
+                dpop: header(DPOP),
+                method: request.method().as_str(),
+                path: request.uri().path(),
+                query: request.query_string(),
             };
-            guard.admit(&Presented { authorization, query: request.query_string() }).await
+            guard.admit(&presented).await
         })
     }
 }
@@ -51,8 +55,8 @@ impl ResponseError for Refusal {
     fn error_response(&self) -> HttpResponse<BoxBody> {
         let mut builder = HttpResponse::build(self.status_code());
         builder.insert_header((CACHE_CONTROL, "no-store")).insert_header((PRAGMA, "no-cache"));
-        if let Some(challenge) = self.challenge() {
-            builder.insert_header((WWW_AUTHENTICATE, challenge));
+        for challenge in self.challenges() {
+            builder.append_header((WWW_AUTHENTICATE, challenge));
         }
         if matches!(self.reason(), Reason::Unavailable(_)) {
             builder.insert_header((RETRY_AFTER, RETRY_AFTER_SECONDS));

@@ -37,6 +37,8 @@ pub(super) struct Settings {
     pub(super) server: String,
     pub(super) audiences: Vec<String>,
     pub(super) realm: Arc<Realm>,
+    /// The address of this service, without a slash at its end.
+    pub(super) url: Option<String>,
     pub(super) keys_max_stale: Duration,
     pub(super) revocations_max_stale: Duration,
     pub(super) patience: Duration,
@@ -63,12 +65,13 @@ impl fmt::Debug for GuardBuilder {
 
 impl GuardBuilder {
     pub(super) fn new(issuer: &str) -> Self {
-        let realm = Realm { name: "brevet".to_owned(), resource_metadata: None };
+        let realm = Realm { name: "brevet".to_owned(), resource_metadata: None, takes_bound: false };
         let settings = Settings {
             issuer: issuer.to_owned(),
             server: issuer.to_owned(),
             audiences: Vec::new(),
             realm: Arc::new(realm.clone()),
+            url: None,
             keys_max_stale: MAX_STALE,
             revocations_max_stale: MAX_STALE,
             patience: Duration::from_secs(2),
@@ -131,6 +134,16 @@ impl GuardBuilder {
         self
     }
 
+    /// The address by which clients call this service: with the path of a request behind it, that is what a DPoP proof
+    /// must be for ([RFC 9449 §4.3](https://www.rfc-editor.org/rfc/rfc9449#section-4.3)). Only a service that says it takes
+    /// tokens that are bound to a key; it is never guessed from a request's `Host`, which the caller writes.
+    ///
+    /// A proof is good for one use in each process: behind a load balancer, each instance remembers its own.
+    pub fn url(mut self, url: impl Into<String>) -> Self {
+        self.settings.url = Some(url.into());
+        self
+    }
+
     /// Where the time comes from: for tests.
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.settings.clock = clock;
@@ -155,6 +168,11 @@ impl GuardBuilder {
         if !quotable(&self.realm.name) || !self.realm.resource_metadata.iter().all(quotable) {
             return Err(GuardError::new("realm and resource_metadata may have neither quotes nor control characters"));
         }
+        if let Some(url) = &mut self.settings.url {
+            check_address("url", url, true)?;
+            url.truncate(url.trim_end_matches('/').len());
+        }
+        self.realm.takes_bound = self.settings.url.is_some();
         self.settings.realm = Arc::new(self.realm);
         Guard::start(self.settings)
     }

@@ -4,7 +4,9 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::header::Scheme;
 use crate::keys::verify::TokenError;
+use crate::oauth::dpop::{ALGORITHMS, ProofError};
 use crate::oauth::scope::is_scope_name;
 
 /// What a service says about itself in each challenge.
@@ -13,6 +15,24 @@ pub(super) struct Realm {
     pub(super) name: String,
     /// Where its own metadata is ([RFC 9728 §5.1](https://www.rfc-editor.org/rfc/rfc9728#section-5.1)).
     pub(super) resource_metadata: Option<String>,
+    /// Whether tokens that are bound to a key are taken.
+    pub(super) takes_bound: bool,
+}
+
+impl Realm {
+    fn challenge(&self, scheme: Scheme, parameters: &str) -> String {
+        let mut challenge = match scheme {
+            Scheme::Bearer => format!("Bearer realm=\"{}\"{parameters}", self.name),
+            Scheme::Dpop => {
+                let algorithms: Vec<&str> = ALGORITHMS.iter().map(|algorithm| algorithm.name()).collect();
+                format!("DPoP realm=\"{}\"{parameters}, algs=\"{}\"", self.name, algorithms.join(" "))
+            }
+        };
+        if let Some(url) = &self.resource_metadata {
+            challenge.push_str(&format!(", resource_metadata=\"{url}\""));
+        }
+        challenge
+    }
 }
 
 /// What the guard lacks, so that it cannot tell a good token from a bad one.
@@ -27,13 +47,8 @@ pub enum Lacking {
     /// The revocation feed: the last one is older than
     /// [`GuardBuilder::revocations_max_stale`](super::GuardBuilder::revocations_max_stale).
     FreshRevocations,
-}
-
-impl Lacking {
-    /// Whether it is the keys that are lacking, not the feed.
-    pub(super) const fn is_keys(self) -> bool {
-        matches!(self, Self::Keys | Self::FreshKeys)
-    }
+    /// Room: more DPoP proofs came than can be remembered.
+    Room,
 }
 
 /// Why a request is refused.
@@ -45,8 +60,11 @@ pub enum Reason {
     Malformed(&'static str),
     /// The token is not good: 401.
     Token(TokenError),
-    /// The token is bound to a key, and nothing proves that the caller holds it: 401.
-    Bound,
+    /// The token is bound to a key, and this service takes no such tokens
+    /// ([`GuardBuilder::url`](super::GuardBuilder::url)): 401.
+    BoundTokens,
+    /// The token is bound to a key, and the proof of that key is not good: 401.
+    Proof(ProofError),
     /// The token is good and lacks one of these scopes, which stand here with spaces between: 403.
     Scopes(Box<str>),
     /// The guard cannot tell at the moment, so it says no: 503.
@@ -60,16 +78,19 @@ pub enum Reason {
 pub struct Refusal {
     reason: Reason,
     realm: Option<Arc<Realm>>,
+    scheme: Scheme,
 }
 
 impl Refusal {
-    pub(super) const fn new(reason: Reason, realm: Arc<Realm>) -> Self {
-        Self { reason, realm: Some(realm) }
+    pub(super) const fn new(reason: Reason, realm: Arc<Realm>, scheme: Scheme) -> Self {
+        // Whoever sent a bound token as a bearer token shall send it otherwise.
+        let scheme = if matches!(reason, Reason::Token(TokenError::Bound)) { Scheme::Dpop } else { scheme };
+        Self { reason, realm: Some(realm), scheme }
     }
 
     /// For an application that was built without a guard.
     pub(super) const fn no_guard() -> Self {
-        Self { reason: Reason::NoGuard, realm: None }
+        Self { reason: Reason::NoGuard, realm: None, scheme: Scheme::Bearer }
     }
 
     /// Why.
@@ -81,7 +102,7 @@ impl Refusal {
     pub const fn status(&self) -> u16 {
         match self.reason {
             Reason::Malformed(_) => 400,
-            Reason::NoToken | Reason::Token(_) | Reason::Bound => 401,
+            Reason::NoToken | Reason::Token(_) | Reason::BoundTokens | Reason::Proof(_) => 401,
             Reason::Scopes(_) => 403,
             Reason::NoGuard => 500,
             Reason::Unavailable(_) => 503,
@@ -93,7 +114,8 @@ impl Refusal {
         match self.reason {
             Reason::NoToken => "unauthorized",
             Reason::Malformed(_) => "invalid_request",
-            Reason::Token(_) | Reason::Bound => "invalid_token",
+            Reason::Token(_) | Reason::BoundTokens => "invalid_token",
+            Reason::Proof(error) => error.code().name(),
             Reason::Scopes(_) => "insufficient_scope",
             Reason::Unavailable(_) => "temporarily_unavailable",
             Reason::NoGuard => "server_error",
@@ -106,9 +128,8 @@ impl Refusal {
             Reason::NoToken => "Send an access token: Authorization: Bearer ...".to_owned(),
             Reason::Malformed(what) => (*what).to_owned(),
             Reason::Token(error) => error.to_string(),
-            Reason::Bound => {
-                "The access token is bound to a key: it is worth nothing without a proof of that key.".to_owned()
-            }
+            Reason::BoundTokens => "This service takes no access tokens that are bound to a key.".to_owned(),
+            Reason::Proof(error) => error.description().to_owned(),
             Reason::Scopes(names) => {
                 let noun = if names.contains(' ') { "scopes" } else { "scope" };
                 format!("This needs the {noun} {names}.")
@@ -118,26 +139,30 @@ impl Refusal {
         }
     }
 
-    /// The value of `WWW-Authenticate`; none for what no other token would change.
-    pub fn challenge(&self) -> Option<String> {
-        let realm = self.realm.as_ref()?;
+    /// The values of `WWW-Authenticate`, a header for each; none for what no other token would change.
+    pub fn challenges(&self) -> Vec<String> {
+        let Some(realm) = &self.realm else { return Vec::new() };
         let error = match &self.reason {
-            Reason::Unavailable(_) | Reason::NoGuard => return None,
-            Reason::NoToken => String::new(),
+            Reason::Unavailable(_) | Reason::NoGuard => return Vec::new(),
+            Reason::NoToken => {
+                let schemes: &[Scheme] =
+                    if realm.takes_bound { &[Scheme::Bearer, Scheme::Dpop] } else { &[Scheme::Bearer] };
+                return schemes.iter().map(|scheme| realm.challenge(*scheme, "")).collect();
+            }
             _ => format!(", error=\"{}\", error_description=\"{}\"", self.error(), self.description()),
         };
         let scope = match &self.reason {
             Reason::Scopes(names) => format!(", scope=\"{names}\""),
             _ => String::new(),
         };
-        let metadata = realm.resource_metadata.as_ref().map(|url| format!(", resource_metadata=\"{url}\""));
-        Some(format!("Bearer realm=\"{}\"{error}{scope}{}", realm.name, metadata.unwrap_or_default()))
+        let scheme = if realm.takes_bound { self.scheme } else { Scheme::Bearer };
+        vec![realm.challenge(scheme, &format!("{error}{scope}"))]
     }
 
     /// For a token that lacks one of these scopes. What is no scope name stays out of the header.
-    pub(super) fn lacks_scopes(names: &[&str], realm: Arc<Realm>) -> Self {
+    pub(super) fn lacks_scopes(names: &[&str], realm: Arc<Realm>, scheme: Scheme) -> Self {
         let names: Vec<&str> = names.iter().copied().filter(|name| is_scope_name(name)).collect();
-        Self::new(Reason::Scopes(names.join(" ").into()), realm)
+        Self::new(Reason::Scopes(names.join(" ").into()), realm, scheme)
     }
 }
 
@@ -149,6 +174,7 @@ impl fmt::Display for Refusal {
             Reason::Unavailable(Lacking::FreshKeys) => f.write_str(" The public keys are too old."),
             Reason::Unavailable(Lacking::Revocations) => f.write_str(" No revocation feed could be fetched yet."),
             Reason::Unavailable(Lacking::FreshRevocations) => f.write_str(" The revocation feed is too old."),
+            Reason::Unavailable(Lacking::Room) => f.write_str(" More DPoP proofs came than can be remembered."),
             Reason::NoGuard => f.write_str(" The application has no Data<Guard>."),
             _ => Ok(()),
         }

@@ -2,17 +2,19 @@
 
 use std::sync::Arc;
 
+use super::header::Scheme;
 use super::refusal::{Realm, Refusal};
 use crate::clock::Timestamp;
 use crate::keys::verify::SignedToken;
 use crate::oauth::claims::ReadClaims;
 
-/// A token that is good: signature, type, issuer, time, audience and revocation were checked. What it may do is the
+/// A token that is good: signature, type, issuer, time, audience, revocation and binding were checked. What it may do is the
 /// next question: [`Self::require_scope`].
 #[derive(Debug, Clone)]
 pub struct AccessToken {
     pub(super) signed: Arc<SignedToken>,
     pub(super) realm: Arc<Realm>,
+    pub(super) scheme: Scheme,
 }
 
 impl AccessToken {
@@ -62,6 +64,6 @@ impl AccessToken {
         if names.iter().all(|name| self.has_scope(name)) {
             return Ok(());
         }
-        Err(Refusal::lacks_scopes(names, self.realm.clone()))
+        Err(Refusal::lacks_scopes(names, self.realm.clone(), self.scheme))
     }
 }

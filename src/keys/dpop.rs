@@ -1,6 +1,9 @@
 //! DPoP proofs ([RFC 9449](https://www.rfc-editor.org/rfc/rfc9449)): signature and claims, and whether who shows a token
 //! holds the key that it is bound to. All that a service without a database needs, but for remembering the proofs it saw.
 
+mod used;
+
+pub use self::used::{Use, UsedProofs};
 use super::jwk::PublicJwk;
 use super::jws::{JwsError, UnverifiedJws};
 use super::verify::TokenError;

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use super::authority::Authority;
-use super::dpop::{Use, check_nonce};
+use super::dpop::check_nonce;
 use crate::clock::Timestamp;
 use crate::directory::LookupError;
-use crate::keys::dpop::{BindingError, Shown, check_binding};
+use crate::keys::dpop::{BindingError, Shown, Use, check_binding};
 use crate::keys::verify::{SignedToken, TokenError};
 use crate::oauth::dpop::ProofError;
 use crate::oauth::{Client, ClientId};

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::dpop::{Nonces, UsedProofs};
+use super::dpop::Nonces;
 use super::passwords::Passwords;
 use super::revocation_feed::LastFeed;
 use super::throttle::Throttle;
@@ -12,6 +12,7 @@ use super::{Management, ServiceError, signing_keys};
 use crate::clock::{Clock, Timestamp};
 use crate::config::Config;
 use crate::directory::{Bounds, Directory};
+use crate::keys::dpop::UsedProofs;
 use crate::keys::key_set::PublicKeys;
 use crate::keys::verify::Verifier;
 use crate::secret::Pepper;

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -13,6 +13,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use brevet::keys::signing::GeneratedKey;
 use brevet::oauth::SigningAlgorithm;
+use brevet::secret::sha256;
 use serde_json::{Value, json};
 
 use crate::support::START;
@@ -39,10 +40,27 @@ impl Signer {
     }
 
     pub fn sign(&self, typ: &str, claims: &Value) -> String {
-        let header = json!({ "alg": "EdDSA", "typ": typ, "kid": self.kid });
+        self.sign_with(&json!({ "alg": "EdDSA", "typ": typ, "kid": self.kid }), claims)
+    }
+
+    fn sign_with(&self, header: &Value, claims: &Value) -> String {
         let encode = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
-        let signed = format!("{}.{}", encode(&header), encode(claims));
+        let signed = format!("{}.{}", encode(header), encode(claims));
         format!("{signed}.{}", URL_SAFE_NO_PAD.encode(self.pair.sign(signed.as_bytes())))
+    }
+
+    /// A DPoP proof for a request with this token, with some claims changed. Its key's thumbprint is `kid`.
+    pub fn proof(&self, method: &str, url: &str, token: &str, changes: &Value) -> String {
+        let mut claims = json!({
+            "jti": "proof", "htm": method, "htu": url, "iat": START.seconds(),
+            "ath": URL_SAFE_NO_PAD.encode(sha256(token.as_bytes())),
+        });
+        for (name, value) in changes.as_object().unwrap() {
+            claims[name] = value.clone();
+        }
+        let mut jwk = self.jwk();
+        jwk.as_object_mut().unwrap().retain(|name, _| matches!(&**name, "kty" | "crv" | "x"));
+        self.sign_with(&json!({ "alg": "EdDSA", "typ": "dpop+jwt", "jwk": jwk }), &claims)
     }
 
     /// An access token of `issuer` for the API `https://billing.example`, with some claims changed.
@@ -213,5 +231,51 @@ fn answer(stream: &mut TcpStream, state: &Mutex<State>, stopped: &AtomicBool) {
                 goes_on = send(&[b' '; 65_536]);
             }
         }
+    }
+}
+
+/// An address that leads to a server or to nobody, as the test says.
+pub struct Relay {
+    pub url: String,
+    target: Arc<Mutex<Option<String>>>,
+    stopped: Arc<AtomicBool>,
+}
+
+impl Relay {
+    pub fn to(address: &str) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let target = Arc::new(Mutex::new(Some(address.to_owned())));
+        let stopped = Arc::new(AtomicBool::new(false));
+        let (leads_to, ended) = (target.clone(), stopped.clone());
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                if ended.load(Ordering::SeqCst) {
+                    return;
+                }
+                let Some(address) = leads_to.lock().unwrap().clone() else { continue };
+                let (Ok(near), Ok(far)) = (stream, TcpStream::connect(address)) else { continue };
+                for (mut from, mut to) in [(near.try_clone().unwrap(), far.try_clone().unwrap()), (far, near)] {
+                    thread::spawn(move || {
+                        // One side is gone: so shall be the other.
+                        let _gone = std::io::copy(&mut from, &mut to);
+                        let _gone = to.shutdown(Shutdown::Both);
+                    });
+                }
+            }
+        });
+        Self { url, target, stopped }
+    }
+
+    pub fn leads_to(&self, address: Option<&str>) {
+        *self.target.lock().unwrap() = address.map(str::to_owned);
+    }
+}
+
+impl Drop for Relay {
+    fn drop(&mut self) {
+        self.stopped.store(true, Ordering::SeqCst);
+        // Wakes the listener.
+        let _gone = TcpStream::connect(self.url.trim_start_matches("http://"));
     }
 }
