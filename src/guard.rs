@@ -49,7 +49,8 @@
 //!
 //! * **Keys**: fetched at the start and again when the JWKS's `max-age` is over, at least once an hour. A token with an
 //!   unknown `kid` causes one more fetch, at most one in 5 s, and waits for it as long as
-//!   [`GuardBuilder::patience`] says: a rotation needs no restart, and forged tokens cause no flood.
+//!   [`GuardBuilder::patience`] says: a rotation needs no restart, and forged tokens cause no flood. A key that is revoked
+//!   is dropped when the feed comes signed with another one, or with the next fetch.
 //! * **Revocations**: the signed feed of `/connect/revocations` is followed by long polling, so a revocation is known here
 //!   about a second later. A server without a feed is named in [`Guard::status`].
 //!

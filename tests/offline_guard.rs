@@ -590,6 +590,8 @@ fn the_server_may_be_gone_for_an_hour_and_rotate_its_keys() {
     let app = TestApp::on(data, clock, &[]);
     revocation::revoke(&app.management, &revoked).unwrap();
     let (kid, _) = signing_keys::rotate(&app.management, SigningAlgorithm::Rs256, true).unwrap();
+    // The new key signs as soon as every node of the server knows it.
+    clock.advance(Duration::from_secs(10));
     app.catch_up();
     relay.leads_to(Some(app.address()));
     let new = app.token(&client);

@@ -21,8 +21,6 @@ pub mod path {
     pub const REVOCATIONS: &str = "/connect/revocations";
     /// Present because discovery clients insist on the field.
     pub const AUTHORIZE: &str = "/connect/authorize";
-    /// What is dead before its time, for verifiers that ask nobody.
-    pub const REVOCATIONS: &str = "/connect/revocations";
     /// Public signing keys.
     pub const JWKS: &str = "/.well-known/jwks.json";
     /// Where IdentityServer had the keys.
