@@ -293,7 +293,10 @@ impl Shared {
     }
 
     fn refresh_keys(&self) -> Result<Duration, FetchError> {
-        self.keys.refresh(&self.source, &self.settings.issuer, &*self.settings.clock)
+        let settings = &self.settings;
+        let wait = self.keys.refresh(&self.source, &settings.issuer, &*settings.clock)?;
+        // Confirmed again before they are too old.
+        Ok(wait.min(settings.keys_max_stale / 2))
     }
 
     /// The life of the thread that follows the feed.

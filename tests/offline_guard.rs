@@ -312,6 +312,20 @@ fn a_feed_that_is_too_old_fails_closed_although_the_keys_are_fresh() {
 }
 
 #[test]
+fn the_server_may_hold_a_question_for_half_of_what_the_feed_may_be_old() {
+    for (max_stale, held) in [(86_400, "30"), (20, "10"), (1, "0")] {
+        let server = FakeServer::start();
+        let clock = Arc::new(ManualClock::new(START));
+        let guard = builder(&server, &clock).revocations_max_stale(Duration::from_secs(max_stale)).build().unwrap();
+        ready(&guard);
+        let second = eventually(PATIENCE, "a second question", || {
+            server.asked().into_iter().filter(|asked| asked.starts_with(FEED)).nth(1)
+        });
+        assert_eq!(second, format!("{FEED}?wait={held}"));
+    }
+}
+
+#[test]
 fn a_service_may_start_before_the_server() {
     let server = FakeServer::start();
     server.says_always(&Says::HangsUp);
@@ -587,7 +601,7 @@ fn the_server_may_be_gone_for_an_hour_and_rotate_its_keys() {
     verify(&guard, &revoked).unwrap();
 
     // It comes back, with a revocation and another key.
-    let app = TestApp::on(data, clock, &[]);
+    let app = TestApp::on(data, clock.clone(), &[]);
     revocation::revoke(&app.management, &revoked).unwrap();
     let (kid, _) = signing_keys::rotate(&app.management, SigningAlgorithm::Rs256, true).unwrap();
     // The new key signs as soon as every node of the server knows it.

@@ -29,9 +29,11 @@ impl Follower {
     /// Asks once. What is not believed leaves the old list in place. Says when to ask again.
     pub(super) fn ask(&mut self, shared: &Shared) -> Result<Duration, FetchError> {
         let began_at = Instant::now();
-        let waiting = format!("{}?wait={}", path::REVOCATIONS, HELD.as_secs());
+        // Confirmed again before it is too old.
+        let held = HELD.min(shared.settings.revocations_max_stale / 2);
+        let waiting = format!("{}?wait={}", path::REVOCATIONS, held.as_secs());
         let (path, timeout) = match self.etag {
-            Some(_) => (waiting.as_str(), HELD + TIMEOUT),
+            Some(_) => (waiting.as_str(), held + TIMEOUT),
             None => (path::REVOCATIONS, TIMEOUT),
         };
         let longest = u64::try_from(LONGEST_FEED).unwrap_or(u64::MAX);

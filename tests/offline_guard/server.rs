@@ -173,9 +173,14 @@ impl FakeServer {
         self.says(FEED, Says::Document(self.signer.sign("revocations+jwt", &feed(&self.url, changes)).into_bytes()));
     }
 
-    /// How often a path was asked for.
+    /// How often a path was asked for, with any query.
     pub fn count(&self, path: &str) -> usize {
-        self.state.lock().unwrap().asked.iter().filter(|asked| *asked == path).count()
+        self.asked().iter().filter(|asked| asked.split('?').next() == Some(path)).count()
+    }
+
+    /// What was asked for: paths and queries.
+    pub fn asked(&self) -> Vec<String> {
+        self.state.lock().unwrap().asked.clone()
     }
 
     pub fn token(&self, changes: &Value) -> String {
@@ -202,7 +207,7 @@ fn answer(stream: &mut TcpStream, state: &Mutex<State>, stopped: &AtomicBool) {
     let path = target.split('?').next().unwrap();
     let says = {
         let mut state = state.lock().unwrap();
-        state.asked.push(path.to_owned());
+        state.asked.push(target.to_owned());
         state.says.get(path).cloned().unwrap_or(Says::Status(404))
     };
     let status = match &says {
@@ -213,7 +218,7 @@ fn answer(stream: &mut TcpStream, state: &Mutex<State>, stopped: &AtomicBool) {
     let head = format!("HTTP/1.1 {status} Status\r\nConnection: close\r\nContent-Type: application/json\r\n");
     match says {
         Says::Document(body) => {
-            let length = format!("Content-Length: {}\r\n\r\n", body.len());
+            let length = format!("ETag: \"one\"\r\nContent-Length: {}\r\n\r\n", body.len());
             let _gone = send(head.as_bytes()) && send(length.as_bytes()) && send(&body);
         }
         Says::Status(_) => {
