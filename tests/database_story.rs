@@ -643,6 +643,20 @@ fn of_many_who_use_an_id_at_once_one_is_first(settings: Pairs) {
     assert_eq!(answers.iter().filter(|answer| **answer == Jti::Fresh).count(), 1, "{answers:?}");
 }
 
+#[test]
+fn on_postgresql_an_id_is_recorded_while_another_writer_is_at_work() {
+    let Some(url) = postgres::database() else {
+        return;
+    };
+    let Memory { m, .. } = open(&[("database-url", &url)]);
+    let database = m.database().clone();
+    let while_writing = move |_: &mut AnyConnection| {
+        // On a thread of its own: it is not part of this transaction and does not wait for its end.
+        thread::spawn(move || use_once(&database, "app", "assertion", "1")).join().unwrap()
+    };
+    assert_eq!(m.database().write(while_writing).unwrap(), Jti::Fresh);
+}
+
 fn organisation(slug: &str) -> OrganisationRecord {
     OrganisationRecord {
         id: Uuid::now_v7(),
