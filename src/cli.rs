@@ -8,6 +8,7 @@ mod flags;
 mod key;
 mod logging;
 mod migrate;
+mod openapi;
 mod org;
 mod output;
 mod serve;
@@ -89,6 +90,8 @@ enum Command {
     /// The database's tables
     #[command(subcommand)]
     Migrate(migrate::Migrate),
+    /// Print the description of the management API (OpenAPI 3.1)
+    Openapi,
     /// Settings
     #[command(subcommand)]
     Config(config::Config),
@@ -165,6 +168,7 @@ pub fn main() -> ExitCode {
         Command::Key(command) => command.run(&context),
         Command::Token(command) => command.run(&context),
         Command::Migrate(command) => command.run(&context),
+        Command::Openapi => openapi::run(&context),
         Command::Config(command) => command.run(&context),
     };
     match result {

@@ -37,6 +37,13 @@ impl Timestamp {
         Duration::from_secs(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
 
+    /// Reads RFC 3339 with any offset; fractions of a second are cut off. `None` for anything else, and for what lies before
+    /// the epoch.
+    pub fn parse_rfc3339(text: &str) -> Option<Self> {
+        let moment = DateTime::parse_from_rfc3339(text).ok()?.timestamp();
+        (moment >= 0).then_some(Self(moment))
+    }
+
     /// RFC 3339 in UTC, for people and JSON documents.
     pub fn rfc3339(self) -> String {
         DateTime::from_timestamp(self.0, 0).map_or_else(

@@ -13,12 +13,14 @@ mod guard;
 mod metrics;
 mod observe;
 mod pages;
+mod problem;
 mod routes;
 mod server;
 mod site;
 mod stream;
 mod well_known;
 
+pub use self::api::openapi::document as openapi_document;
 pub use self::routes::routes;
 pub use self::server::{Listeners, Running, StartError, bind, start, start_on};
 pub use self::site::Site;

@@ -2,6 +2,8 @@
 
 #[cfg(feature = "server")]
 mod password;
+#[cfg(feature = "server")]
+pub mod sealed;
 
 use std::fmt;
 

@@ -205,3 +205,23 @@ fn curl_gets_tokens_by_basic_and_by_body_and_calls_a_route_with_them() {
     assert_eq!((status.as_str(), body["error"].as_str()), ("400", Some("invalid_request")));
     assert!(body["error_description"].as_str().unwrap().contains("application/x-www-form-urlencoded"));
 }
+
+#[test]
+fn schemathesis_finds_the_management_api_as_it_is_described() {
+    let mut scene = scene();
+    let scopes = ["apps:read", "apps:write", "apis:read", "apis:write", "keys:read", "audit:read", "usage:read"];
+    let scopes: Vec<String> = scopes.iter().map(|scope| format!("--scope={scope}")).collect();
+    let scopes: Vec<&str> = scopes.iter().map(String::as_str).collect();
+    let admin = brevet(scene.data.path()).args(&["app", "create", "--org=acme", "--name=Admin"]).args(&scopes).json();
+    let text = |name: &str| admin[name].as_str().unwrap().to_owned();
+    let other = scene.app.client_id.clone();
+    scene.app = Credentials { client_id: text("client_id"), secret: text("client_secret") };
+    let Some(mut command) = script(&scene, "schemathesis_run.py") else {
+        return;
+    };
+    if let Err(why) = run(command.env("OTHER", other)) {
+        panic!("{why}");
+    }
+    let log = scene.server.log();
+    assert!(!log.contains("server_error") && !log.contains("panicked"), "{log}");
+}

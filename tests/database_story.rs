@@ -99,8 +99,11 @@ fn reopen(data: &TempDir, settings: Pairs) -> Result<Management, ServiceError> {
 fn refusal<T: Debug>(result: Result<T, ServiceError>) -> String {
     let error = result.unwrap_err();
     let kind = match &error {
-        ServiceError::NotFound(_) => "not found",
-        ServiceError::Invalid(_) => "invalid",
+        ServiceError::NotFound(_) | ServiceError::UnknownScope(_) => "not found",
+        ServiceError::Invalid(_) | ServiceError::InvalidField { .. } => "invalid",
+        ServiceError::BeyondPower(_) => "beyond power",
+        ServiceError::Stale => "stale",
+        ServiceError::KeyReused => "key reused",
         ServiceError::Conflict(_) => "conflict",
         ServiceError::Unavailable(_) => "unavailable",
         ServiceError::Setup(_) => "setup",
@@ -208,8 +211,8 @@ fn apis_and_their_scopes_are_kept(settings: Pairs) {
     let Memory { m, .. } = open(settings);
     organisations::create(&m, "acme", "ACME").unwrap();
     organisations::create(&m, "beta", "Beta").unwrap();
-    let api = apis::create(&m, &new_api("acme", BILLING, &["billing:write", "billing:read"])).unwrap();
-    assert_eq!(apis::show(&m, BILLING).unwrap(), api);
+    let api = apis::create(&m, &new_api("acme", BILLING, &["billing:write", "billing:read"])).unwrap().api;
+    assert_eq!(apis::show(&m, BILLING).unwrap().api, api);
     let names: Vec<_> = api.scopes.iter().map(|scope| scope.name.as_str()).collect();
     assert_eq!(names, ["billing:write", "billing:read"], "in the order in which they were given");
 
@@ -236,8 +239,8 @@ fn apis_and_their_scopes_are_kept(settings: Pairs) {
         algorithm: Some(SigningAlgorithm::EdDsa),
         lifetime: Some(Some(Duration::from_secs(600))),
     };
-    let updated = apis::update(&m, BILLING, &update).unwrap();
-    assert_eq!(apis::show(&m, BILLING).unwrap(), updated);
+    let updated = apis::update(&m, BILLING, &update).unwrap().api;
+    assert_eq!(apis::show(&m, BILLING).unwrap().api, updated);
     assert_eq!(updated.lifetime, Some(Duration::from_secs(600)));
     let of_beta = apis::list(&m, "beta").unwrap();
     assert_eq!(
@@ -270,7 +273,7 @@ fn apps_and_their_keys_are_kept(settings: Pairs) {
     const HOUR: Duration = Duration::from_secs(3_600);
     let Memory { m, .. } = open(settings);
     organisations::create(&m, "acme", "ACME").unwrap();
-    let api = apis::create(&m, &new_api("acme", "https://billing.example", &["b", "a"])).unwrap();
+    let api = apis::create(&m, &new_api("acme", "https://billing.example", &["b", "a"])).unwrap().api;
     let claims = json!({ "https://example.com/plan": { "name": "größer", "seats": [1, 2] } });
     let created = apps::create(
         &m,
@@ -364,7 +367,7 @@ fn every_deed_is_written_down_and_passed_on_in_order(settings: Pairs) {
     let Memory { m, .. } = open(settings);
     let before = m.database().read(changes::span).unwrap().1;
     let acme = organisations::create(&m, "acme", "ACME").unwrap();
-    let api = apis::create(&m, &new_api("acme", "https://billing.example", &["a"])).unwrap();
+    let api = apis::create(&m, &new_api("acme", "https://billing.example", &["a"])).unwrap().api;
     let app = apps::create(&m, "acme", new_app(&["a"])).unwrap().client_id;
     apps::set_enabled(&m, app, false).unwrap();
     organisations::set_enabled(&m, "acme", false).unwrap();
@@ -401,7 +404,7 @@ fn a_name_comes_back_as_it_was_given_and_nul_is_refused_everywhere(settings: Pai
     let described = ScopeRecord { name: "a%_':b".to_owned(), description: name.to_owned() };
     let api = NewApi { name, scopes: vec![described.clone()], ..new_api("acme", "urn:x", &[]) };
     apis::create(&m, &api).unwrap();
-    let shown = apis::show(&m, "urn:x").unwrap();
+    let shown = apis::show(&m, "urn:x").unwrap().api;
     assert_eq!((shown.name.as_str(), shown.scopes), (name, vec![described]));
     let claims = json!({ "https://example.com/x": format!("a\0b{name}") });
     let app = NewApp { name: name.to_owned(), claims: claims.as_object().unwrap().clone(), ..new_app(&["a%_':b"]) };

@@ -51,7 +51,7 @@ fn the_documents_say_what_the_server_does() {
     response_types_supported: []
     revocation_endpoint: "http://127.0.0.1:8080/connect/revocation"
     revocation_endpoint_auth_methods_supported: ["client_secret_basic","client_secret_post"]
-    scopes_supported: ["apps:read"]
+    scopes_supported: ["apps:read","apps:write","apis:read","apis:write","keys:read","audit:read","usage:read"]
     service_documentation: "http://127.0.0.1:8080/docs/errors"
     token_endpoint: "http://127.0.0.1:8080/connect/token"
     token_endpoint_auth_methods_supported: ["client_secret_basic","client_secret_post","private_key_jwt"]
@@ -66,7 +66,7 @@ fn the_documents_say_what_the_server_does() {
     resource: "http://127.0.0.1:8080/api/v1"
     resource_documentation: "http://127.0.0.1:8080/docs/errors"
     resource_name: "Brevet management API"
-    scopes_supported: ["apps:read"]
+    scopes_supported: ["apps:read","apps:write","apis:read","apis:write","keys:read","audit:read","usage:read"]
     "#);
     let mut openid = document(&app, OPENID);
     for (name, value) in document(&app, OAUTH).as_object().unwrap() {

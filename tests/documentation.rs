@@ -34,6 +34,17 @@ fn the_page_of_settings_is_the_table_of_settings() {
 }
 
 #[test]
+fn the_description_of_the_management_api_is_that_of_the_handlers() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/openapi.json");
+    let made = brevet::http::openapi_document("http://127.0.0.1:8080").unwrap();
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        fs::write(&path, &made).unwrap();
+    }
+    let written = fs::read_to_string(&path).unwrap_or_default();
+    assert!(written == made, "run UPDATE_DOCS=1 cargo test documentation");
+}
+
+#[test]
 fn every_link_between_documents_leads_somewhere() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut pages = vec![root.join("README.md"), root.join("CHANGELOG.md")];

@@ -35,6 +35,7 @@ mod guard;
 mod introspection;
 mod key_life;
 mod layers;
+mod management_api;
 mod nodes;
 mod offline_guard;
 mod properties;

@@ -164,7 +164,8 @@ impl Api {
                         algorithm: create.alg,
                         lifetime: create.lifetime,
                     },
-                )?;
+                )?
+                .api;
                 context.output.data(&document(&api), || format!("API {} created.", api.identifier))
             }
             Self::List { org } => {
@@ -178,28 +179,28 @@ impl Api {
                 })
             }
             Self::Show { identifier } => {
-                let api = apis::show(&m, &identifier)?;
+                let api = apis::show(&m, identifier.as_str())?.api;
                 context.output.data(&document(&api), || text(&api))
             }
             Self::Update(update) => {
                 let lifetime = if update.no_lifetime { Some(None) } else { update.lifetime.map(Some) };
                 let changes = ApiUpdate { name: update.name, profile: update.profile, algorithm: update.alg, lifetime };
-                let api = apis::update(&m, &update.identifier, &changes)?;
+                let api = apis::update(&m, update.identifier.as_str(), &changes)?.api;
                 context.output.data(&document(&api), || text(&api))
             }
             Self::Delete { identifier } => {
-                apis::delete(&m, &identifier)?;
+                apis::delete(&m, identifier.as_str())?;
                 let document = json!({ "identifier": identifier, "deleted": true });
                 context.output.data(&document, || format!("API {identifier} deleted."))
             }
             Self::Scope(Scope::Add { identifier, scope }) => {
                 let name = scope.name.clone();
-                apis::add_scope(&m, &identifier, scope)?;
+                apis::add_scope(&m, identifier.as_str(), scope)?;
                 let document = json!({ "identifier": identifier, "scope": name });
                 context.output.data(&document, || format!("Scope {name} added to {identifier}."))
             }
             Self::Scope(Scope::List { identifier }) => {
-                let api = apis::show(&m, &identifier)?;
+                let api = apis::show(&m, identifier.as_str())?.api;
                 let scopes = document(&api).get("scopes").cloned().unwrap_or_default();
                 context.output.data(&scopes, || {
                     let row = |scope: &ScopeRecord| vec![scope.name.clone(), scope.description.clone()];
@@ -207,7 +208,7 @@ impl Api {
                 })
             }
             Self::Scope(Scope::Remove { identifier, name }) => {
-                apis::remove_scope(&m, &identifier, &name)?;
+                apis::remove_scope(&m, identifier.as_str(), &name)?;
                 let document = json!({ "identifier": identifier, "scope": name, "removed": true });
                 context.output.data(&document, || {
                     format!("Scope {name} removed from {identifier}; tokens that have it keep it until they expire.")

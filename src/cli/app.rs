@@ -231,8 +231,9 @@ fn run_create(context: &Context, m: &Management, create: Create) -> Result<(), C
     };
     let created = apps::create(m, &create.org, new)?;
     let (sid, secret) = (created.client_id, created.client_secret.as_ref().map(Secret::reveal));
+    let scopes: Vec<&str> = created.app.scopes.iter().map(|(_, scope)| scope.as_str()).collect();
     let document = json!({
-        "client_id": sid.to_string(), "client_secret": secret, "name": created.name, "scopes": created.scopes,
+        "client_id": sid.to_string(), "client_secret": secret, "name": created.app.name, "scopes": scopes,
     });
     context.output.data(&document, || match secret {
         Some(secret) => format!("App SID  {sid}\nApp Key  {secret}"),
@@ -256,9 +257,10 @@ fn run_update(context: &Context, m: &Management, update: Update) -> Result<(), C
         lifetime,
         authentication: update.authentication.read()?,
         dpop_required: update.dpop_required,
+        ..AppUpdate::default()
     };
     let needs_key = changes.authentication == Some(ClientAuthentication::ClientSecret);
-    let app = apps::update(m, update.sid, changes)?;
+    let app = apps::update(m, update.sid, changes)?.app;
     if needs_key {
         context.output.message(format_args!("Its App Key is made with: brevet app key add {}", update.sid));
     }

@@ -89,8 +89,13 @@ impl From<ConfigError> for CliError {
 impl From<ServiceError> for CliError {
     fn from(error: ServiceError) -> Self {
         let code = match &error {
-            ServiceError::NotFound(_) => NOT_FOUND,
-            ServiceError::Invalid(_) | ServiceError::Conflict(_) => BAD_DATA,
+            ServiceError::NotFound(_) | ServiceError::UnknownScope(_) => NOT_FOUND,
+            ServiceError::Invalid(_)
+            | ServiceError::InvalidField { .. }
+            | ServiceError::Conflict(_)
+            | ServiceError::BeyondPower(_)
+            | ServiceError::Stale
+            | ServiceError::KeyReused => BAD_DATA,
             ServiceError::Unavailable(_) => UNAVAILABLE,
             ServiceError::Setup(_) => CONFIGURATION,
             ServiceError::Internal(_) => INTERNAL,

@@ -7,6 +7,7 @@ use diesel::{
     AggregateExpressionMethods, BoolExpressionMethods, ExpressionMethods, OptionalExtension, QueryDsl, Queryable,
     RunQueryDsl,
 };
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::conn::{AnyConnection, is_storable};
@@ -20,7 +21,7 @@ use crate::oauth::{Api, SigningAlgorithm, TokenProfile};
 pub const MANAGEMENT_API: Uuid = Uuid::from_u128(0x0000_0000_0000_7000_8000_0000_0000_0001);
 
 /// A scope of an API.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ScopeRecord {
     /// What stands in tokens.
     pub name: String,
@@ -29,7 +30,7 @@ pub struct ScopeRecord {
 }
 
 /// An API as people see it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ApiRecord {
     /// Ours.
     pub id: Uuid,
@@ -195,6 +196,22 @@ pub fn list(conn: &mut AnyConnection, organisation_id: Uuid) -> Result<Vec<ApiRe
     let own = apis::organisation_id.eq(organisation_id.to_string());
     let mut rows: Vec<Row> = apis::table.filter(own).order(apis::identifier).load(conn)?;
     rows.extend(apis::table.find(MANAGEMENT_API.to_string()).first::<Row>(conn).optional()?);
+    rows.into_iter().map(|row| row.with_scopes(conn)).collect()
+}
+
+/// The APIs of an organisation and Brevet's own in the order of their ids, at most `limit`, those after `after`.
+///
+/// # Errors
+/// When the database does not answer.
+pub fn list_page(
+    conn: &mut AnyConnection,
+    organisation_id: Uuid,
+    after: Option<Uuid>,
+    limit: i64,
+) -> Result<Vec<ApiRecord>, DbError> {
+    let here = apis::organisation_id.eq(organisation_id.to_string()).or(apis::organisation_id.is_null());
+    let after = after.map(|after| after.to_string()).unwrap_or_default();
+    let rows: Vec<Row> = apis::table.filter(here).filter(apis::id.gt(after)).order(apis::id).limit(limit).load(conn)?;
     rows.into_iter().map(|row| row.with_scopes(conn)).collect()
 }
 

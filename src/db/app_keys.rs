@@ -40,6 +40,16 @@ impl AppKeyRecord {
     pub fn is_live(&self, now: Timestamp) -> bool {
         self.revoked_at.is_none() && self.expires_at.is_none_or(|expires_at| now < expires_at)
     }
+
+    /// Where the key is in its life, in one word.
+    pub fn state(&self, now: Timestamp) -> &'static str {
+        match (self.revoked_at, self.expires_at) {
+            (Some(_), _) => "revoked",
+            (None, Some(expires_at)) if expires_at <= now => "expired",
+            (None, Some(_)) => "ending",
+            (None, None) => "active",
+        }
+    }
 }
 
 #[derive(Queryable)]

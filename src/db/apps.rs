@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, Queryable, RunQueryDsl};
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::apis::{read_lifetime, write_lifetime};
@@ -20,7 +21,7 @@ use crate::oauth::client::{ClientAuthentication, ClientSecret, KeySource};
 pub type Claims = serde_json::Map<String, serde_json::Value>;
 
 /// An app as people see it.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AppRecord {
     /// Its id everywhere.
     pub client_id: ClientId,
@@ -118,6 +119,10 @@ impl Row {
     }
 }
 
+fn write_claims(app: &AppRecord) -> Option<String> {
+    app.claims.clone().map(|claims| serde_json::Value::Object(claims).to_string())
+}
+
 /// Adds an app with what it is granted.
 ///
 /// # Errors
@@ -129,7 +134,7 @@ pub fn insert(conn: &mut AnyConnection, app: &AppRecord) -> Result<(), DbError> 
         apps::organisation_id.eq(app.organisation_id.to_string()),
         apps::name.eq(&app.name),
         apps::lifetime.eq(app.lifetime.map(write_lifetime)),
-        apps::claims.eq(app.claims.clone().map(|claims| serde_json::Value::Object(claims).to_string())),
+        apps::claims.eq(write_claims(app)),
         apps::disabled_at.eq(app.disabled_at.map(Timestamp::seconds)),
         apps::not_before.eq(app.not_before.seconds()),
         apps::created_at.eq(app.created_at.seconds()),
@@ -193,7 +198,7 @@ pub fn delete_scope(conn: &mut AnyConnection, client_id: ClientId, scope: &str) 
     Ok(diesel::delete(app_scopes::table.find((client_id.to_string(), scope))).execute(conn)? == 1)
 }
 
-/// Changes an app's name, its lifetime and whether its tokens must be bound.
+/// Changes an app's name, its lifetime, its claims and whether its tokens must be bound.
 ///
 /// # Errors
 /// When the database does not take it.
@@ -203,6 +208,7 @@ pub fn update(conn: &mut AnyConnection, app: &AppRecord) -> Result<(), DbError> 
             apps::name.eq(&app.name),
             apps::lifetime.eq(app.lifetime.map(write_lifetime)),
             apps::dpop_required.eq(i64::from(app.dpop_required)),
+            apps::claims.eq(write_claims(app)),
         ))
         .execute(conn)?;
     Ok(())

@@ -1,10 +1,11 @@
 //! Who did what, when. Rows are written in the transaction of the deed and never changed.
 
-use diesel::{ExpressionMethods, QueryDsl, RunQueryDsl};
+use diesel::{ExpressionMethods, QueryDsl, Queryable, RunQueryDsl};
 use uuid::Uuid;
 
-use super::conn::AnyConnection;
+use super::conn::{AnyConnection, is_storable};
 use super::error::DbError;
+use super::organisations::parse_id;
 use super::schema::audit;
 use crate::clock::Timestamp;
 
@@ -23,6 +24,32 @@ pub struct AuditEntry {
     pub target: String,
     /// JSON without secrets.
     pub detail: serde_json::Value,
+    /// From which address; `None` for deeds of the server and of commands.
+    pub address: Option<String>,
+}
+
+/// A deed as it is read back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditRecord {
+    /// Its place: later deeds have larger ids.
+    pub id: Uuid,
+    /// The deed.
+    pub entry: AuditEntry,
+}
+
+/// Which deeds to list; what is `None` does not matter.
+#[derive(Debug, Clone, Default)]
+pub struct AuditFilter {
+    /// By whom.
+    pub actor: Option<String>,
+    /// What.
+    pub action: Option<String>,
+    /// To what.
+    pub target: Option<String>,
+    /// Not before.
+    pub from: Option<Timestamp>,
+    /// Before.
+    pub to: Option<Timestamp>,
 }
 
 /// Writes a deed down.
@@ -38,9 +65,83 @@ pub fn record(conn: &mut AnyConnection, entry: &AuditEntry) -> Result<(), DbErro
         audit::action.eq(&entry.action),
         audit::target.eq(&entry.target),
         audit::detail.eq(entry.detail.to_string()),
+        audit::address.eq(&entry.address),
     );
     diesel::insert_into(audit::table).values(row).execute(conn)?;
     Ok(())
+}
+
+#[derive(Queryable)]
+struct Row {
+    id: String,
+    at: i64,
+    organisation_id: Option<String>,
+    actor: String,
+    action: String,
+    target: String,
+    detail: String,
+    address: Option<String>,
+}
+
+impl TryFrom<Row> for AuditRecord {
+    type Error = DbError;
+    fn try_from(row: Row) -> Result<Self, DbError> {
+        let corrupt = |_not_json| DbError::Corrupt { table: "audit", column: "detail", id: row.id.clone() };
+        Ok(Self {
+            id: parse_id(&row.id, "audit")?,
+            entry: AuditEntry {
+                at: Timestamp::from_seconds(row.at),
+                organisation_id: row.organisation_id.as_deref().map(|id| parse_id(id, "audit")).transpose()?,
+                detail: serde_json::from_str(&row.detail).map_err(corrupt)?,
+                actor: row.actor,
+                action: row.action,
+                target: row.target,
+                address: row.address,
+            },
+        })
+    }
+}
+
+/// The deeds in an organisation, newest first, at most `limit`, those before `before`.
+///
+/// # Errors
+/// When the database does not answer.
+pub fn list(
+    conn: &mut AnyConnection,
+    organisation_id: Uuid,
+    filter: &AuditFilter,
+    before: Option<Uuid>,
+    limit: i64,
+) -> Result<Vec<AuditRecord>, DbError> {
+    let texts = [&filter.actor, &filter.action, &filter.target];
+    if texts.into_iter().flatten().any(|text| !is_storable(text)) {
+        return Ok(Vec::new());
+    }
+    let mut query = audit::table
+        .filter(audit::organisation_id.eq(organisation_id.to_string()))
+        .order(audit::id.desc())
+        .limit(limit)
+        .into_boxed();
+    if let Some(actor) = &filter.actor {
+        query = query.filter(audit::actor.eq(actor));
+    }
+    if let Some(action) = &filter.action {
+        query = query.filter(audit::action.eq(action));
+    }
+    if let Some(target) = &filter.target {
+        query = query.filter(audit::target.eq(target));
+    }
+    if let Some(from) = filter.from {
+        query = query.filter(audit::at.ge(from.seconds()));
+    }
+    if let Some(to) = filter.to {
+        query = query.filter(audit::at.lt(to.seconds()));
+    }
+    if let Some(before) = before {
+        query = query.filter(audit::id.lt(before.to_string()));
+    }
+    let rows: Vec<Row> = query.load(conn)?;
+    rows.into_iter().map(TryInto::try_into).collect()
 }
 
 /// When an action was last done to a target.

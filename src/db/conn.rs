@@ -3,13 +3,10 @@
 mod off_thread;
 
 use std::fmt;
-use std::fs::{self, OpenOptions};
-use std::io::ErrorKind;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use diesel::connection::SimpleConnection;
 use diesel::r2d2::R2D2Connection;
@@ -20,6 +17,7 @@ use tokio::sync::Semaphore;
 use super::error::DbError;
 use super::migrations;
 use super::migrations::MigrationStatus;
+use super::sqlite;
 use super::writer::Writer;
 use crate::secret::Secret;
 
@@ -56,10 +54,6 @@ pub enum Backend {
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// A database that could not be reached is tried again at least this often.
 const TRY_AGAIN_EVERY: Duration = Duration::from_millis(500);
-/// How long and how often a connection tries to switch a new file to WAL beside another that does the same.
-const WAL_SWITCH_LIMIT: Duration = Duration::from_secs(5);
-const WAL_SWITCH_PAUSE: Duration = Duration::from_millis(5);
-
 /// Makes connections for the pool.
 struct Connector {
     url: Secret,
@@ -80,7 +74,7 @@ impl Connector {
 
     fn open(&self) -> Result<AnyConnection, DbError> {
         match &self.backend {
-            Backend::Sqlite(path) => open_sqlite(path).map(AnyConnection::Sqlite),
+            Backend::Sqlite(path) => sqlite::open(path).map(AnyConnection::Sqlite),
             Backend::Postgresql => self.open_postgresql().map(AnyConnection::Postgresql),
         }
     }
@@ -106,57 +100,6 @@ impl Connector {
 
 fn without_url(error: &ConnectionError, url: &str) -> String {
     error.to_string().replace(url, "[database-url]")
-}
-
-/// `synchronous=FULL`: what is acknowledged survives a power cut. WAL: readers do not wait for the writer.
-fn open_sqlite(path: &Path) -> Result<SqliteConnection, DbError> {
-    let shown = path.display();
-    let text = path.to_str().ok_or_else(|| DbError::Other(format!("the path {shown} is not UTF-8")))?;
-    let failed = |error: &dyn fmt::Display| DbError::Unavailable(format!("the file {shown} cannot be opened: {error}"));
-    let unusable = |error| DbError::Other(format!("the file {shown} cannot be used as a database: {error}"));
-    create_private_file(path).map_err(|error| failed(&error))?;
-    let mut conn = SqliteConnection::establish(text).map_err(|error| failed(&error))?;
-    conn.batch_execute("PRAGMA busy_timeout = 5000;").map_err(unusable)?;
-    switch_to_wal(&mut conn).map_err(unusable)?;
-    conn.batch_execute(
-        "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF; PRAGMA cache_size = -512;",
-    )
-    .map_err(unusable)?;
-    Ok(conn)
-}
-
-/// SQLite would make the file readable for everybody; its companions take their mode from it. A file that is there is
-/// left alone: whoever opens and closes it loses the locks that SQLite holds on it elsewhere in this process. That is
-/// also why the file is made under another name.
-fn create_private_file(path: &Path) -> std::io::Result<()> {
-    if path.try_exists()? {
-        return Ok(());
-    }
-    let draft = path.with_extension(format!("{}.draft", uuid::Uuid::new_v4().simple()));
-    OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
-    let placed = match fs::hard_link(&draft, path) {
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
-        // A file system without hard links: there, nobody else may make the database in the same moment.
-        Err(error) if matches!(error.kind(), ErrorKind::Unsupported | ErrorKind::PermissionDenied) => {
-            return fs::rename(&draft, path);
-        }
-        placed => placed,
-    };
-    fs::remove_file(&draft)?;
-    placed
-}
-
-/// The one step that SQLite refuses at once, without waiting for `busy_timeout`, while another program takes it.
-fn switch_to_wal(conn: &mut SqliteConnection) -> diesel::QueryResult<()> {
-    let start = Instant::now();
-    loop {
-        match conn.batch_execute("PRAGMA journal_mode = WAL;") {
-            Err(error) if error.to_string().contains("locked") && start.elapsed() < WAL_SWITCH_LIMIT => {
-                std::thread::sleep(WAL_SWITCH_PAUSE);
-            }
-            switched => return switched,
-        }
-    }
 }
 
 impl ManageConnection for Connector {
@@ -283,15 +226,26 @@ impl Database {
     /// # Errors
     /// What `queries` returns, or `Unavailable`.
     pub fn read<T>(&self, queries: impl FnOnce(&mut AnyConnection) -> Result<T, DbError>) -> Result<T, DbError> {
+        self.read_with(queries)
+    }
+
+    /// Like [`Self::read`], for queries whose answer may be an error of another kind.
+    ///
+    /// # Errors
+    /// What `queries` returns, or `Unavailable`.
+    pub fn read_with<T, E: From<DbError>>(
+        &self,
+        queries: impl FnOnce(&mut AnyConnection) -> Result<T, E>,
+    ) -> Result<T, E> {
         let conn: &mut AnyConnection = &mut *self.checkout()?;
         match conn {
-            AnyConnection::Sqlite(_) => conn.transaction(queries),
+            AnyConnection::Sqlite(_) => in_transaction(conn, queries),
             // Read committed would let two statements see two states.
             AnyConnection::Postgresql(c) => {
-                c.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")?;
+                c.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").map_err(DbError::from)?;
                 let answer = queries(conn);
                 let end = if answer.is_ok() { "COMMIT" } else { "ROLLBACK" };
-                conn.batch_execute(end)?;
+                conn.batch_execute(end).map_err(DbError::from)?;
                 answer
             }
         }
@@ -341,39 +295,5 @@ impl Database {
     pub fn ping(&self) -> Result<(), DbError> {
         sql_query("SELECT 1").execute(&mut *self.checkout()?)?;
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::os::unix::fs::PermissionsExt;
-    use std::sync::Barrier;
-
-    use super::*;
-
-    #[test]
-    fn many_open_a_new_file_in_the_same_moment() {
-        for _round in 0..25 {
-            let directory = tempfile::tempdir().unwrap();
-            let path = directory.path().join("new.db");
-            let together = Barrier::new(8);
-            std::thread::scope(|scope| {
-                let opens: Vec<_> = (0..8)
-                    .map(|_| {
-                        scope.spawn(|| {
-                            together.wait();
-                            open_sqlite(&path).map(drop)
-                        })
-                    })
-                    .collect();
-                for opened in opens {
-                    opened.join().unwrap().unwrap();
-                }
-            });
-            assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-            assert!(
-                !fs::read_dir(&directory).unwrap().any(|entry| entry.unwrap().path().extension().unwrap() == "draft")
-            );
-        }
     }
 }

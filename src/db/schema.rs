@@ -144,6 +144,17 @@ diesel::table! {
         action -> Text,
         target -> Text,
         detail -> Text,
+        address -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    idempotency (app_id, key_hash) {
+        app_id -> Text,
+        key_hash -> Text,
+        request_hash -> Text,
+        sealed_answer -> Binary,
+        created_at -> BigInt,
     }
 }
 

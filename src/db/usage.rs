@@ -2,9 +2,11 @@
 //! Counted in memory and written in batches: the only thing that a crash may cost.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
+use diesel::sql_types::{BigInt, Text};
 use diesel::upsert::excluded;
-use diesel::{ExpressionMethods, QueryDsl, RunQueryDsl};
+use diesel::{ExpressionMethods, QueryDsl, QueryableByName, RunQueryDsl, sql_query};
 use uuid::Uuid;
 
 use super::conn::{AnyConnection, on_either};
@@ -114,6 +116,90 @@ pub fn total(conn: &mut AnyConnection, client_id: ClientId, from: Timestamp) -> 
         .select((usage::issued, usage::refused))
         .load(conn)?;
     Ok(rows.iter().fold((0, 0), |(issued, refused), row| (issued + row.0, refused + row.1)))
+}
+
+/// Counts of an app in a span of time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UsageRecord {
+    /// The app.
+    pub client_id: ClientId,
+    /// Where the span begins.
+    pub start: Timestamp,
+    /// Tokens it got.
+    pub issued: i64,
+    /// Requests of its that were refused.
+    pub refused: i64,
+}
+
+/// Which counts to list.
+#[derive(Debug, Clone)]
+pub struct UsageFilter {
+    /// The length of a span, a whole number of hours.
+    pub span: Duration,
+    /// Spans that begin in or after the one with this moment.
+    pub from: Timestamp,
+    /// Hours before this moment.
+    pub to: Timestamp,
+    /// Of this app only.
+    pub client_id: Option<ClientId>,
+}
+
+#[derive(QueryableByName)]
+struct Row {
+    #[diesel(sql_type = Text)]
+    app_id: String,
+    #[diesel(sql_type = BigInt)]
+    start: i64,
+    #[diesel(sql_type = BigInt)]
+    issued: i64,
+    #[diesel(sql_type = BigInt)]
+    refused: i64,
+}
+
+/// SQLite takes `$1` as the name of a parameter and numbers names as they first appear: in order, so both databases
+/// agree. What is not wanted is bound as a value that everything passes.
+const LIST: &str = "SELECT u.app_id AS app_id, u.hour - u.hour % $1 AS start, \
+     CAST(SUM(u.issued) AS BIGINT) AS issued, CAST(SUM(u.refused) AS BIGINT) AS refused \
+     FROM usage u JOIN apps a ON a.id = u.app_id \
+     WHERE a.organisation_id = $2 AND u.hour >= $3 AND u.hour < $4 AND (u.app_id = $5 OR $5 = '') \
+     AND (u.hour - u.hour % $1 > $6 OR (u.hour - u.hour % $1 = $6 AND u.app_id > $7)) \
+     GROUP BY 1, 2 ORDER BY 2, 1 LIMIT $8";
+
+/// Counts of an organisation's apps by span and app, at most `limit`, those after `after`.
+///
+/// # Errors
+/// When the database does not answer.
+pub fn list(
+    conn: &mut AnyConnection,
+    organisation_id: Uuid,
+    filter: &UsageFilter,
+    after: Option<(Timestamp, ClientId)>,
+    limit: i64,
+) -> Result<Vec<UsageRecord>, DbError> {
+    let span = i64::try_from(filter.span.as_secs()).unwrap_or(i64::MAX).max(3_600);
+    let from = filter.from.seconds() - filter.from.seconds().rem_euclid(span);
+    let (after_start, after_app) = after.map_or((-1, String::new()), |(start, app)| (start.seconds(), app.to_string()));
+    let only = filter.client_id.map(|client_id| client_id.to_string()).unwrap_or_default();
+    let rows: Vec<Row> = on_either!(conn, c => sql_query(LIST)
+        .bind::<BigInt, _>(span)
+        .bind::<Text, _>(organisation_id.to_string())
+        .bind::<BigInt, _>(from)
+        .bind::<BigInt, _>(filter.to.seconds())
+        .bind::<Text, _>(only)
+        .bind::<BigInt, _>(after_start)
+        .bind::<Text, _>(after_app)
+        .bind::<BigInt, _>(limit)
+        .load(c))?;
+    let record = |row: Row| {
+        let corrupt = || DbError::Corrupt { table: "usage", column: "app_id", id: row.app_id.clone() };
+        Ok(UsageRecord {
+            client_id: ClientId::parse(&row.app_id).ok_or_else(corrupt)?,
+            start: Timestamp::from_seconds(row.start),
+            issued: row.issued,
+            refused: row.refused,
+        })
+    };
+    rows.into_iter().map(record).collect()
 }
 
 /// Forgets counts from before `from`, and the use of apps that are gone: counts may be written just after an app was

@@ -11,8 +11,10 @@ use serde::Serialize;
 use super::answer::no_store;
 use super::body::BodyError;
 use super::observe::{Outcome, request_id};
+use super::problem::{Fault, PROBLEM_JSON, Problem, ProblemMembers};
 use crate::oauth::metadata::path;
-use crate::oauth::{OAuthError, OAuthErrorCode};
+use crate::oauth::{ClientId, OAuthError, OAuthErrorCode};
+use crate::service::ServiceError;
 
 /// A refusal of the token endpoint ([RFC 6749 §5.2](https://www.rfc-editor.org/rfc/rfc6749#section-5.2)).
 #[derive(Serialize)]
@@ -50,7 +52,7 @@ fn oauth_body<'a>(issuer: &str, error: &'static str, error_description: &'a str)
 /// The answer to a body that was not read.
 pub(super) fn body_answer(issuer: &str, error: BodyError) -> HttpResponse {
     let (status, description) = match error {
-        BodyError::NotAForm => {
+        BodyError::WrongType => {
             (StatusCode::BAD_REQUEST, "Send the parameters as application/x-www-form-urlencoded, in UTF-8.")
         }
         BodyError::Encoded => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "Send the body without a content encoding."),
@@ -68,15 +70,26 @@ pub(super) fn body_answer(issuer: &str, error: BodyError) -> HttpResponse {
 }
 
 /// A refusal of a resource route: `{error, error_description, request_id}`
-/// ([RFC 6750 §3](https://www.rfc-editor.org/rfc/rfc6750#section-3)).
+/// ([RFC 6750 §3](https://www.rfc-editor.org/rfc/rfc6750#section-3)), under `/api/v1` also a problem.
 #[derive(Debug)]
 pub(super) struct ApiError {
     status: StatusCode,
     error: &'static str,
     description: String,
     detail: Option<String>,
-    challenges: Vec<String>,
     request_id: String,
+    more: Box<More>,
+}
+
+/// What few refusals have, apart so that an error stays small.
+#[derive(Debug, Default)]
+struct More {
+    challenges: Vec<String>,
+    faults: Vec<Fault>,
+    /// The body was not read, so the connection cannot be used again.
+    closing: bool,
+    problem: Option<Problem>,
+    client_id: Option<ClientId>,
 }
 
 impl ApiError {
@@ -92,8 +105,8 @@ impl ApiError {
             error,
             description: description.into(),
             detail: None,
-            challenges: Vec::new(),
             request_id: request_id(request),
+            more: Box::new(More { problem: Problem::of(request, status, error), ..More::default() }),
         }
     }
 
@@ -117,9 +130,83 @@ impl ApiError {
         Self { detail: Some(detail.to_string()), ..error }
     }
 
+    /// A body that was not read, or is not what it must be.
+    pub(super) fn body(request: &HttpRequest, error: BodyError) -> Self {
+        let (status, code, description) = match error {
+            BodyError::WrongType => (
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "unsupported_media_type",
+                "Send the body as application/json, in UTF-8.",
+            ),
+            BodyError::Encoded => (
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "unsupported_media_type",
+                "Send the body without a content encoding.",
+            ),
+            BodyError::TooLarge => {
+                (StatusCode::PAYLOAD_TOO_LARGE, "content_too_large", "The body is larger than 64 KiB.")
+            }
+            BodyError::TooSlow => (StatusCode::REQUEST_TIMEOUT, "invalid_request", "The body did not come in time."),
+            BodyError::Broken => (StatusCode::BAD_REQUEST, "invalid_request", "The body could not be read."),
+        };
+        let mut refusal = Self::new(request, status, code, description);
+        refusal.more.closing = true;
+        refusal
+    }
+
+    /// Members that cannot be used.
+    pub(super) fn faults(request: &HttpRequest, faults: Vec<Fault>) -> Self {
+        let mut refusal = Self::bad_request(request, "A member of the body cannot be used.");
+        refusal.more.faults = faults;
+        refusal
+    }
+
+    /// What a walk refused; `conflict` says what can stand against it.
+    pub(super) fn service(request: &HttpRequest, error: &ServiceError, conflict: &'static str) -> Self {
+        let answer = match error {
+            ServiceError::NotFound(_) => Self::not_found(request),
+            ServiceError::InvalidField { field, rule, .. } => {
+                Self::faults(request, vec![Fault { field, message: rule.clone() }])
+            }
+            ServiceError::UnknownScope(_) => {
+                let message = "a scope is unknown: it must be one of the organisation's APIs".to_owned();
+                Self::faults(request, vec![Fault { field: "scopes", message }])
+            }
+            ServiceError::Invalid(_) => Self::bad_request(request, "A value cannot be used."),
+            ServiceError::Conflict(_) => Self::new(request, StatusCode::CONFLICT, "conflict", conflict),
+            ServiceError::BeyondPower(_) => Self::new(
+                request,
+                StatusCode::FORBIDDEN,
+                "insufficient_scope",
+                "An app can hand on only those scopes of the management API that its own token has.",
+            ),
+            ServiceError::Stale => Self::new(
+                request,
+                StatusCode::PRECONDITION_FAILED,
+                "precondition_failed",
+                "It was changed since it was read: read it again, then decide anew.",
+            ),
+            ServiceError::KeyReused => Self::new(
+                request,
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "idempotency_key_reused",
+                "The Idempotency-Key was used for another request; make a new one for each creation.",
+            ),
+            ServiceError::Unavailable(_) => return Self::unavailable(request, error),
+            ServiceError::Setup(_) | ServiceError::Internal(_) => return Self::internal(request, error),
+        };
+        Self { detail: Some(error.to_string()), ..answer }
+    }
+
+    /// Says whose request it was; for the log.
+    pub(super) fn of_client(mut self, client_id: ClientId) -> Self {
+        self.more.client_id = Some(client_id);
+        self
+    }
+
     /// Adds a `WWW-Authenticate` header.
     pub(super) fn with_challenge(mut self, challenge: String) -> Self {
-        self.challenges.push(challenge);
+        self.more.challenges.push(challenge);
         self
     }
 
@@ -137,9 +224,13 @@ impl fmt::Display for ApiError {
 
 #[derive(Serialize)]
 struct ApiErrorBody<'a> {
+    #[serde(flatten)]
+    problem: Option<ProblemMembers<'a>>,
     error: &'static str,
     error_description: &'a str,
     request_id: &'a str,
+    #[serde(skip_serializing_if = "<[Fault]>::is_empty")]
+    errors: &'a [Fault],
 }
 
 impl ResponseError for ApiError {
@@ -149,19 +240,30 @@ impl ResponseError for ApiError {
 
     fn error_response(&self) -> HttpResponse<BoxBody> {
         let mut builder = HttpResponse::build(self.status);
-        for challenge in &self.challenges {
+        for challenge in &self.more.challenges {
             builder.append_header((WWW_AUTHENTICATE, challenge.as_str()));
         }
         if self.status == StatusCode::SERVICE_UNAVAILABLE {
             builder.insert_header((RETRY_AFTER, "2"));
         }
-        let body =
-            ApiErrorBody { error: self.error, error_description: &self.description, request_id: &self.request_id };
+        if self.more.closing {
+            builder.insert_header((CONNECTION, "close")).force_close();
+        }
+        if self.more.problem.is_some() {
+            builder.content_type(PROBLEM_JSON);
+        }
+        let body = ApiErrorBody {
+            problem: self.more.problem.as_ref().map(|problem| problem.members(self.status, &self.description)),
+            error: self.error,
+            error_description: &self.description,
+            request_id: &self.request_id,
+            errors: &self.more.faults,
+        };
         let mut response = no_store(&mut builder).json(body);
         response.extensions_mut().insert(Outcome {
             error: Some(self.error),
             detail: self.detail.clone(),
-            client_id: None,
+            client_id: self.more.client_id,
         });
         response
     }
@@ -202,6 +304,8 @@ impl fmt::Display for Panicked {
 impl ResponseError for Panicked {
     fn error_response(&self) -> HttpResponse<BoxBody> {
         let body = ApiErrorBody {
+            problem: None,
+            errors: &[],
             error: "server_error",
             error_description: "Something failed inside the server.",
             request_id: &self.request_id,

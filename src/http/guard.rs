@@ -29,11 +29,28 @@ impl Demand for AnyToken {
     const SCOPE: Option<&'static str> = None;
 }
 
-/// A token for the management API that may see apps.
-pub(super) struct AppsRead;
+/// A token for the management API with a scope.
+macro_rules! demands {
+    ($($name:ident => $scope:ident,)*) => {
+        $(
+            #[doc = concat!("A token for the management API with the scope `", stringify!($scope), "`.")]
+            pub(super) struct $name;
 
-impl Demand for AppsRead {
-    const SCOPE: Option<&'static str> = Some(management_scope::APPS_READ);
+            impl Demand for $name {
+                const SCOPE: Option<&'static str> = Some(management_scope::$scope);
+            }
+        )*
+    };
+}
+
+demands! {
+    AppsRead => APPS_READ,
+    AppsWrite => APPS_WRITE,
+    ApisRead => APIS_READ,
+    ApisWrite => APIS_WRITE,
+    KeysRead => KEYS_READ,
+    AuditRead => AUDIT_READ,
+    UsageRead => USAGE_READ,
 }
 
 /// A token that is good and allowed.

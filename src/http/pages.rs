@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::answer::cacheable;
 use super::error::ApiError;
+use super::problem::KINDS;
 use super::site::Site;
 use crate::oauth::OAuthErrorCode;
 use crate::oauth::metadata::path;
@@ -48,6 +49,7 @@ struct Context<'a> {
     whoami: &'a str,
     errors_page: &'a str,
     errors: &'a [ErrorAdvice],
+    problems: &'a [ErrorAdvice],
 }
 
 #[derive(Serialize)]
@@ -69,6 +71,8 @@ impl Pages {
         let name = format!("brevet.{digest}.css");
         let errors: Vec<ErrorAdvice> =
             OAuthErrorCode::ALL.iter().map(|code| ErrorAdvice { code: code.name(), advice: code.advice() }).collect();
+        let problems: Vec<ErrorAdvice> =
+            KINDS.iter().map(|kind| ErrorAdvice { code: kind.code, advice: kind.advice }).collect();
         let under = |path: &str| format!("{issuer}{path}");
         let (token_endpoint, jwks, discovery) =
             (under(path::TOKEN), under(path::JWKS), under(path::OPENID_CONFIGURATION));
@@ -86,6 +90,7 @@ impl Pages {
                 whoami: &whoami,
                 errors_page: &errors_page,
                 errors: &errors,
+                problems: &problems,
             };
             handlebars.render(template, &context).map(Bytes::from)
         };

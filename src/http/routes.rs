@@ -49,12 +49,56 @@ fn under_issuer(config: &mut ServiceConfig) {
         .service(get(&format!("{}{}", path::PROTECTED_RESOURCE, path::API), well_known::protected_resource))
         .service(get(path::JWKS, well_known::jwks))
         .service(get(path::JWKS_ALIAS, well_known::jwks))
-        .service(get(&format!("{}/whoami", path::API), api::whoami::whoami))
-        .service(get(&format!("{}/apps", path::API), api::apps::list))
-        .service(get(&format!("{}/apps/{{app_sid}}", path::API), api::apps::show))
+        .configure(resource_routes)
         .service(get(path::ERRORS, pages::errors))
         .service(get("/static/{name}", pages::asset))
         .service(get("/", pages::home));
+}
+
+fn resource_routes(config: &mut ServiceConfig) {
+    use api::{apis, app_keys, apps, records};
+    let under = |path: &str| web::resource(format!("{}{path}", path::API));
+    config
+        .service(get(path::OPENAPI, api::openapi::openapi))
+        .service(get(&format!("{}/whoami", path::API), api::whoami::whoami))
+        .service(reading(under("/apps"), apps::list_apps, "GET, HEAD, POST").route(web::post().to(apps::create_app)))
+        .service(
+            reading(under("/apps/{client_id}"), apps::show_app, "GET, HEAD, PATCH, DELETE")
+                .route(web::patch().to(apps::change_app))
+                .route(web::delete().to(apps::delete_app)),
+        )
+        .service(
+            reading(under("/apps/{client_id}/keys"), app_keys::list_keys, "GET, HEAD, POST")
+                .route(web::post().to(app_keys::add_key)),
+        )
+        .service(post(&format!("{}/apps/{{client_id}}/keys/rotate", path::API), app_keys::rotate_key))
+        .service(only(under("/apps/{client_id}/keys/{key_id}"), "DELETE").route(web::delete().to(app_keys::revoke_key)))
+        .service(reading(under("/apis"), apis::list_apis, "GET, HEAD, POST").route(web::post().to(apis::create_api)))
+        .service(
+            reading(under("/apis/{id}"), apis::show_api, "GET, HEAD, PATCH, DELETE")
+                .route(web::patch().to(apis::change_api))
+                .route(web::delete().to(apis::delete_api)),
+        )
+        .service(only(under("/apis/{id}/scopes"), "POST").route(web::post().to(apis::add_scope)))
+        .service(only(under("/apis/{id}/scopes/{name}"), "DELETE").route(web::delete().to(apis::remove_scope)))
+        .service(reading(under("/keys"), records::list_signing_keys, "GET, HEAD"))
+        .service(reading(under("/audit"), records::list_deeds, "GET, HEAD"))
+        .service(reading(under("/usage"), records::list_usage, "GET, HEAD"));
+}
+
+/// A resource that takes GET and HEAD, and whatever is added to it; other methods are told what it takes.
+fn reading<F, Args>(resource: Resource, handler: F, allowed: &'static str) -> Resource
+where
+    F: Handler<Args>,
+    Args: actix_web::FromRequest + 'static,
+    F::Output: Responder + 'static,
+{
+    only(resource, allowed).route(web::get().to(handler.clone())).route(web::head().to(handler))
+}
+
+/// A resource that takes what is added to it; other methods are told what it takes.
+fn only(resource: Resource, allowed: &'static str) -> Resource {
+    resource.default_service(web::to(move |request: HttpRequest| async move { method_not_allowed(&request, allowed) }))
 }
 
 /// A route for GET and HEAD; other methods are told so.
@@ -64,7 +108,7 @@ where
     Args: actix_web::FromRequest + 'static,
     F::Output: Responder + 'static,
 {
-    for_methods(&[Method::GET, Method::HEAD], "GET, HEAD", path, handler)
+    reading(web::resource(path), handler, "GET, HEAD")
 }
 
 /// A route for POST; other methods are told so.
@@ -84,8 +128,7 @@ where
     Args: actix_web::FromRequest + 'static,
     F::Output: Responder + 'static,
 {
-    let resource = methods.iter().fold(web::resource(path), move |resource, method| {
+    methods.iter().fold(only(web::resource(path), allowed), move |resource, method| {
         resource.route(web::method(method.clone()).to(handler.clone()))
-    });
-    resource.default_service(web::to(move |request: HttpRequest| async move { method_not_allowed(&request, allowed) }))
+    })
 }

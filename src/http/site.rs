@@ -3,13 +3,16 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use actix_web::web::Bytes;
 use tokio::sync::{Notify, Semaphore};
 
+use super::api::openapi;
 use super::metrics::Metrics;
 use super::observe::RequestIds;
 use super::pages::Pages;
 use super::server::StartError;
 use super::well_known::Documents;
+use crate::secret::sha256;
 use crate::service::Authority;
 
 /// Requests that wait for a change: each costs a connection and a timer, so no more than this and no more than a
@@ -23,6 +26,8 @@ pub struct Site {
     pub(super) metrics: Metrics,
     pub(super) documents: Documents,
     pub(super) pages: Pages,
+    /// The OpenAPI document and its entity tag.
+    pub(super) openapi: (Bytes, String),
     pub(super) request_ids: RequestIds,
     /// Places for those who wait for a change of the revocation feed.
     pub(super) waiting: Semaphore,
@@ -36,7 +41,10 @@ impl Site {
     /// # Errors
     /// When a template is broken: a fault of the program.
     pub fn new(authority: Arc<Authority>) -> Result<Self, StartError> {
+        let openapi = openapi::document(authority.issuer()).map_err(StartError::internal)?;
+        let digest: String = sha256(openapi.as_bytes()).iter().take(8).map(|byte| format!("{byte:02x}")).collect();
         Ok(Self {
+            openapi: (Bytes::from(openapi), format!("\"{digest}\"")),
             metrics: Metrics::new().map_err(StartError::internal)?,
             documents: Documents::new(authority.issuer()).map_err(StartError::internal)?,
             pages: Pages::new(authority.issuer()).map_err(StartError::internal)?,

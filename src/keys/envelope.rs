@@ -23,6 +23,31 @@ impl fmt::Debug for MasterKey {
     }
 }
 
+/// What is sealed. Each kind has a key of its own, so that one never opens as the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Content {
+    /// A private key; its name is the `kid`.
+    SigningKey,
+    /// What a creation answered; its name is the client and the idempotency key.
+    Answer,
+}
+
+impl Content {
+    const fn purpose(self) -> &'static str {
+        match self {
+            Self::SigningKey => "signing key envelope v1",
+            Self::Answer => "answer envelope v1",
+        }
+    }
+
+    const fn noun(self) -> &'static str {
+        match self {
+            Self::SigningKey => "signing key",
+            Self::Answer => "answer",
+        }
+    }
+}
+
 struct Length32;
 
 impl KeyType for Length32 {
@@ -163,8 +188,8 @@ impl MasterKey {
         Ok(self.derive("fingerprint v1")?.iter().take(16).map(|byte| format!("{byte:02x}")).collect())
     }
 
-    fn sealing_key(&self) -> Result<LessSafeKey, KeyError> {
-        let bytes = Zeroizing::new(self.derive("signing key envelope v1")?);
+    fn sealing_key(&self, content: Content) -> Result<LessSafeKey, KeyError> {
+        let bytes = Zeroizing::new(self.derive(content.purpose())?);
         UnboundKey::new(&AES_256_GCM, bytes.as_ref())
             .map(LessSafeKey::new)
             .map_err(|error| KeyError::new(format!("AES-256-GCM failed: {error}")))
@@ -175,12 +200,7 @@ impl MasterKey {
     /// # Errors
     /// When the operating system has no random bytes to give.
     pub fn seal(&self, name: &str, plain: &[u8]) -> Result<Vec<u8>, KeyError> {
-        let nonce: [u8; NONCE_LEN] = random_bytes().map_err(|error| KeyError::new(error.to_string()))?;
-        let mut sealed = plain.to_vec();
-        self.sealing_key()?
-            .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(name.as_bytes()), &mut sealed)
-            .map_err(|error| KeyError::new(format!("a private key could not be sealed: {error}")))?;
-        Ok([nonce.as_slice(), &sealed].concat())
+        self.seal_content(Content::SigningKey, name, plain)
     }
 
     /// Opens what [`Self::seal`] sealed.
@@ -188,15 +208,45 @@ impl MasterKey {
     /// # Errors
     /// When the master key or the name is another, or the bytes were changed.
     pub fn open(&self, name: &str, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, KeyError> {
+        self.open_content(Content::SigningKey, name, sealed)
+    }
+
+    /// Seals an answer that is kept for whoever asks again. `name` must be given again to open it.
+    ///
+    /// # Errors
+    /// When the operating system has no random bytes to give.
+    pub fn seal_answer(&self, name: &str, plain: &[u8]) -> Result<Vec<u8>, KeyError> {
+        self.seal_content(Content::Answer, name, plain)
+    }
+
+    /// Opens what [`Self::seal_answer`] sealed.
+    ///
+    /// # Errors
+    /// When the master key or the name is another, or the bytes were changed.
+    pub fn open_answer(&self, name: &str, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, KeyError> {
+        self.open_content(Content::Answer, name, sealed)
+    }
+
+    fn seal_content(&self, content: Content, name: &str, plain: &[u8]) -> Result<Vec<u8>, KeyError> {
+        let nonce: [u8; NONCE_LEN] = random_bytes().map_err(|error| KeyError::new(error.to_string()))?;
+        let mut sealed = plain.to_vec();
+        self.sealing_key(content)?
+            .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(name.as_bytes()), &mut sealed)
+            .map_err(|error| KeyError::new(format!("the {} could not be sealed: {error}", content.noun())))?;
+        Ok([nonce.as_slice(), &sealed].concat())
+    }
+
+    fn open_content(&self, content: Content, name: &str, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, KeyError> {
         let wrong = || {
             KeyError::new(format!(
-                "the signing key {name} cannot be decrypted: it is damaged, or the master key is another"
+                "the {} {name} cannot be decrypted: it is damaged, or the master key is another",
+                content.noun()
             ))
         };
         let (nonce, ciphertext) = sealed.split_first_chunk::<NONCE_LEN>().ok_or_else(wrong)?;
         let mut buffer = Zeroizing::new(ciphertext.to_vec());
         let length = self
-            .sealing_key()?
+            .sealing_key(content)?
             .open_in_place(Nonce::assume_unique_for_key(*nonce), Aad::from(name.as_bytes()), &mut buffer)
             .map_err(|_unspecified| wrong())?
             .len();
@@ -216,6 +266,7 @@ mod tests {
         assert_eq!(key.open("kid", &sealed).unwrap().as_slice(), b"private");
         assert_ne!(key.seal("kid", b"private").unwrap(), sealed);
         assert!(key.open("other", &sealed).is_err());
+        assert!(key.open_answer("kid", &sealed).is_err());
         assert!(MasterKey::generate().unwrap().open("kid", &sealed).is_err());
         for at in 0..sealed.len() {
             let mut changed = sealed.clone();

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 /// The signature algorithms tokens can have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum SigningAlgorithm {
     /// RSASSA-PKCS1-v1_5 with SHA-256, 2048 bits: the one every verifier knows.
     Rs256,
@@ -39,7 +40,7 @@ impl SigningAlgorithm {
 }
 
 /// What an API's tokens look like. `typ` and the form of `scope` change together, never one by one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum TokenProfile {
     /// [RFC 9068](https://www.rfc-editor.org/rfc/rfc9068): `typ` is `at+jwt`, `scope` a string.
     Rfc9068,
@@ -132,4 +133,32 @@ impl Api {
 pub mod management_scope {
     /// See the organisation's apps.
     pub const APPS_READ: &str = "apps:read";
+    /// Register, change and delete apps, and make and revoke their secrets.
+    pub const APPS_WRITE: &str = "apps:write";
+    /// See the organisation's APIs and their scopes.
+    pub const APIS_READ: &str = "apis:read";
+    /// Register, change and delete APIs and their scopes.
+    pub const APIS_WRITE: &str = "apis:write";
+    /// See the public state of the signing keys.
+    pub const KEYS_READ: &str = "keys:read";
+    /// See who did what in the organisation.
+    pub const AUDIT_READ: &str = "audit:read";
+    /// See how many tokens the organisation's apps got.
+    pub const USAGE_READ: &str = "usage:read";
+
+    /// All of them, and what each means to people.
+    pub const ALL: &[(&str, &str)] = &[
+        (APPS_READ, "See the apps of the organisation"),
+        (APPS_WRITE, "Register, change and delete apps, and make and revoke their App Keys"),
+        (APIS_READ, "See the APIs of the organisation and their scopes"),
+        (APIS_WRITE, "Register, change and delete APIs and their scopes"),
+        (KEYS_READ, "See the public state of the signing keys"),
+        (AUDIT_READ, "See who did what in the organisation"),
+        (USAGE_READ, "See how many tokens the apps of the organisation got"),
+    ];
+
+    /// Their names.
+    pub fn names() -> Vec<&'static str> {
+        ALL.iter().map(|(name, _)| *name).collect()
+    }
 }

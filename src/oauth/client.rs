@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::api::Api;
@@ -17,7 +18,7 @@ use crate::clock::Timestamp;
 use crate::secret::{Secret, StoredSecret};
 
 /// A `client_id`: a lower-case hyphenated UUID, matched byte for byte.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct ClientId(Uuid);
 
 impl ClientId {
@@ -67,7 +68,7 @@ impl ClientAuthMethod {
 
 /// How a client was registered to prove who it is. It is held to that: a client with a key pair cannot fall back to a
 /// secret.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum ClientAuthentication {
     /// With a secret, in the header or in the body.
     #[default]
@@ -93,7 +94,7 @@ impl ClientAuthentication {
 }
 
 /// Where the public keys of a client are.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum KeySource {
     /// Registered with it: a JWK set in JSON.
     Jwks(Arc<str>),

@@ -33,6 +33,8 @@ pub mod path {
     pub const PROTECTED_RESOURCE: &str = "/.well-known/oauth-protected-resource";
     /// Brevet's own resource routes: with the issuer in front, the audience of the management API.
     pub const API: &str = "/api/v1";
+    /// What describes those routes.
+    pub const OPENAPI: &str = "/api/v1/openapi.json";
     /// The page of errors that `error_uri` leads to.
     pub const ERRORS: &str = "/docs/errors";
 }
@@ -81,7 +83,7 @@ impl AuthorizationServerMetadata {
             issuer: issuer.to_owned(),
             token_endpoint: format!("{issuer}{}", path::TOKEN),
             jwks_uri: format!("{issuer}{}", path::JWKS),
-            scopes_supported: vec![management_scope::APPS_READ],
+            scopes_supported: management_scope::names(),
             grant_types_supported: GrantType::ALL.iter().map(|grant| grant.name()).collect(),
             response_types_supported: Vec::new(),
             token_endpoint_auth_methods_supported: client_auth_methods.clone(),
@@ -139,7 +141,7 @@ impl ProtectedResourceMetadata {
             resource: format!("{issuer}{}", path::API),
             authorization_servers: vec![issuer.to_owned()],
             jwks_uri: format!("{issuer}{}", path::JWKS),
-            scopes_supported: vec![management_scope::APPS_READ],
+            scopes_supported: management_scope::names(),
             bearer_methods_supported: vec!["header"],
             dpop_signing_alg_values_supported: dpop::ALGORITHMS.iter().map(|alg| alg.name()).collect(),
             dpop_bound_access_tokens_required: false,

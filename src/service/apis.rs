@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use url::Url;
 use uuid::Uuid;
 
+use super::deed::{Deed, Version};
 use super::organisations::{checked_name, find as find_organisation};
 use super::{Management, ServiceError, signing_keys};
 use crate::clock::print_span;
@@ -51,12 +53,57 @@ pub struct ApiUpdate {
     pub lifetime: Option<Option<Duration>>,
 }
 
+/// Which API: by its id, or by the identifier that stands in `aud`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WhichApi {
+    /// Ours.
+    Id(Uuid),
+    /// An absolute URI.
+    Identifier(String),
+}
+
+impl From<Uuid> for WhichApi {
+    fn from(id: Uuid) -> Self {
+        Self::Id(id)
+    }
+}
+
+impl From<&str> for WhichApi {
+    fn from(identifier: &str) -> Self {
+        Self::Identifier(identifier.to_owned())
+    }
+}
+
+impl WhichApi {
+    fn find(&self, conn: &mut AnyConnection) -> Result<Option<ApiRecord>, DbError> {
+        match self {
+            Self::Id(id) => apis::find(conn, *id),
+            Self::Identifier(identifier) => apis::find_by_identifier(conn, identifier),
+        }
+    }
+}
+
+/// An API as it is at a moment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VersionedApi {
+    /// The API.
+    pub api: ApiRecord,
+    /// Its version.
+    pub version: Version,
+}
+
+impl VersionedApi {
+    fn new(api: ApiRecord) -> Result<Self, ServiceError> {
+        Ok(Self { version: Version::of(&api)?, api })
+    }
+}
+
 /// Registers an API, and makes a key for its algorithm if there is none.
 ///
 /// # Errors
 /// `Invalid` for an identifier, scope or lifetime that cannot be used, `NotFound` without the organisation, `Conflict`
 /// for an identifier or scope that is taken.
-pub fn create(m: &Management, new: &NewApi<'_>) -> Result<ApiRecord, ServiceError> {
+pub fn create(m: &Management, new: &NewApi<'_>) -> Result<VersionedApi, ServiceError> {
     check_identifier(new.identifier)?;
     let own = own_identifier(m);
     if new.identifier == own {
@@ -80,19 +127,24 @@ pub fn create(m: &Management, new: &NewApi<'_>) -> Result<ApiRecord, ServiceErro
     signing_keys::ensure(m, api.algorithm)?;
     let (deed, slug) = (m.deed(), new.organisation.to_owned());
     m.database.write(move |conn| {
-        let organisation = find_organisation(conn, &slug)?;
-        api.organisation_id = Some(organisation.id);
-        refuse_reserved(conn, &api.scopes)?;
-        if apis::find_by_identifier(conn, &api.identifier)?.is_some() {
-            return Err(ServiceError::Conflict(format!("the identifier {} is taken on this server", api.identifier)));
-        }
-        apis::insert(conn, &api).map_err(taken_scope)?;
-        let detail = json!({
-            "identifier": api.identifier, "profile": api.profile.name(), "algorithm": api.algorithm.name(),
-            "scopes": api.scopes.iter().map(|scope| &scope.name).collect::<Vec<_>>(),
-        });
-        deed.record(conn, Some(organisation.id), "api.create", &api.id.to_string(), detail, Some(ChangeKind::Api))?;
-        Ok(api)
+        deed.once(conn, |conn| {
+            let organisation = find_organisation(conn, &slug)?;
+            api.organisation_id = Some(organisation.id);
+            refuse_reserved(conn, &api.scopes)?;
+            if apis::find_by_identifier(conn, &api.identifier)?.is_some() {
+                return Err(ServiceError::Conflict(format!(
+                    "the identifier {} is taken on this server",
+                    api.identifier
+                )));
+            }
+            apis::insert(conn, &api).map_err(taken_scope)?;
+            let detail = json!({
+                "identifier": api.identifier, "profile": api.profile.name(), "algorithm": api.algorithm.name(),
+                "scopes": api.scopes.iter().map(|scope| &scope.name).collect::<Vec<_>>(),
+            });
+            deed.record(conn, Some(organisation.id), "api.create", &api.id.to_string(), detail, Some(ChangeKind::Api))?;
+            VersionedApi::new(api)
+        })
     })
 }
 
@@ -114,24 +166,39 @@ pub fn list(m: &Management, organisation: &str) -> Result<Vec<ApiRecord>, Servic
     Ok(found)
 }
 
-/// The API with that identifier.
+/// The APIs an organisation's apps can have scopes of, in the order of their ids, at most `limit`, those after `after`.
+///
+/// # Errors
+/// `NotFound` without the organisation.
+pub fn list_page(
+    m: &Management,
+    organisation: &str,
+    after: Option<Uuid>,
+    limit: i64,
+) -> Result<Vec<ApiRecord>, ServiceError> {
+    let mut found = m.database.read_with(|conn| {
+        let organisation = find_organisation(conn, organisation)?;
+        Ok::<_, ServiceError>(apis::list_page(conn, organisation.id, after, limit)?)
+    })?;
+    for api in found.iter_mut().filter(|api| api.organisation_id.is_none()) {
+        api.identifier = own_identifier(m);
+    }
+    Ok(found)
+}
+
+/// That API.
 ///
 /// # Errors
 /// `NotFound`.
-pub fn show(m: &Management, identifier: &str) -> Result<ApiRecord, ServiceError> {
-    let own = own_identifier(m);
-    let found = m.database.read(|conn| {
-        if identifier == own {
-            apis::find(conn, apis::MANAGEMENT_API)
-        } else {
-            apis::find_by_identifier(conn, identifier)
-        }
-    })?;
-    let mut api = found.ok_or_else(|| unknown_api(identifier))?;
+pub fn show(m: &Management, which: impl Into<WhichApi>) -> Result<VersionedApi, ServiceError> {
+    let (which, own) = (which.into(), own_identifier(m));
+    let wanted = if which == WhichApi::Identifier(own.clone()) { apis::MANAGEMENT_API.into() } else { which.clone() };
+    let found = m.database.read(|conn| wanted.find(conn))?.filter(|api| m.doer.reaches(api.organisation_id));
+    let mut api = found.ok_or_else(|| unknown_api(&which))?;
     if api.organisation_id.is_none() {
         api.identifier = own;
     }
-    Ok(api)
+    VersionedApi::new(api)
 }
 
 /// The identifier of Brevet's own API: it follows the issuer, so the database does not hold it.
@@ -143,16 +210,16 @@ fn own_identifier(m: &Management) -> String {
 ///
 /// # Errors
 /// `NotFound`, and `Invalid` for what cannot be used.
-pub fn update(m: &Management, identifier: &str, update: &ApiUpdate) -> Result<ApiRecord, ServiceError> {
+pub fn update(m: &Management, which: impl Into<WhichApi>, update: &ApiUpdate) -> Result<VersionedApi, ServiceError> {
     check_lifetime(m, update.lifetime.flatten())?;
     let name = update.name.as_deref().map(checked_name).transpose()?;
     if let Some(algorithm) = update.algorithm {
         signing_keys::ensure(m, algorithm)?;
     }
-    let (deed, identifier) = (m.deed(), identifier.to_owned());
+    let (deed, which) = (m.deed(), which.into());
     let (profile, algorithm, lifetime) = (update.profile, update.algorithm, update.lifetime);
     m.database.write(move |conn| {
-        let mut api = find(conn, &identifier)?;
+        let mut api = find(conn, &deed, &which)?;
         api.name = name.unwrap_or(api.name);
         api.profile = profile.unwrap_or(api.profile);
         api.algorithm = algorithm.unwrap_or(api.algorithm);
@@ -163,7 +230,7 @@ pub fn update(m: &Management, identifier: &str, update: &ApiUpdate) -> Result<Ap
             "lifetime": api.lifetime.map(print_span),
         });
         deed.record(conn, api.organisation_id, "api.update", &api.id.to_string(), detail, Some(ChangeKind::Api))?;
-        Ok(api)
+        VersionedApi::new(api)
     })
 }
 
@@ -171,14 +238,15 @@ pub fn update(m: &Management, identifier: &str, update: &ApiUpdate) -> Result<Ap
 ///
 /// # Errors
 /// `NotFound`, and `Conflict` while apps have its scopes.
-pub fn delete(m: &Management, identifier: &str) -> Result<(), ServiceError> {
-    let (deed, identifier) = (m.deed(), identifier.to_owned());
+pub fn delete(m: &Management, which: impl Into<WhichApi>) -> Result<(), ServiceError> {
+    let (deed, which) = (m.deed(), which.into());
     m.database.write(move |conn| {
-        let api = find(conn, &identifier)?;
+        let api = find(conn, &deed, &which)?;
         let apps = apis::count_apps(conn, api.id)?;
         if apps > 0 {
             return Err(ServiceError::Conflict(format!(
-                "{apps} app(s) have scopes of {identifier}; take them away first"
+                "{apps} app(s) have scopes of {}; take them away first",
+                api.identifier
             )));
         }
         apis::delete(conn, api.id)?;
@@ -191,22 +259,17 @@ pub fn delete(m: &Management, identifier: &str) -> Result<(), ServiceError> {
 ///
 /// # Errors
 /// `NotFound`, `Invalid` for a name that cannot be used, `Conflict` for one that is taken.
-pub fn add_scope(m: &Management, identifier: &str, scope: ScopeRecord) -> Result<(), ServiceError> {
+pub fn add_scope(m: &Management, which: impl Into<WhichApi>, scope: ScopeRecord) -> Result<VersionedApi, ServiceError> {
     check_scope(&scope)?;
-    let (deed, identifier) = (m.deed(), identifier.to_owned());
+    let (deed, which) = (m.deed(), which.into());
     m.database.write(move |conn| {
-        let api = find(conn, &identifier)?;
+        let api = find(conn, &deed, &which)?;
         refuse_reserved(conn, std::slice::from_ref(&scope))?;
         apis::insert_scope(conn, api.id, api.organisation_id, &scope).map_err(taken_scope)?;
         let detail = json!({ "scope": scope.name });
-        Ok(deed.record(
-            conn,
-            api.organisation_id,
-            "api.scope.add",
-            &api.id.to_string(),
-            detail,
-            Some(ChangeKind::Api),
-        )?)
+        let target = api.id.to_string();
+        deed.record(conn, api.organisation_id, "api.scope.add", &target, detail, Some(ChangeKind::Api))?;
+        VersionedApi::new(find_any(conn, &which)?)
     })
 }
 
@@ -214,33 +277,39 @@ pub fn add_scope(m: &Management, identifier: &str, scope: ScopeRecord) -> Result
 ///
 /// # Errors
 /// `NotFound`.
-pub fn remove_scope(m: &Management, identifier: &str, name: &str) -> Result<(), ServiceError> {
-    let (deed, identifier, name) = (m.deed(), identifier.to_owned(), name.to_owned());
+pub fn remove_scope(m: &Management, which: impl Into<WhichApi>, name: &str) -> Result<VersionedApi, ServiceError> {
+    let (deed, which, name) = (m.deed(), which.into(), name.to_owned());
     m.database.write(move |conn| {
-        let api = find(conn, &identifier)?;
+        let api = find(conn, &deed, &which)?;
         if !apis::delete_scope(conn, api.id, &name)? {
-            return Err(ServiceError::NotFound(format!("{identifier} has no scope `{name}`")));
+            return Err(ServiceError::NotFound(format!("{} has no scope `{name}`", api.identifier)));
         }
         let detail = json!({ "scope": name });
-        Ok(deed.record(
-            conn,
-            api.organisation_id,
-            "api.scope.remove",
-            &api.id.to_string(),
-            detail,
-            Some(ChangeKind::Api),
-        )?)
+        let target = api.id.to_string();
+        deed.record(conn, api.organisation_id, "api.scope.remove", &target, detail, Some(ChangeKind::Api))?;
+        VersionedApi::new(find_any(conn, &which)?)
     })
 }
 
-/// An API that may be changed: one of an organisation, not Brevet's own.
-fn find(conn: &mut AnyConnection, identifier: &str) -> Result<ApiRecord, ServiceError> {
-    let found = apis::find_by_identifier(conn, identifier)?.filter(|api| api.organisation_id.is_some());
-    found.ok_or_else(|| unknown_api(identifier))
+/// An API that may be changed: one of an organisation that the doer reaches, not Brevet's own, and as the doer thinks.
+fn find(conn: &mut AnyConnection, deed: &Deed, which: &WhichApi) -> Result<ApiRecord, ServiceError> {
+    let api = find_any(conn, which)?;
+    let reached = api.organisation_id.is_some() && deed.doer.reaches(api.organisation_id);
+    let found = VersionedApi::new(Some(api).filter(|_| reached).ok_or_else(|| unknown_api(which))?)?;
+    deed.check_version(&found.version)?;
+    Ok(found.api)
 }
 
-fn unknown_api(identifier: &str) -> ServiceError {
-    ServiceError::NotFound(format!("there is no API {identifier}; see: brevet api list --org SLUG"))
+fn find_any(conn: &mut AnyConnection, which: &WhichApi) -> Result<ApiRecord, ServiceError> {
+    which.find(conn)?.ok_or_else(|| unknown_api(which))
+}
+
+fn unknown_api(which: &WhichApi) -> ServiceError {
+    let shown = match which {
+        WhichApi::Id(id) => id.to_string(),
+        WhichApi::Identifier(identifier) => identifier.clone(),
+    };
+    ServiceError::NotFound(format!("there is no API {shown}; see: brevet api list --org SLUG"))
 }
 
 fn taken_scope(error: DbError) -> ServiceError {
@@ -262,23 +331,28 @@ fn check_identifier(identifier: &str) -> Result<(), ServiceError> {
     let printable = identifier.bytes().all(|byte| byte.is_ascii_graphic());
     match url {
         Some(_) if printable && identifier.len() <= 255 => Ok(()),
-        _ => Err(ServiceError::Invalid(format!(
-            "`{identifier}` cannot be an API's identifier: write an absolute URI without a fragment, such as https://api.example.com"
-        ))),
+        _ => Err(ServiceError::field_shown(
+            "identifier",
+            "an identifier must be an absolute URI without a fragment, such as https://api.example.com",
+            format!(
+                "`{identifier}` cannot be an API's identifier: write an absolute URI without a fragment, such as https://api.example.com"
+            ),
+        )),
     }
 }
 
 fn check_scope(scope: &ScopeRecord) -> Result<(), ServiceError> {
     let ScopeRecord { name, description } = scope;
     if !is_scope_name(name) || name.len() > LONGEST_SCOPE_NAME {
-        return Err(ServiceError::Invalid(format!(
-            "`{name}` cannot be a scope: use 1 to {LONGEST_SCOPE_NAME} printable ASCII characters without space, quote or backslash"
-        )));
+        let rule =
+            format!("use 1 to {LONGEST_SCOPE_NAME} printable ASCII characters without space, quote or backslash");
+        let text = format!("`{name}` cannot be a scope: {rule}");
+        return Err(ServiceError::field_shown("scopes", format!("a scope's name: {rule}"), text));
     }
     if description.chars().count() > LONGEST_DESCRIPTION || description.chars().any(char::is_control) {
-        return Err(ServiceError::Invalid(format!(
-            "the text of the scope {name} may have at most {LONGEST_DESCRIPTION} characters, none of them a control character"
-        )));
+        let rule = format!("may have at most {LONGEST_DESCRIPTION} characters, none of them a control character");
+        let text = format!("the text of the scope {name} {rule}");
+        return Err(ServiceError::field_shown("scopes", format!("a scope's description {rule}"), text));
     }
     Ok(())
 }
@@ -286,13 +360,16 @@ fn check_scope(scope: &ScopeRecord) -> Result<(), ServiceError> {
 pub(super) fn check_lifetime(m: &Management, lifetime: Option<Duration>) -> Result<(), ServiceError> {
     let most = m.config.access_token_lifetime;
     match lifetime {
-        Some(lifetime) if lifetime > most => Err(ServiceError::Invalid(format!(
-            "a lifetime of {} is longer than the server's access-token-lifetime, {}",
-            print_span(lifetime),
-            print_span(most)
-        ))),
+        Some(lifetime) if lifetime > most => Err(ServiceError::field(
+            "lifetime",
+            format!(
+                "a lifetime of {} is longer than the server's access-token-lifetime, {}",
+                print_span(lifetime),
+                print_span(most)
+            ),
+        )),
         Some(lifetime) if lifetime.is_zero() => {
-            Err(ServiceError::Invalid("a lifetime must be longer than nothing".to_owned()))
+            Err(ServiceError::field("lifetime", "a lifetime must be longer than nothing"))
         }
         _ => Ok(()),
     }

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::app_keys::live_keys;
-use super::management::Deed;
+use super::deed::Deed;
 use super::{Management, ServiceError};
 use crate::db::apps::AppRecord;
 use crate::db::changes::ChangeKind;

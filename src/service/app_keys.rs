@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::apps::{NewKey, find};
-use super::management::Deed;
+use super::apps::{NewKey, VersionedApp, find};
+use super::deed::Deed;
 use super::{Management, ServiceError};
 use crate::clock::Timestamp;
 use crate::db::app_keys::{self, AppKeyRecord};
@@ -14,17 +15,18 @@ use crate::db::changes::ChangeKind;
 use crate::db::{AnyConnection, DbError};
 use crate::oauth::ClientId;
 use crate::oauth::client::ClientAuthentication;
-use crate::secret::{Secret, generate_client_secret};
+use crate::secret::{Secret, generate_client_secret, sealed};
 
 /// Live keys of one app.
 const MOST_LIVE_KEYS: usize = 5;
 
 /// A key just made. The only time it is seen.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct CreatedKey {
     /// Its id.
     pub id: Uuid,
     /// The key.
+    #[serde(with = "sealed")]
     pub client_secret: Secret,
     /// From when on it is refused.
     pub expires_at: Option<Timestamp>,
@@ -41,7 +43,7 @@ pub fn list(m: &Management, client_id: ClientId) -> Result<Vec<AppKeyRecord>, Se
 /// Adds a key beside those there are.
 ///
 /// # Errors
-/// `NotFound`, and `Conflict` when the app has as many as it may.
+/// `NotFound`, `BeyondPower`, `Stale`, and `Conflict` when the app has as many as it may.
 pub fn add(m: &Management, client_id: ClientId, expires_in: Option<Duration>) -> Result<CreatedKey, ServiceError> {
     make(m, client_id, expires_in, |_, _, _| Ok(()), "app.key.add")
 }
@@ -83,27 +85,30 @@ fn make(
     let key = NewKey::of(m, &secret)?;
     let deed = m.deed();
     let expires_at = expires_in.map(|span| deed.now + span);
-    let id = m.database.write(move |conn| {
-        let app = find(conn, client_id)?;
-        if app.authentication != ClientAuthentication::ClientSecret {
-            return Err(ServiceError::Conflict(format!(
-                "the app signs its requests (private_key_jwt) and takes no App Keys; to change that: brevet app update {client_id} --auth-method client_secret"
-            )));
-        }
-        let live = live_keys(conn, client_id, deed.now)?;
-        first(conn, &live, deed.now)?;
-        if live_keys(conn, client_id, deed.now)?.len() >= MOST_LIVE_KEYS {
-            return Err(ServiceError::Conflict(format!(
-                "the app has {MOST_LIVE_KEYS} live keys, the most it may; revoke one first"
-            )));
-        }
-        let id = insert_key(conn, &deed, client_id, &key, expires_at)?;
-        let detail = json!({ "key": id, "hint": key.hint, "expires_at": expires_at });
-        let target = client_id.to_string();
-        deed.record(conn, Some(app.organisation_id), action, &target, detail, Some(ChangeKind::App))?;
-        Ok(id)
-    })?;
-    Ok(CreatedKey { id, client_secret: secret, expires_at })
+    m.database.write(move |conn| {
+        deed.once(conn, |conn| {
+            let app = find(conn, &deed, client_id)?.app;
+            // Whoever has a key of the app has its power.
+            deed.doer.check_power(&app.scopes)?;
+            if app.authentication != ClientAuthentication::ClientSecret {
+                return Err(ServiceError::Conflict(format!(
+                    "the app signs its requests (private_key_jwt) and takes no App Keys; to change that: brevet app update {client_id} --auth-method client_secret"
+                )));
+            }
+            let live = live_keys(conn, client_id, deed.now)?;
+            first(conn, &live, deed.now)?;
+            if live_keys(conn, client_id, deed.now)?.len() >= MOST_LIVE_KEYS {
+                return Err(ServiceError::Conflict(format!(
+                    "the app has {MOST_LIVE_KEYS} live keys, the most it may; revoke one first"
+                )));
+            }
+            let id = insert_key(conn, &deed, client_id, &key, expires_at)?;
+            let detail = json!({ "key": id, "hint": key.hint, "expires_at": expires_at });
+            let target = client_id.to_string();
+            deed.record(conn, Some(app.organisation_id), action, &target, detail, Some(ChangeKind::App))?;
+            Ok(CreatedKey { id, client_secret: secret, expires_at })
+        })
+    })
 }
 
 /// Makes a key unusable at once.
@@ -113,8 +118,7 @@ fn make(
 pub fn revoke(m: &Management, client_id: ClientId, key_id: Uuid) -> Result<(), ServiceError> {
     let deed = m.deed();
     m.database.write(move |conn| {
-        let app = find(conn, client_id)?;
-        let keys = app_keys::list(conn, client_id)?;
+        let VersionedApp { app, keys, .. } = find(conn, &deed, client_id)?;
         let key = keys
             .iter()
             .find(|key| key.id == key_id)

@@ -1,25 +1,29 @@
-//! Apps: registering, showing, switching off, deleting.
+//! Apps: registering, showing, changing, switching off, deleting.
+
+mod update;
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use url::Url;
 use uuid::Uuid;
 
+pub use self::update::{AppUpdate, update};
 use super::apis::check_lifetime;
-use super::app_authentication::{change as change_authentication, check as check_authentication};
+use super::app_authentication::check as check_authentication;
 use super::app_keys::insert_key;
-use super::management::Deed;
+use super::deed::{Deed, Version};
 use super::organisations::{checked_name, find as find_organisation};
-use super::{Authority, Management, ServiceError};
-use crate::clock::{Timestamp, print_span};
+use super::{Management, ServiceError};
+use crate::clock::Timestamp;
 use crate::db::app_keys::AppKeyRecord;
 use crate::db::apps::{AppRecord, Claims};
 use crate::db::changes::ChangeKind;
 use crate::db::{AnyConnection, apis, app_keys, apps, audit, cut_offs, usage};
 use crate::oauth::ClientId;
 use crate::oauth::client::ClientAuthentication;
-use crate::secret::{Secret, StoredSecret, generate_client_secret, hint};
+use crate::secret::{Secret, StoredSecret, generate_client_secret, hint, sealed};
 
 /// Static claims together are at most this long: tokens travel in headers.
 const LONGEST_CLAIMS: usize = 2_048;
@@ -44,16 +48,40 @@ pub struct NewApp {
 }
 
 /// An app just registered. The only time its key is seen.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct CreatedApp {
     /// Its id.
     pub client_id: ClientId,
     /// Its key, unless it signs its requests.
+    #[serde(with = "sealed::optional")]
     pub client_secret: Option<Secret>,
-    /// Its name.
-    pub name: String,
-    /// What it was granted.
-    pub scopes: Vec<String>,
+    /// Its key's id.
+    pub key_id: Option<Uuid>,
+    /// The app.
+    pub app: AppRecord,
+    /// Its version.
+    pub version: Version,
+}
+
+/// An app as it is at a moment.
+#[derive(Debug, Clone)]
+pub struct VersionedApp {
+    /// The app.
+    pub app: AppRecord,
+    /// Its keys, oldest first.
+    pub keys: Vec<AppKeyRecord>,
+    /// Its version, and that of its keys: whoever changes one changes it.
+    pub version: Version,
+}
+
+impl VersionedApp {
+    fn find(conn: &mut AnyConnection, client_id: ClientId) -> Result<Option<Self>, ServiceError> {
+        let Some(app) = apps::find(conn, client_id)? else { return Ok(None) };
+        let keys = app_keys::list(conn, client_id)?;
+        let ends: Vec<_> = keys.iter().map(|key| (key.id, key.expires_at, key.revoked_at)).collect();
+        let version = Version::of(&(AppRecord { last_used_at: None, ..app.clone() }, ends))?;
+        Ok(Some(Self { app, keys, version }))
+    }
 }
 
 /// An app and everything around it that people want to see.
@@ -69,6 +97,8 @@ pub struct AppDetails {
     pub issued_24h: i64,
     /// Requests of its that were refused in the last 24 hours.
     pub refused_24h: i64,
+    /// Its version.
+    pub version: Version,
 }
 
 /// Registers an app, with its first key unless it signs its requests.
@@ -81,9 +111,13 @@ pub fn create(m: &Management, organisation: &str, new: NewApp) -> Result<Created
     let key = secret.as_ref().map(|secret| NewKey::of(m, secret)).transpose()?;
     let client_id = ClientId::generate();
     let (deed, slug) = (m.deed(), organisation.to_owned());
-    let created = checked.clone();
-    m.database.write(move |conn| insert(conn, &deed, &slug, client_id, &checked, key.as_ref()))?;
-    Ok(CreatedApp { client_id, client_secret: secret, name: created.name, scopes: created.scopes })
+    m.database.write(move |conn| {
+        deed.once(conn, |conn| {
+            let key_id = insert(conn, &deed, &slug, client_id, &checked, key.as_ref())?;
+            let made = VersionedApp::find(conn, client_id)?.ok_or_else(|| unknown_app(client_id))?;
+            Ok(CreatedApp { client_id, client_secret: secret, key_id, app: made.app, version: made.version })
+        })
+    })
 }
 
 /// An app whose every part can be used.
@@ -106,7 +140,7 @@ impl CheckedApp {
 
     pub(super) fn new(m: &Management, new: NewApp) -> Result<Self, ServiceError> {
         check_lifetime(m, new.lifetime)?;
-        check_claims(&new.claims)?;
+        let claims = CheckedClaims::new(new.claims)?;
         let authentication = check_authentication(m, new.authentication)?;
         if new.key_expires_in.is_some() && authentication != ClientAuthentication::ClientSecret {
             return Err(ServiceError::Invalid(
@@ -120,7 +154,7 @@ impl CheckedApp {
             name: checked_name(&new.name)?,
             scopes,
             lifetime: new.lifetime,
-            claims: Some(new.claims).filter(|claims| !claims.is_empty()),
+            claims: claims.0,
             key_expires_in: new.key_expires_in,
             authentication,
             dpop_required: new.dpop_required,
@@ -148,7 +182,7 @@ pub(super) fn insert(
     client_id: ClientId,
     app: &CheckedApp,
     key: Option<&NewKey>,
-) -> Result<(), ServiceError> {
+) -> Result<Option<Uuid>, ServiceError> {
     let organisation = find_organisation(conn, slug)?;
     // An imported app may have the id of one that was deleted: the tokens of that one stay dead, also those that a node
     // issued before it heard of the deletion.
@@ -168,12 +202,13 @@ pub(super) fn insert(
         authentication: app.authentication.clone(),
         dpop_required: app.dpop_required,
     };
+    deed.doer.check_power(&record.scopes)?;
     apps::insert(conn, &record).map_err(ServiceError::duplicate(format!("there is an app {client_id} already")))?;
-    if let Some(key) = key {
-        insert_key(conn, deed, client_id, key, app.key_expires_in.map(|span| deed.now + span))?;
-    }
+    let end = app.key_expires_in.map(|span| deed.now + span);
+    let key_id = key.map(|key| insert_key(conn, deed, client_id, key, end)).transpose()?;
     let detail = json!({ "name": record.name, "scopes": app.scopes, "auth_method": record.authentication.name(), "dpop_required": record.dpop_required });
-    Ok(deed.record(conn, Some(organisation.id), "app.create", &client_id.to_string(), detail, Some(ChangeKind::App))?)
+    deed.record(conn, Some(organisation.id), "app.create", &client_id.to_string(), detail, Some(ChangeKind::App))?;
+    Ok(key_id)
 }
 
 fn resolve_scopes(
@@ -185,25 +220,38 @@ fn resolve_scopes(
         .iter()
         .map(|name| match apis::find_by_scope(conn, organisation_id, name)? {
             Some(api_id) => Ok((api_id, name.clone())),
-            None => Err(ServiceError::NotFound(format!(
+            None => Err(ServiceError::UnknownScope(format!(
                 "no API of the organisation has a scope `{name}`; see: brevet api list --org SLUG"
             ))),
         })
         .collect()
 }
 
+/// Static claims that can stand in a token; `None` instead of none.
+struct CheckedClaims(Option<Claims>);
+
+impl CheckedClaims {
+    fn new(claims: Claims) -> Result<Self, ServiceError> {
+        check_claims(&claims)?;
+        Ok(Self(Some(claims).filter(|claims| !claims.is_empty())))
+    }
+}
+
 /// An absolute URI cannot collide with a registered claim ([RFC 7519 §4.2](https://www.rfc-editor.org/rfc/rfc7519#section-4.2)).
 fn check_claims(claims: &Claims) -> Result<(), ServiceError> {
     if let Some(name) = claims.keys().find(|name| Url::parse(name).is_err()) {
-        return Err(ServiceError::Invalid(format!(
-            "`{name}` cannot be the name of a claim: write an absolute URI, such as https://example.com/plan"
-        )));
+        return Err(ServiceError::field_shown(
+            "claims",
+            "the name of a claim must be an absolute URI, such as https://example.com/plan",
+            format!("`{name}` cannot be the name of a claim: write an absolute URI, such as https://example.com/plan"),
+        ));
     }
     let length = serde_json::Value::Object(claims.clone()).to_string().len();
     if length > LONGEST_CLAIMS {
-        return Err(ServiceError::Invalid(format!(
-            "the claims are {length} bytes long; at most {LONGEST_CLAIMS} fit in a token"
-        )));
+        return Err(ServiceError::field(
+            "claims",
+            format!("the claims are {length} bytes long; at most {LONGEST_CLAIMS} fit in a token"),
+        ));
     }
     Ok(())
 }
@@ -214,17 +262,18 @@ fn check_claims(claims: &Claims) -> Result<(), ServiceError> {
 /// `NotFound`.
 pub fn show(m: &Management, client_id: ClientId) -> Result<AppDetails, ServiceError> {
     let yesterday = m.now() - Duration::from_secs(86_400);
-    let found = m.database.read(|conn| {
-        let Some(app) = apps::find(conn, client_id)? else {
-            return Ok(None);
+    let (found, organisation, (issued_24h, refused_24h)) = m.database.read_with(|conn| {
+        let found = VersionedApp::find(conn, client_id)?;
+        let organisation = match &found {
+            Some(found) => crate::db::organisations::find(conn, found.app.organisation_id)?,
+            None => None,
         };
-        let organisation = crate::db::organisations::find(conn, app.organisation_id)?;
-        let (issued_24h, refused_24h) = usage::total(conn, client_id, yesterday)?;
-        let keys = app_keys::list(conn, client_id)?;
-        let organisation = organisation.map(|organisation| organisation.slug).unwrap_or_default();
-        Ok(Some(AppDetails { app, organisation, keys, issued_24h, refused_24h }))
+        Ok::<_, ServiceError>((found, organisation, usage::total(conn, client_id, yesterday)?))
     })?;
-    found.ok_or_else(|| unknown_app(client_id))
+    let found = found.filter(|found| m.doer.reaches(Some(found.app.organisation_id)));
+    let VersionedApp { app, keys, version } = found.ok_or_else(|| unknown_app(client_id))?;
+    let organisation = organisation.map(|organisation| organisation.slug).unwrap_or_default();
+    Ok(AppDetails { app, organisation, keys, issued_24h, refused_24h, version })
 }
 
 /// The apps of an organisation, at most `limit`, those after `after`.
@@ -246,62 +295,6 @@ pub fn list(
     })
 }
 
-/// What to change of an app; nothing leaves as it is.
-#[derive(Debug, Default)]
-pub struct AppUpdate {
-    /// Its name for people.
-    pub name: Option<String>,
-    /// Scopes to grant.
-    pub add_scopes: Vec<String>,
-    /// Scopes to take away.
-    pub remove_scopes: Vec<String>,
-    /// The longest its tokens may live; `Some(None)` for no limit of its own.
-    pub lifetime: Option<Option<Duration>>,
-    /// How it proves who it is.
-    pub authentication: Option<ClientAuthentication>,
-    /// Whether it gets no token without a DPoP proof.
-    pub dpop_required: Option<bool>,
-}
-
-/// Changes an app. Tokens already issued stay as they are.
-///
-/// # Errors
-/// `NotFound` without the app or a scope, `Invalid` for what cannot be used.
-pub fn update(m: &Management, client_id: ClientId, update: AppUpdate) -> Result<AppRecord, ServiceError> {
-    check_lifetime(m, update.lifetime.flatten())?;
-    let name = update.name.as_deref().map(checked_name).transpose()?;
-    let authentication = update.authentication.map(|wanted| check_authentication(m, wanted)).transpose()?;
-    let deed = m.deed();
-    m.database.write(move |conn| {
-        let mut app = find(conn, client_id)?;
-        app.name = name.unwrap_or(app.name);
-        app.lifetime = update.lifetime.unwrap_or(app.lifetime);
-        app.dpop_required = update.dpop_required.unwrap_or(app.dpop_required);
-        apps::update(conn, &app)?;
-        if let Some(authentication) = &authentication {
-            change_authentication(conn, &deed, &app, authentication)?;
-        }
-        let has = |scope: &String| app.scopes.iter().any(|(_, granted)| granted == scope);
-        for (api_id, scope) in resolve_scopes(conn, app.organisation_id, &update.add_scopes)? {
-            if !has(&scope) {
-                apps::insert_scope(conn, client_id, api_id, &scope)?;
-            }
-        }
-        for scope in &update.remove_scopes {
-            if !apps::delete_scope(conn, client_id, scope)? {
-                return Err(ServiceError::NotFound(format!("the app was not granted the scope `{scope}`")));
-            }
-        }
-        let detail = json!({
-            "name": app.name, "lifetime": app.lifetime.map(print_span), "dpop_required": app.dpop_required,
-            "added": update.add_scopes, "removed": update.remove_scopes,
-        });
-        let target = client_id.to_string();
-        deed.record(conn, Some(app.organisation_id), "app.update", &target, detail, Some(ChangeKind::App))?;
-        find(conn, client_id)
-    })
-}
-
 /// Switches an app off or on: off, it gets no tokens and those it has are refused, within a second on every node.
 ///
 /// # Errors
@@ -309,12 +302,16 @@ pub fn update(m: &Management, client_id: ClientId, update: AppUpdate) -> Result<
 pub fn set_enabled(m: &Management, client_id: ClientId, enabled: bool) -> Result<(), ServiceError> {
     let deed = m.deed();
     m.database.write(move |conn| {
-        let app = find(conn, client_id)?;
-        apps::update_disabled_at(conn, client_id, (!enabled).then_some(deed.now))?;
-        let action = if enabled { "app.enable" } else { "app.disable" };
-        let target = client_id.to_string();
-        Ok(deed.record(conn, Some(app.organisation_id), action, &target, json!({}), Some(ChangeKind::App))?)
+        let app = find(conn, &deed, client_id)?.app;
+        switch(conn, &deed, &app, enabled)
     })
+}
+
+fn switch(conn: &mut AnyConnection, deed: &Deed, app: &AppRecord, enabled: bool) -> Result<(), ServiceError> {
+    apps::update_disabled_at(conn, app.client_id, (!enabled).then_some(deed.now))?;
+    let action = if enabled { "app.enable" } else { "app.disable" };
+    let target = app.client_id.to_string();
+    Ok(deed.record(conn, Some(app.organisation_id), action, &target, json!({}), Some(ChangeKind::App))?)
 }
 
 /// Deletes an app with its keys; the tokens it has are refused.
@@ -324,7 +321,7 @@ pub fn set_enabled(m: &Management, client_id: ClientId, enabled: bool) -> Result
 pub fn delete(m: &Management, client_id: ClientId) -> Result<(), ServiceError> {
     let deed = m.deed();
     m.database.write(move |conn| {
-        let app = find(conn, client_id)?;
+        let app = find(conn, &deed, client_id)?.app;
         apps::delete(conn, client_id)?;
         cut_offs::record_deleted(conn, client_id, deed.now)?;
         let detail = json!({ "name": app.name });
@@ -333,37 +330,14 @@ pub fn delete(m: &Management, client_id: ClientId) -> Result<(), ServiceError> {
     })
 }
 
-pub(super) fn find(conn: &mut AnyConnection, client_id: ClientId) -> Result<AppRecord, ServiceError> {
-    apps::find(conn, client_id)?.ok_or_else(|| unknown_app(client_id))
+/// The app of that id, for a change, if the doer reaches it and it is as the doer thinks.
+pub(super) fn find(conn: &mut AnyConnection, deed: &Deed, client_id: ClientId) -> Result<VersionedApp, ServiceError> {
+    let found = VersionedApp::find(conn, client_id)?.filter(|found| deed.doer.reaches(Some(found.app.organisation_id)));
+    let found = found.ok_or_else(|| unknown_app(client_id))?;
+    deed.check_version(&found.version)?;
+    Ok(found)
 }
 
-pub(super) fn unknown_app(client_id: ClientId) -> ServiceError {
+fn unknown_app(client_id: ClientId) -> ServiceError {
     ServiceError::NotFound(format!("there is no app {client_id}; see: brevet app list --org SLUG"))
-}
-
-/// The apps of an organisation for the management API, at most `limit`, those after `after`.
-///
-/// # Errors
-/// When the database does not answer.
-pub async fn list_siblings(
-    authority: &Authority,
-    organisation_id: Uuid,
-    after: Option<ClientId>,
-    limit: i64,
-) -> Result<Vec<AppRecord>, ServiceError> {
-    let database = authority.directory.database();
-    Ok(database.read_off_thread(move |conn| apps::list(conn, organisation_id, after, limit)).await?)
-}
-
-/// An app of an organisation for the management API. Another organisation's is as if it were not there.
-///
-/// # Errors
-/// When the database does not answer.
-pub async fn find_sibling(
-    authority: &Authority,
-    organisation_id: Uuid,
-    client_id: ClientId,
-) -> Result<Option<AppRecord>, ServiceError> {
-    let found = authority.directory.database().read_off_thread(move |conn| apps::find(conn, client_id)).await?;
-    Ok(found.filter(|app| app.organisation_id == organisation_id))
 }

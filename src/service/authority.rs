@@ -11,6 +11,7 @@ use super::usage::Usage;
 use super::{Management, ServiceError, signing_keys};
 use crate::clock::{Clock, Timestamp};
 use crate::config::Config;
+use crate::db::Database;
 use crate::directory::{Bounds, Directory};
 use crate::keys::dpop::UsedProofs;
 use crate::keys::key_set::PublicKeys;
@@ -37,6 +38,8 @@ pub struct Authority {
     pub clock: Arc<dyn Clock>,
     /// Counts that wait to be written.
     pub usage: Usage,
+    /// The memory, for what apps change through the management API.
+    pub management: Management,
     pub(super) verifier: Verifier,
     pub(super) throttle: Throttle,
     pub(super) passwords: Passwords,
@@ -82,6 +85,7 @@ impl Authority {
             decoys: PublicKeys::decoys()?,
             nonces: config.dpop_nonce.then(|| m.master_key.nonce_key().map(Nonces::new)).transpose()?,
             used_proofs: UsedProofs::new(),
+            management: m.clone(),
             config,
         })
     }
@@ -89,6 +93,39 @@ impl Authority {
     /// The nonce that DPoP proofs must hold, if this server demands one.
     pub fn dpop_nonce(&self, now: Timestamp) -> Option<String> {
         self.nonces.as_ref().map(|nonces| nonces.current(now))
+    }
+
+    /// Runs a walk of `m` that changes nothing, away from the threads that answer requests.
+    ///
+    /// # Errors
+    /// What `walk` returns, or `Unavailable`.
+    pub async fn look<T: Send + 'static>(
+        &self,
+        m: Management,
+        walk: impl FnOnce(&Management) -> Result<T, ServiceError> + Send + 'static,
+    ) -> Result<T, ServiceError> {
+        self.directory.database().off_thread(move |_| walk(&m)).await
+    }
+
+    /// Runs a walk of `m` that changes the memory, away from the threads that answer requests. When it returns, this node
+    /// answers by the new state; other nodes do within a second.
+    ///
+    /// # Errors
+    /// What `walk` returns, or `Unavailable`.
+    pub async fn change<T: Send + 'static>(
+        &self,
+        m: Management,
+        walk: impl FnOnce(&Management) -> Result<T, ServiceError> + Send + 'static,
+    ) -> Result<T, ServiceError> {
+        let directory = self.directory.clone();
+        let work = move |_: &Database| {
+            let done = walk(&m)?;
+            if let Err(error) = directory.catch_up(m.now()) {
+                log::warn!(error:%; "a change was made but is not known here yet; it will be within a second");
+            }
+            Ok(done)
+        };
+        self.directory.database().write_off_thread(work).await
     }
 
     /// The issuer, byte for byte.

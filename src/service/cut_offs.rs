@@ -25,7 +25,7 @@ pub const KNOWN_EVERYWHERE: Duration = Duration::from_secs(1);
 pub fn revoke_app_tokens(m: &Management, client_id: ClientId) -> Result<Timestamp, ServiceError> {
     let deed = m.deed();
     m.database.write(move |conn| {
-        let app = apps::find(conn, client_id)?;
+        let app = apps::find(conn, &deed, client_id)?.app;
         let not_before = cut_offs::raise_for_app(conn, &app, deed.now)?;
         let (target, detail) = (client_id.to_string(), json!({ "not_before": not_before.rfc3339() }));
         deed.record(conn, Some(app.organisation_id), "app.revoke-tokens", &target, detail, Some(ChangeKind::App))?;

@@ -14,6 +14,23 @@ pub enum ServiceError {
     NotFound(String),
     /// What was given cannot be used.
     Invalid(String),
+    /// What was given for one member cannot be used.
+    InvalidField {
+        /// The member, as the management API calls it.
+        field: &'static str,
+        /// What it must be. Echoes nothing that was given.
+        rule: String,
+        /// Both for people, who may see what they gave.
+        text: String,
+    },
+    /// A scope is none of the organisation's APIs.
+    UnknownScope(String),
+    /// The doer has not the power to hand that on.
+    BeyondPower(String),
+    /// What shall be changed is not as the doer thinks.
+    Stale,
+    /// An idempotency key came with another request before.
+    KeyReused,
     /// It stands against what is there.
     Conflict(String),
     /// The memory cannot be reached or used now.
@@ -28,11 +45,16 @@ impl fmt::Display for ServiceError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotFound(text)
+            | Self::UnknownScope(text)
             | Self::Invalid(text)
+            | Self::InvalidField { text, .. }
+            | Self::BeyondPower(text)
             | Self::Conflict(text)
             | Self::Unavailable(text)
             | Self::Setup(text)
             | Self::Internal(text) => f.write_str(text),
+            Self::Stale => f.write_str("it was changed since it was read"),
+            Self::KeyReused => f.write_str("the idempotency key was used for another request"),
         }
     }
 }
@@ -79,6 +101,17 @@ impl From<HashError> for ServiceError {
 }
 
 impl ServiceError {
+    /// A rule for one member, whose words echo nothing that was given.
+    pub(super) fn field(field: &'static str, rule: impl Into<String>) -> Self {
+        let rule = rule.into();
+        Self::InvalidField { field, text: rule.clone(), rule }
+    }
+
+    /// The same with other words for people at a terminal, who may see what they gave.
+    pub(super) fn field_shown(field: &'static str, rule: impl Into<String>, text: impl Into<String>) -> Self {
+        Self::InvalidField { field, rule: rule.into(), text: text.into() }
+    }
+
     /// Says `text` where the database found a duplicate.
     pub(super) fn duplicate(text: impl Into<String>) -> impl FnOnce(DbError) -> Self {
         move |error| match error {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::apps::{self, CheckedApp, NewApp, NewKey};
-use super::management::Deed;
+use super::deed::Deed;
 use super::{Management, ServiceError};
 use crate::clock::{parse_span, print_span};
 use crate::db::apps::{AppRecord, Claims};
@@ -205,7 +205,7 @@ fn write_batch(
     for (at, row) in rows.iter().enumerate() {
         let written = match &all {
             Ok(()) => Ok(()),
-            Err(ServiceError::NotFound(_) | ServiceError::Conflict(_)) => {
+            Err(ServiceError::NotFound(_) | ServiceError::UnknownScope(_) | ServiceError::Conflict(_)) => {
                 write_rows(m, &deed, &slug, &rows, at..at + 1)
             }
             Err(error) => return Err(ServiceError::Unavailable(error.to_string())),
@@ -228,7 +228,8 @@ fn write_rows(
     let (deed, slug, rows) = (deed.clone(), slug.to_owned(), rows.clone());
     m.database.write(move |conn| {
         let chosen = rows.get(range).unwrap_or_default();
-        chosen.iter().try_for_each(|row| apps::insert(conn, &deed, &slug, row.client_id, &row.app, row.key.as_ref()))
+        let insert = |row: &Row| apps::insert(conn, &deed, &slug, row.client_id, &row.app, row.key.as_ref()).map(drop);
+        chosen.iter().try_for_each(insert)
     })
 }
 

@@ -1,21 +1,18 @@
 //! What every walk that changes the memory needs.
 
 use std::fs;
+use std::net::IpAddr;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use serde_json::Value;
-use uuid::Uuid;
-
+use super::deed::{Condition, Deed, Doer};
 use super::error::ServiceError;
 use crate::clock::{Clock, Timestamp};
 use crate::config::Config;
-use crate::db::audit::AuditEntry;
-use crate::db::changes::{self, ChangeKind};
-use crate::db::{AnyConnection, Backend, Database, DbError, audit, meta};
+use crate::db::{Backend, Database, meta};
 use crate::keys::envelope::MasterKey;
-use crate::oauth::ClientId;
+use crate::oauth::{Client, ClientId};
 use crate::secret::Pepper;
 
 /// The memory, the keys to it, and who is at work.
@@ -26,8 +23,7 @@ pub struct Management {
     pub(super) pepper: Pepper,
     pub(super) config: Arc<Config>,
     pub(super) clock: Arc<dyn Clock>,
-    /// Who does it, for the audit: `cli:root`, `server`, …
-    pub(super) actor: Arc<str>,
+    pub(super) doer: Doer,
 }
 
 impl std::fmt::Debug for dyn Clock {
@@ -53,7 +49,7 @@ impl Management {
         }
         let master_key = Arc::new(open_master_key(&database, &config)?);
         let pepper = master_key.pepper()?;
-        Ok(Self { database, master_key, pepper, config, clock, actor: actor.into() })
+        Ok(Self { database, master_key, pepper, config, clock, doer: Doer::unbounded(actor) })
     }
 
     /// The database behind it.
@@ -70,9 +66,28 @@ impl Management {
         self.clock.now()
     }
 
+    /// The same for an app that came with a token of these scopes: it sees its organisation and nothing else.
+    #[must_use]
+    pub fn on_behalf_of(&self, client: &Client, scopes: Vec<String>, address: IpAddr) -> Self {
+        Self { doer: Doer::app(client, scopes, address), ..self.clone() }
+    }
+
+    /// The same, but changes are made only on a condition.
+    #[must_use]
+    pub fn on(self, condition: Condition) -> Self {
+        Self { doer: self.doer.on(condition), ..self }
+    }
+
+    /// The same, but what is made is made once for all requests of that client with that idempotency key; `request` is
+    /// what must be equal each time.
+    #[must_use]
+    pub fn once(self, client_id: ClientId, key: &str, request: &[&[u8]]) -> Self {
+        Self { doer: self.doer.once(client_id, key, request, self.master_key.clone()), ..self }
+    }
+
     /// Notes who did it; goes into the transaction of the deed.
     pub(super) fn deed(&self) -> Deed {
-        Deed { actor: self.actor.clone(), now: self.now() }
+        Deed { doer: self.doer.clone(), now: self.now() }
     }
 }
 
@@ -167,47 +182,6 @@ fn adopt(database: &Database, key: &MasterKey) -> Result<bool, ServiceError> {
             }
         }
     })
-}
-
-/// Who does something, and when: what an audit row needs besides the deed.
-#[derive(Debug, Clone)]
-pub(super) struct Deed {
-    actor: Arc<str>,
-    pub(super) now: Timestamp,
-}
-
-impl Deed {
-    /// What a client does itself.
-    pub(super) fn of_client(client_id: ClientId, now: Timestamp) -> Self {
-        Self { actor: format!("client:{client_id}").into(), now }
-    }
-
-    /// Who does it.
-    pub(super) fn actor(&self) -> &str {
-        &self.actor
-    }
-
-    /// Writes the audit row and the change row of a deed, in its transaction.
-    pub(super) fn record(
-        &self,
-        conn: &mut AnyConnection,
-        organisation_id: Option<Uuid>,
-        action: &str,
-        target: &str,
-        detail: Value,
-        changed: Option<ChangeKind>,
-    ) -> Result<(), DbError> {
-        let entry = AuditEntry {
-            at: self.now,
-            organisation_id,
-            actor: self.actor.to_string(),
-            action: action.to_owned(),
-            target: target.to_owned(),
-            detail,
-        };
-        audit::record(conn, &entry)?;
-        changed.map_or(Ok(()), |kind| changes::record(conn, kind, target, self.now))
-    }
 }
 
 /// What is shown of where the memory is: never the password in a URL.

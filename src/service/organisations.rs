@@ -87,9 +87,10 @@ fn check_slug(slug: &str) -> Result<(), ServiceError> {
 pub(super) fn checked_name(name: &str) -> Result<String, ServiceError> {
     let name = name.trim();
     if name.is_empty() || name.chars().count() > LONGEST_NAME || name.chars().any(char::is_control) {
-        return Err(ServiceError::Invalid(format!(
-            "a name needs 1 to {LONGEST_NAME} characters, none of them a control character"
-        )));
+        return Err(ServiceError::field(
+            "name",
+            format!("a name needs 1 to {LONGEST_NAME} characters, none of them a control character"),
+        ));
     }
     Ok(name.to_owned())
 }

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::authority::{Authority, Caller};
-use super::management::Deed;
+use super::deed::Deed;
 use super::{Management, ServiceError};
 use crate::clock::Timestamp;
 use crate::db::changes::ChangeKind;

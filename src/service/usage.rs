@@ -6,8 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use uuid::Uuid;
 
+use super::{Management, ServiceError};
 use crate::clock::Timestamp;
-use crate::db::usage::{AppCount, KeyUse};
+use crate::db::usage::{AppCount, KeyUse, UsageFilter, UsageRecord};
 use crate::db::{AnyConnection, Database, DbError, usage};
 use crate::oauth::ClientId;
 
@@ -76,6 +77,24 @@ impl Usage {
             entry.last_use = entry.last_use.or(old.last_use);
         }
     }
+}
+
+/// What an organisation's apps got and were refused, by span and app, at most `limit`, what comes after `after`. Counts
+/// are up to ten seconds late.
+///
+/// # Errors
+/// `NotFound` without the organisation.
+pub fn list(
+    m: &Management,
+    organisation: &str,
+    filter: &UsageFilter,
+    after: Option<(Timestamp, ClientId)>,
+    limit: i64,
+) -> Result<Vec<UsageRecord>, ServiceError> {
+    m.database.read_with(|conn| {
+        let organisation = super::organisations::find(conn, organisation)?;
+        Ok(usage::list(conn, organisation.id, filter, after, limit)?)
+    })
 }
 
 fn write(conn: &mut AnyConnection, rows: &[(ClientId, Counts)], now: Timestamp) -> Result<(), DbError> {

@@ -94,18 +94,9 @@ fn show_created(context: &Context, sid: ClientId, created: &CreatedKey) -> Resul
     Ok(())
 }
 
-fn state(key: &AppKeyRecord, now: Timestamp) -> &'static str {
-    match (key.revoked_at, key.expires_at) {
-        (Some(_), _) => "revoked",
-        (None, Some(expires_at)) if expires_at <= now => "expired",
-        (None, Some(_)) => "ending",
-        (None, None) => "active",
-    }
-}
-
 pub(super) fn document(key: &AppKeyRecord) -> Value {
     json!({
-        "id": key.id, "hint": format!("bvk_…{}", key.hint), "state": state(key, SystemClock.now()),
+        "id": key.id, "hint": format!("bvk_…{}", key.hint), "state": key.state(SystemClock.now()),
         "created_at": key.created_at.rfc3339(), "created_by": key.created_by,
         "expires_at": key.expires_at.map(Timestamp::rfc3339), "revoked_at": key.revoked_at.map(Timestamp::rfc3339),
         "last_used_at": key.last_used_at.map(Timestamp::rfc3339), "last_used_from": key.last_used_from,
@@ -118,7 +109,7 @@ pub(super) fn key_table(keys: &[AppKeyRecord], now: Timestamp) -> String {
         vec![
             key.id.to_string(),
             format!("bvk_…{}", key.hint),
-            state(key, now).to_owned(),
+            key.state(now).to_owned(),
             key.created_at.rfc3339(),
             or_dash(key.expires_at, "never"),
             or_dash(key.last_used_at, "never"),

@@ -1,32 +1,47 @@
-//! `GET /api/v1/apps` and `GET /api/v1/apps/{AppSid}`: the apps of the token's organisation.
+//! `/api/v1/apps`: the apps of the token's organisation.
 
 use actix_web::http::StatusCode;
-use actix_web::web::{Data, Path};
+use actix_web::web::{Data, Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
-use serde::Serialize;
-use url::form_urlencoded;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
-use crate::db::apps::AppRecord;
-use crate::http::answer::private_json;
+use super::json::{Body, Span, given};
+use super::openapi::{ChangeRefusals, Refusals};
+use super::page::{Page, PageParams, Query};
+use super::visit::Visit;
+use crate::clock::{Timestamp, print_span};
+use crate::db::apps::{AppRecord, Claims};
 use crate::http::error::ApiError;
-use crate::http::guard::{Access, AppsRead};
-use crate::http::observe::Outcome;
+use crate::http::guard::{Access, AppsRead, AppsWrite};
 use crate::http::site::Site;
 use crate::oauth::ClientId;
-use crate::service::{ServiceError, apps};
+use crate::service::apps::{self, AppUpdate, CreatedApp};
 
-const DEFAULT_PAGE: i64 = 50;
-const LARGEST_PAGE: i64 = 200;
-
-/// An app as the management API shows it. Times in RFC 3339.
-#[derive(Serialize)]
-struct App {
+/// An app. Times in RFC 3339.
+#[derive(Serialize, ToSchema)]
+pub(super) struct App {
+    /// The App SID: its `client_id` at the token endpoint.
+    #[schema(format = "uuid")]
     client_id: String,
+    /// Its name for people.
     name: String,
+    /// What it was granted.
     scopes: Vec<String>,
+    /// `active` or `disabled`.
     status: &'static str,
+    /// When it was made.
+    #[schema(format = DateTime)]
     created_at: String,
+    /// When it last got a token; up to ten seconds late, and no part of the entity tag.
+    #[schema(format = DateTime)]
     last_used_at: Option<String>,
+    /// The longest its tokens may live; `null` for no limit of its own.
+    #[schema(example = "1h")]
+    lifetime: Option<String>,
+    /// Claims that stand in each of its tokens.
+    #[schema(value_type = Object)]
+    claims: Claims,
 }
 
 impl From<AppRecord> for App {
@@ -37,83 +52,211 @@ impl From<AppRecord> for App {
             scopes: app.scopes.into_iter().map(|(_, scope)| scope).collect(),
             status: if app.disabled_at.is_none() { "active" } else { "disabled" },
             created_at: app.created_at.rfc3339(),
-            last_used_at: app.last_used_at.map(crate::clock::Timestamp::rfc3339),
+            last_used_at: app.last_used_at.map(Timestamp::rfc3339),
+            lifetime: app.lifetime.map(print_span),
+            claims: app.claims.unwrap_or_default(),
         }
     }
 }
 
-#[derive(Serialize)]
-struct AppPage {
-    apps: Vec<App>,
-    /// Give it as `after` to get the next page; `null` on the last.
-    next: Option<String>,
+/// An app just registered.
+#[derive(Serialize, ToSchema)]
+pub(super) struct NewAppAnswer {
+    #[serde(flatten)]
+    app: App,
+    /// The id of its first key.
+    #[schema(format = "uuid")]
+    key_id: Option<String>,
+    /// The App Key. Shown in this answer and never again.
+    client_secret: Option<String>,
 }
 
-struct PageWanted {
-    after: Option<ClientId>,
-    limit: i64,
-}
-
-/// A page of apps: `?limit=1..200&after=AppSid`.
-pub(in crate::http) async fn list(
-    site: Data<Site>,
-    request: HttpRequest,
-    access: Access<AppsRead>,
-) -> Result<HttpResponse, ApiError> {
-    let wanted = page_wanted(&request)?;
-    let client = &access.valid.client;
-    let mut found = apps::list_siblings(&site.authority, client.organisation.id, wanted.after, wanted.limit + 1)
-        .await
-        .map_err(|error| failed(&request, &error))?;
-    let more = i64::try_from(found.len()).unwrap_or(i64::MAX) > wanted.limit;
-    found.truncate(usize::try_from(wanted.limit).unwrap_or(0));
-    let next = found.last().filter(|_| more).map(|app| app.client_id.to_string());
-    let page = AppPage { apps: found.into_iter().map(App::from).collect(), next };
-    let mut response = private_json(StatusCode::OK, &page);
-    response.extensions_mut().insert(Outcome::of_client(client.client_id));
-    Ok(response)
-}
-
-/// One app. Another organisation's is answered as one that does not exist.
-pub(in crate::http) async fn show(
-    site: Data<Site>,
-    request: HttpRequest,
-    access: Access<AppsRead>,
-    app_sid: Path<String>,
-) -> Result<HttpResponse, ApiError> {
-    let client = &access.valid.client;
-    let wanted = ClientId::parse(&app_sid).ok_or_else(|| ApiError::not_found(&request))?;
-    let found = apps::find_sibling(&site.authority, client.organisation.id, wanted)
-        .await
-        .map_err(|error| failed(&request, &error))?
-        .ok_or_else(|| ApiError::not_found(&request))?;
-    let mut response = private_json(StatusCode::OK, &App::from(found));
-    response.extensions_mut().insert(Outcome::of_client(client.client_id));
-    Ok(response)
-}
-
-fn page_wanted(request: &HttpRequest) -> Result<PageWanted, ApiError> {
-    let mut wanted = PageWanted { after: None, limit: DEFAULT_PAGE };
-    for (name, value) in form_urlencoded::parse(request.query_string().as_bytes()) {
-        match name.as_ref() {
-            "limit" => {
-                let limit = value.parse().ok().filter(|limit| (1..=LARGEST_PAGE).contains(limit));
-                wanted.limit = limit
-                    .ok_or_else(|| ApiError::bad_request(request, "limit must be a whole number from 1 to 200."))?;
-            }
-            "after" => {
-                let after = ClientId::parse(&value);
-                wanted.after = Some(after.ok_or_else(|| ApiError::bad_request(request, "after must be an App SID."))?);
-            }
-            _ => return Err(ApiError::bad_request(request, "The parameters are limit and after.")),
+impl From<CreatedApp> for NewAppAnswer {
+    fn from(created: CreatedApp) -> Self {
+        Self {
+            app: created.app.into(),
+            key_id: created.key_id.map(|id| id.to_string()),
+            client_secret: created.client_secret.map(|secret| secret.reveal().to_owned()),
         }
     }
-    Ok(wanted)
 }
 
-fn failed(request: &HttpRequest, error: &ServiceError) -> ApiError {
-    match error {
-        ServiceError::Unavailable(_) => ApiError::unavailable(request, error),
-        _ => ApiError::internal(request, error),
-    }
+/// An app to be registered.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewApp {
+    /// Its name for people.
+    #[schema(min_length = 1, max_length = 100, example = "Invoice sync")]
+    name: String,
+    /// What it is granted: scopes of the organisation's APIs and of this one.
+    #[serde(default)]
+    scopes: Vec<String>,
+    /// The longest its tokens may live.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = String, required = false, pattern = "^[0-9]+[smhd]$", example = "1h")]
+    lifetime: Option<Span>,
+    /// Claims that stand in each of its tokens; their names are absolute URIs.
+    #[serde(default)]
+    #[schema(value_type = Object)]
+    claims: Claims,
+    /// When its first key ends, from now.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = String, required = false, pattern = "^[0-9]+[smhd]$", example = "90d")]
+    key_expires_in: Option<Span>,
+}
+
+impl Body for NewApp {
+    const MEMBERS: &'static [(&'static str, &'static str)] =
+        &[NAME, SCOPES, ("lifetime", SPAN), CLAIMS, ("key_expires_in", SPAN)];
+    const REQUIRED: &'static [&'static str] = &["name"];
+}
+
+/// What to change of an app; what is left out stays.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AppChange {
+    /// Its name for people.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = String, required = false, min_length = 1, max_length = 100)]
+    name: Option<String>,
+    /// All it is granted from now on.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Vec<String>, required = false)]
+    scopes: Option<Vec<String>>,
+    /// The longest its tokens may live; `null` for no limit of its own.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<String>, required = false, pattern = "^[0-9]+[smhd]$", example = "1h")]
+    lifetime: Option<Option<Span>>,
+    /// Claims that stand in each of its tokens from now on.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Object, required = false)]
+    claims: Option<Claims>,
+    /// `false`: it gets no tokens, and those it has are refused.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = bool, required = false)]
+    enabled: Option<bool>,
+}
+
+const SPAN: &str = "a span such as 90s, 10m, 24h or 90d";
+const NAME: (&str, &str) = ("name", "a text of 1 to 100 characters");
+const SCOPES: (&str, &str) = ("scopes", "a list of names of scopes");
+const CLAIMS: (&str, &str) = ("claims", "an object whose members are absolute URIs");
+
+impl Body for AppChange {
+    const MEMBERS: &'static [(&'static str, &'static str)] = &[
+        NAME,
+        SCOPES,
+        ("lifetime", "a span such as 90s, 10m, 24h or 90d, or null"),
+        CLAIMS,
+        ("enabled", "true or false"),
+    ];
+}
+
+/// The apps of the organisation, in the order of their ids
+#[utoipa::path(get, path = "/apps", tag = "apps", params(PageParams), security(("oauth2" = ["apps:read"]), ("bearer" = ["apps:read"])),
+    responses((status = 200, body = Page<App>, description = "A page of apps"), Refusals))]
+pub(in crate::http) async fn list_apps(
+    site: Data<Site>,
+    request: HttpRequest,
+    access: Access<AppsRead>,
+) -> Result<HttpResponse, ApiError> {
+    let visit = Visit::new(&site, &request, &access);
+    let query = Query::read(&request, &[])?;
+    let (limit, after) = (query.limit()?, query.cursor("apps", ClientId::parse)?);
+    let organisation = visit.organisation();
+    let found = visit.look(move |m| apps::list(m, &organisation, after, limit + 1)).await?;
+    let page = Page::new("apps", limit, found, |app| app.client_id.to_string(), App::from);
+    Ok(visit.answer(StatusCode::OK, &page))
+}
+
+/// Register an app with its first App Key
+///
+/// An app can grant only those scopes of this API that its own token has.
+#[utoipa::path(post, path = "/apps", tag = "apps", request_body = NewApp, security(("oauth2" = ["apps:write"]), ("bearer" = ["apps:write"])),
+    params(("Idempotency-Key" = Option<String>, Header, max_length = 255, description = "The same key and body within 24 hours give the same answer again")),
+    responses((status = 201, body = NewAppAnswer, description = "The app, and its App Key this once", headers(("ETag" = String), ("Location" = String))), ChangeRefusals))]
+pub(in crate::http) async fn create_app(
+    site: Data<Site>,
+    request: HttpRequest,
+    access: Access<AppsWrite>,
+    payload: Payload,
+) -> Result<HttpResponse, ApiError> {
+    let visit = Visit::new(&site, &request, &access);
+    let (new, octets) = visit.body::<NewApp>(payload).await?;
+    let organisation = visit.organisation();
+    let new = apps::NewApp {
+        name: new.name,
+        scopes: new.scopes,
+        lifetime: new.lifetime.map(|span| span.0),
+        claims: new.claims,
+        key_expires_in: new.key_expires_in.map(|span| span.0),
+        ..apps::NewApp::default()
+    };
+    let conflict = "Something it needs is not there any more.";
+    let created = visit.create(&octets, conflict, move |m| apps::create(m, &organisation, new)).await?;
+    let (location, version) = (format!("/apps/{}", created.client_id), created.version.clone());
+    Ok(visit.created(&location, Some(&version), &NewAppAnswer::from(created)))
+}
+
+/// One app
+#[utoipa::path(get, path = "/apps/{client_id}", tag = "apps", security(("oauth2" = ["apps:read"]), ("bearer" = ["apps:read"])),
+    params(("client_id" = String, Path, format = "uuid"), ("If-None-Match" = Option<String>, Header)),
+    responses((status = 200, body = App, description = "The app", headers(("ETag" = String))),
+        (status = 304, description = "It is as the asker knows it"), Refusals))]
+pub(in crate::http) async fn show_app(
+    site: Data<Site>,
+    request: HttpRequest,
+    access: Access<AppsRead>,
+    path: Path<String>,
+) -> Result<HttpResponse, ApiError> {
+    let visit = Visit::new(&site, &request, &access);
+    let client_id = visit.client_id(&path)?;
+    let found = visit.look(move |m| apps::show(m, client_id)).await?;
+    Ok(visit.object(&found.version, &App::from(found.app)))
+}
+
+/// Change an app, or switch it off or on
+///
+/// Tokens already issued stay as they are, unless it is switched off: then they are refused, here at once and on other
+/// nodes within a second.
+#[utoipa::path(patch, path = "/apps/{client_id}", tag = "apps", request_body = AppChange, security(("oauth2" = ["apps:write"]), ("bearer" = ["apps:write"])),
+    params(("client_id" = String, Path, format = "uuid"), ("If-Match" = Option<String>, Header, description = "Only if it still has this entity tag")),
+    responses((status = 200, body = App, description = "The app as it is now", headers(("ETag" = String))), ChangeRefusals))]
+pub(in crate::http) async fn change_app(
+    site: Data<Site>,
+    request: HttpRequest,
+    access: Access<AppsWrite>,
+    path: Path<String>,
+    payload: Payload,
+) -> Result<HttpResponse, ApiError> {
+    let visit = Visit::new(&site, &request, &access);
+    let client_id = visit.client_id(&path)?;
+    let (change, _) = visit.body::<AppChange>(payload).await?;
+    let update = AppUpdate {
+        name: change.name,
+        scopes: change.scopes,
+        lifetime: change.lifetime.map(|span| span.map(|span| span.0)),
+        claims: change.claims,
+        enabled: change.enabled,
+        ..AppUpdate::default()
+    };
+    let conflict = "Something it needs is not there any more.";
+    let changed = visit.change(conflict, move |m| apps::update(m, client_id, update)).await?;
+    Ok(visit.object(&changed.version, &App::from(changed.app)))
+}
+
+/// Delete an app with its keys; the tokens it has are refused
+#[utoipa::path(delete, path = "/apps/{client_id}", tag = "apps", security(("oauth2" = ["apps:write"]), ("bearer" = ["apps:write"])),
+    params(("client_id" = String, Path, format = "uuid"), ("If-Match" = Option<String>, Header, description = "Only if it still has this entity tag")),
+    responses((status = 204, description = "It is gone"), ChangeRefusals))]
+pub(in crate::http) async fn delete_app(
+    site: Data<Site>,
+    request: HttpRequest,
+    access: Access<AppsWrite>,
+    path: Path<String>,
+) -> Result<HttpResponse, ApiError> {
+    let visit = Visit::new(&site, &request, &access);
+    let client_id = visit.client_id(&path)?;
+    visit.change("The app cannot be deleted.", move |m| apps::delete(m, client_id)).await?;
+    Ok(visit.done())
 }

@@ -1,0 +1,115 @@
+//! Changing an app.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::{CheckedClaims, VersionedApp, find, resolve_scopes, unknown_app};
+use crate::clock::print_span;
+use crate::db::AnyConnection;
+use crate::db::apps::{self, AppRecord, Claims};
+use crate::db::changes::ChangeKind;
+use crate::oauth::ClientId;
+use crate::oauth::client::ClientAuthentication;
+use crate::service::apis::check_lifetime;
+use crate::service::app_authentication::{change as change_authentication, check as check_authentication};
+use crate::service::deed::Deed;
+use crate::service::organisations::checked_name;
+use crate::service::{Management, ServiceError};
+
+/// What to change of an app; nothing leaves as it is.
+#[derive(Debug, Default)]
+pub struct AppUpdate {
+    /// Its name for people.
+    pub name: Option<String>,
+    /// All it shall be granted from now on.
+    pub scopes: Option<Vec<String>>,
+    /// Scopes to grant.
+    pub add_scopes: Vec<String>,
+    /// Scopes to take away.
+    pub remove_scopes: Vec<String>,
+    /// The longest its tokens may live; `Some(None)` for no limit of its own.
+    pub lifetime: Option<Option<Duration>>,
+    /// Claims that stand in each of its tokens, instead of those it has.
+    pub claims: Option<Claims>,
+    /// How it proves who it is.
+    pub authentication: Option<ClientAuthentication>,
+    /// Whether it gets no token without a DPoP proof.
+    pub dpop_required: Option<bool>,
+    /// Whether it gets tokens, and those it has are accepted.
+    pub enabled: Option<bool>,
+}
+
+impl AppUpdate {
+    /// Whether more than a switch is turned.
+    fn changes_record(&self) -> bool {
+        let scopes = self.scopes.is_some() || !self.add_scopes.is_empty() || !self.remove_scopes.is_empty();
+        let look = self.name.is_some() || self.lifetime.is_some() || self.claims.is_some();
+        look || scopes || self.authentication.is_some() || self.dpop_required.is_some()
+    }
+}
+
+/// Changes an app. Tokens already issued stay as they are, unless it is switched off: then they are refused.
+///
+/// # Errors
+/// `NotFound` without the app, `UnknownScope`, `InvalidField` for what cannot be used, `BeyondPower`, `Stale`.
+pub fn update(m: &Management, client_id: ClientId, update: AppUpdate) -> Result<VersionedApp, ServiceError> {
+    check_lifetime(m, update.lifetime.flatten())?;
+    let name = update.name.as_deref().map(checked_name).transpose()?;
+    let claims = update.claims.clone().map(CheckedClaims::new).transpose()?;
+    let authentication = update.authentication.clone().map(|wanted| check_authentication(m, wanted)).transpose()?;
+    let deed = m.deed();
+    m.database.write(move |conn| {
+        let mut app = find(conn, &deed, client_id)?.app;
+        if update.changes_record() {
+            app.name = name.unwrap_or(app.name);
+            app.lifetime = update.lifetime.unwrap_or(app.lifetime);
+            app.claims = claims.map_or(app.claims, |claims| claims.0);
+            app.dpop_required = update.dpop_required.unwrap_or(app.dpop_required);
+            apps::update(conn, &app)?;
+            if let Some(authentication) = &authentication {
+                change_authentication(conn, &deed, &app, authentication)?;
+            }
+            let (added, removed) = change_scopes(conn, &deed, &app, &update)?;
+            let detail = json!({
+                "name": app.name, "lifetime": app.lifetime.map(print_span), "dpop_required": app.dpop_required,
+                "added": added, "removed": removed, "claims": app.claims,
+            });
+            let target = client_id.to_string();
+            deed.record(conn, Some(app.organisation_id), "app.update", &target, detail, Some(ChangeKind::App))?;
+        }
+        if let Some(enabled) = update.enabled.filter(|enabled| *enabled != app.disabled_at.is_none()) {
+            super::switch(conn, &deed, &app, enabled)?;
+        }
+        VersionedApp::find(conn, client_id)?.ok_or_else(|| unknown_app(client_id))
+    })
+}
+
+/// Grants and takes away; answers what was.
+fn change_scopes(
+    conn: &mut AnyConnection,
+    deed: &Deed,
+    app: &AppRecord,
+    update: &AppUpdate,
+) -> Result<(Vec<String>, Vec<String>), ServiceError> {
+    let has = |scope: &str| app.scopes.iter().any(|(_, granted)| granted == scope);
+    let wanted = update.scopes.iter().flatten().chain(&update.add_scopes);
+    let mut added: Vec<String> = wanted.filter(|scope| !has(scope)).cloned().collect();
+    added.sort_unstable();
+    added.dedup();
+    let granted = resolve_scopes(conn, app.organisation_id, &added)?;
+    deed.doer.check_power(&granted)?;
+    for (api_id, scope) in &granted {
+        apps::insert_scope(conn, app.client_id, *api_id, scope)?;
+    }
+    let unwanted = update.scopes.as_ref().map(|wanted| {
+        app.scopes.iter().map(|(_, scope)| scope.clone()).filter(|scope| !wanted.contains(scope)).collect::<Vec<_>>()
+    });
+    let removed = [unwanted.unwrap_or_default(), update.remove_scopes.clone()].concat();
+    for scope in &removed {
+        if !apps::delete_scope(conn, app.client_id, scope)? {
+            return Err(ServiceError::UnknownScope(format!("the app was not granted the scope `{scope}`")));
+        }
+    }
+    Ok((added, removed))
+}

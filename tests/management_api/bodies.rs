@@ -1,0 +1,161 @@
+//! Bodies: JSON that is exactly what the route takes, or a refusal that says which member is wrong.
+
+use brevet::oauth::ClientId;
+use brevet::service::apps;
+use serde_json::{Value, json};
+
+use super::{Scene, problem, scene, text};
+use crate::support::http;
+
+/// Sends octets as they are.
+fn raw(scene: &Scene, method: &str, path: &str, content_type: Option<&str>, octets: &[u8]) -> http::Answer {
+    let bearer = format!("Bearer {}", scene.token);
+    let mut headers = vec![("authorization", bearer.as_str())];
+    headers.extend(content_type.map(|value| ("content-type", value)));
+    http::send(method, &format!("{}/api/v1{path}", scene.app.url), &headers, Some(octets))
+}
+
+#[test]
+fn a_value_that_cannot_be_used_is_told_by_its_member() {
+    let scene = scene();
+    let app = format!("/apps/{}", scene.admin.client_id);
+    let api = format!("/apis/{}", text(&scene.get("/apis").json()["items"][1], "id"));
+    let (keys, rotate, scopes) = (format!("{app}/keys"), format!("{app}/keys/rotate"), format!("{api}/scopes"));
+    let long = "x".repeat(101);
+    let cases: &[(&str, &str, Value, &str)] = &[
+        ("POST", "/apps", json!({}), "name"),
+        ("POST", "/apps", json!({ "name": null }), "name"),
+        ("POST", "/apps", json!({ "name": 7 }), "name"),
+        ("POST", "/apps", json!({ "name": "" }), "name"),
+        ("POST", "/apps", json!({ "name": "a\u{0}b" }), "name"),
+        ("POST", "/apps", json!({ "name": long }), "name"),
+        ("POST", "/apps", json!({ "name": "n", "scopes": "billing:read" }), "scopes"),
+        ("POST", "/apps", json!({ "name": "n", "scopes": [7] }), "scopes"),
+        ("POST", "/apps", json!({ "name": "n", "scopes": ["evil:scope"] }), "scopes"),
+        ("POST", "/apps", json!({ "name": "n", "scopes": null }), "scopes"),
+        ("POST", "/apps", json!({ "name": "n", "lifetime": 3600 }), "lifetime"),
+        ("POST", "/apps", json!({ "name": "n", "lifetime": "evil" }), "lifetime"),
+        ("POST", "/apps", json!({ "name": "n", "lifetime": "25h" }), "lifetime"),
+        ("POST", "/apps", json!({ "name": "n", "lifetime": "0s" }), "lifetime"),
+        ("POST", "/apps", json!({ "name": "n", "lifetime": null }), "lifetime"),
+        ("POST", "/apps", json!({ "name": "n", "claims": [] }), "claims"),
+        ("POST", "/apps", json!({ "name": "n", "claims": { "evil": 1 } }), "claims"),
+        ("POST", "/apps", json!({ "name": "n", "claims": { "https://x.example/a": "x".repeat(2_100) } }), "claims"),
+        ("POST", "/apps", json!({ "name": "n", "key_expires_in": "soon" }), "key_expires_in"),
+        ("PATCH", &app, json!({ "name": null }), "name"),
+        ("PATCH", &app, json!({ "scopes": null }), "scopes"),
+        ("PATCH", &app, json!({ "scopes": ["evil:scope"] }), "scopes"),
+        ("PATCH", &app, json!({ "enabled": "no" }), "enabled"),
+        ("PATCH", &app, json!({ "enabled": null }), "enabled"),
+        ("POST", &keys, json!({ "expires_in": 1 }), "expires_in"),
+        ("POST", &rotate, json!({ "overlap": "-1h" }), "overlap"),
+        ("POST", "/apis", json!({ "name": "n" }), "identifier"),
+        ("POST", "/apis", json!({ "identifier": "urn:x" }), "name"),
+        ("POST", "/apis", json!({ "name": "n", "identifier": "evil" }), "identifier"),
+        ("POST", "/apis", json!({ "name": "n", "identifier": "https://x.example/#a" }), "identifier"),
+        ("POST", "/apis", json!({ "name": "n", "identifier": "urn:x", "alg": "none" }), "alg"),
+        ("POST", "/apis", json!({ "name": "n", "identifier": "urn:x", "alg": "HS256" }), "alg"),
+        ("POST", "/apis", json!({ "name": "n", "identifier": "urn:x", "profile": "evil" }), "profile"),
+        ("POST", "/apis", json!({ "name": "n", "identifier": "urn:x", "scopes": ["a"] }), "scopes"),
+        ("POST", "/apis", json!({ "name": "n", "identifier": "urn:x", "scopes": [{ "name": "a b" }] }), "scopes"),
+        (
+            "POST",
+            "/apis",
+            json!({ "name": "n", "identifier": "urn:x", "scopes": [{ "name": "a", "evil": 1 }] }),
+            "scopes",
+        ),
+        ("PATCH", &api, json!({ "alg": null }), "alg"),
+        ("POST", &scopes, json!({ "name": "a\"b" }), "scopes"),
+        ("POST", &scopes, json!({ "name": "a", "description": 1 }), "description"),
+    ];
+    for (method, path, body, field) in cases {
+        let answer = scene.send(method, path, &[], Some(body));
+        assert_eq!(
+            problem(&answer),
+            format!("400 invalid_request ({field})"),
+            "{method} {path} {body}: {}",
+            answer.body
+        );
+        assert!(!answer.body.contains("evil"), "echoed: {}", answer.body);
+    }
+    assert_eq!(apps::list(&scene.app.management, "acme", None, 10).unwrap().len(), 1, "nothing was made");
+    let admin = apps::show(&scene.app.management, ClientId::parse(&scene.admin.client_id).unwrap()).unwrap();
+    assert_eq!((admin.app.name.as_str(), admin.app.scopes.len()), ("admin", super::ALL_SCOPES.len()));
+}
+
+#[test]
+fn what_is_not_the_json_that_a_route_takes_is_refused() {
+    let scene = scene();
+    let app = format!("/apps/{}", scene.admin.client_id);
+    let json = Some("application/json");
+    let deep =
+        format!("{{\"name\":\"n\",\"claims\":{{\"https://x.example\":{}{}}}}}", "[".repeat(5_000), "]".repeat(5_000));
+    let cases: &[(&str, Option<&str>, &[u8], &str)] = &[
+        ("nothing", json, b"", "400 invalid_request"),
+        ("nothing of no type", None, b"", "400 invalid_request"),
+        ("not JSON", json, b"name=evil", "400 invalid_request"),
+        ("cut off", json, b"{\"name\":\"evil", "400 invalid_request"),
+        ("more behind it", json, b"{\"name\":\"evil\"} {}", "400 invalid_request"),
+        ("null", json, b"null", "400 invalid_request"),
+        ("a list", json, b"[{\"name\":\"evil\"}]", "400 invalid_request"),
+        ("a text", json, b"\"evil\"", "400 invalid_request"),
+        ("a number", json, b"1e999", "400 invalid_request"),
+        ("deep", json, deep.as_bytes(), "400 invalid_request"),
+        ("a member twice", json, b"{\"name\":\"evil\",\"name\":\"other\"}", "400 invalid_request"),
+        ("a member twice, escaped", json, b"{\"name\":\"evil\",\"n\\u0061me\":\"other\"}", "400 invalid_request"),
+        (
+            "twice inside",
+            json,
+            b"{\"name\":\"n\",\"claims\":{\"https://a.example\":{\"evil\":1,\"evil\":2}}}",
+            "400 invalid_request",
+        ),
+        ("unknown", json, b"{\"name\":\"n\",\"evil\":1}", "400 invalid_request"),
+        (
+            "unknown id",
+            json,
+            b"{\"name\":\"n\",\"client_id\":\"00000000-0000-4000-8000-000000000000\"}",
+            "400 invalid_request",
+        ),
+        ("unknown organisation", json, b"{\"name\":\"n\",\"organisation\":\"evil\"}", "400 invalid_request"),
+        ("not UTF-8", json, b"{\"name\":\"\xff\"}", "400 invalid_request"),
+        ("half a surrogate", json, b"{\"name\":\"\\ud800\"}", "400 invalid_request"),
+        ("no type", None, b"{\"name\":\"evil\"}", "415 unsupported_media_type"),
+        ("a form", Some("application/x-www-form-urlencoded"), b"name=evil", "415 unsupported_media_type"),
+        ("text", Some("text/plain"), b"{\"name\":\"evil\"}", "415 unsupported_media_type"),
+        (
+            "another charset",
+            Some("application/json; charset=utf-16"),
+            b"{\"name\":\"evil\"}",
+            "415 unsupported_media_type",
+        ),
+        ("almost JSON", Some("application/jsonp"), b"{\"name\":\"evil\"}", "415 unsupported_media_type"),
+    ];
+    for (method, path) in [("POST", "/apps"), ("PATCH", app.as_str())] {
+        for (what, content_type, octets, expected) in cases {
+            let answer = raw(&scene, method, path, *content_type, octets);
+            assert_eq!(problem(&answer), *expected, "{method} {what}: {}", answer.body);
+            assert!(!answer.body.contains("evil"), "{what} is echoed: {}", answer.body);
+        }
+        let large = format!("{{\"name\":\"{}\"}}", "x".repeat(64 * 1024));
+        assert_eq!(problem(&raw(&scene, method, path, json, large.as_bytes())), "413 content_too_large");
+    }
+    for fitting in ["application/json", "application/json; charset=utf-8", "APPLICATION/JSON;charset=UTF-8"] {
+        raw(&scene, "PATCH", &app, Some(fitting), b"{\"name\":\"admin\"}").assert_status(200);
+    }
+    let compressed = scene.send("POST", "/apps", &[("content-encoding", "gzip")], Some(&json!({ "name": "n" })));
+    assert_eq!(problem(&compressed), "415 unsupported_media_type");
+    assert_eq!(apps::list(&scene.app.management, "acme", None, 10).unwrap().len(), 1, "nothing was made");
+}
+
+#[test]
+fn errors_elsewhere_are_as_they_were() {
+    let scene = scene();
+    for (path, is_problem) in
+        [("/nowhere", false), ("/api", false), ("/api/v10", false), ("/api/v1", true), ("/api/v1/nowhere", true)]
+    {
+        let answer = scene.app.get(path, &[]).assert_status(404);
+        let expected = if is_problem { "application/problem+json" } else { "application/json" };
+        assert_eq!(answer.header("content-type"), expected, "{path}");
+        assert_eq!(answer.json().get("type").is_some(), is_problem, "{path}");
+    }
+}

@@ -1,0 +1,152 @@
+//! Lists come in pages, by cursors that stay good whatever is added or deleted meanwhile.
+
+use std::collections::HashSet;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use brevet::service::apps;
+use serde_json::{Value, json};
+
+use super::{Scene, problem, scene, text};
+use crate::support::new_app;
+
+/// Reads a list to its end, and does something between two pages.
+fn read_all(scene: &Scene, path: &str, limit: usize, mut between: impl FnMut()) -> Vec<Value> {
+    let mut seen = Vec::new();
+    let mut cursor = String::new();
+    let separator = if path.contains('?') { '&' } else { '?' };
+    loop {
+        let page = scene.get(&format!("{path}{separator}limit={limit}{cursor}")).assert_status(200).json();
+        let items = page["items"].as_array().unwrap();
+        assert!(items.len() <= limit);
+        seen.extend(items.iter().cloned());
+        let Some(next) = page["next_cursor"].as_str() else { return seen };
+        assert_eq!(items.len(), limit, "a page that is not the last is full");
+        cursor = format!("&cursor={next}");
+        between();
+        assert!(seen.len() < 1_000, "a list without an end");
+    }
+}
+
+#[test]
+fn each_list_is_read_to_its_end_page_by_page() {
+    let scene = scene();
+    for number in 0..6 {
+        let app = scene.app.create_app(&["billing:read"]);
+        scene.app.create_api("acme", &format!("https://{number}.example"), &[]);
+        scene.app.token(&app);
+    }
+    let now = brevet::clock::Clock::now(&*scene.app.clock);
+    scene.app.authority.usage.flush(scene.app.management.database(), now).unwrap();
+    for _ in 0..3 {
+        scene.post(&format!("/apps/{}/keys", scene.admin.client_id), &json!({})).assert_status(201);
+    }
+    let keys = format!("/apps/{}/keys", scene.admin.client_id);
+    for (path, id, least) in [
+        ("/apps", "client_id", 7),
+        ("/apis", "id", 8),
+        (keys.as_str(), "id", 4),
+        ("/keys", "kid", 1),
+        ("/audit", "id", 14),
+        ("/usage", "client_id", 7),
+        ("/usage?by=day", "client_id", 7),
+    ] {
+        let whole = read_all(&scene, path, 100, || {});
+        assert!(whole.len() >= least, "{path}: {}", whole.len());
+        for limit in [1, 2, 3, whole.len(), whole.len() + 1] {
+            assert_eq!(read_all(&scene, path, limit, || {}), whole, "{path} by {limit}");
+        }
+        let ids: HashSet<String> = whole.iter().map(|item| text(item, id)).collect();
+        assert_eq!(ids.len(), whole.len(), "{path}: each once");
+    }
+    let deeds = read_all(&scene, "/audit", 100, || {});
+    assert!(deeds.is_sorted_by(|a, b| text(a, "id") > text(b, "id")), "newest first");
+}
+
+#[test]
+fn what_is_added_or_deleted_meanwhile_moves_nothing() {
+    let scene = scene();
+    let old: Vec<String> = (0..8).map(|_| scene.app.create_app(&[]).client_id).collect();
+    let mut added = 0;
+    let seen = read_all(&scene, "/apps", 2, || {
+        apps::create(&scene.app.management, "acme", new_app(&[])).unwrap();
+        added += 1;
+    });
+    assert!(added >= 4);
+    let ids: Vec<String> = seen.iter().map(|app| text(app, "client_id")).collect();
+    let distinct: HashSet<&String> = ids.iter().collect();
+    assert_eq!(distinct.len(), ids.len(), "none twice");
+    assert!(old.iter().all(|id| distinct.contains(id)), "none left out");
+
+    // The one that the cursor names may be gone.
+    let first = scene.get("/apps?limit=1").json();
+    let gone = text(&first["items"][0], "client_id");
+    let second = scene.get(&format!("/apps?limit=1&cursor={}", text(&first, "next_cursor"))).json();
+    if gone != scene.admin.client_id {
+        scene.delete(&format!("/apps/{gone}")).assert_status(204);
+        assert_eq!(scene.get(&format!("/apps?limit=1&cursor={}", text(&first, "next_cursor"))).json(), second);
+    }
+
+    // Newer deeds do not push older ones onto the next page.
+    let deeds = scene.get("/audit?limit=3").json();
+    let next = text(&deeds, "next_cursor");
+    let second = scene.get(&format!("/audit?limit=3&cursor={next}")).json();
+    scene.app.create_app(&[]);
+    assert_eq!(scene.get(&format!("/audit?limit=3&cursor={next}")).json(), second);
+}
+
+#[test]
+fn a_query_that_says_anything_else_is_refused() {
+    let scene = scene();
+    scene.app.create_app(&[]);
+    let cursor = text(&scene.get("/apps?limit=1").json(), "next_cursor");
+    let encoded = |text: &str| URL_SAFE_NO_PAD.encode(text);
+    let foreign = encoded("audit 00000000-0000-7000-8000-000000000001");
+    let cases = [
+        "limit=0".to_owned(),
+        "limit=101".to_owned(),
+        "limit=-1".to_owned(),
+        "limit=x".to_owned(),
+        "limit=".to_owned(),
+        "limit=1.5".to_owned(),
+        "limit=99999999999999999999".to_owned(),
+        "limit=1&limit=2".to_owned(),
+        "cursor=".to_owned(),
+        "cursor=evil".to_owned(),
+        format!("cursor={cursor}x"),
+        format!("cursor={cursor}="),
+        format!("cursor={}", cursor.to_lowercase()),
+        format!("cursor={foreign}"),
+        format!("cursor={}", encoded("apps ' OR 1=1 --")),
+        format!("cursor={}", encoded("apps 00000000-0000-4000-8000-000000000000' --")),
+        format!("cursor={}", encoded("apps FFFFFFFF-FFFF-4FFF-BFFF-FFFFFFFFFFFF")),
+        format!("cursor={}", "A".repeat(10_000)),
+        "cursor=%00".to_owned(),
+        "offset=1".to_owned(),
+        "after=00000000-0000-4000-8000-000000000000".to_owned(),
+        "select=client_secret".to_owned(),
+        "sort=name".to_owned(),
+        "AppSid=x".to_owned(),
+        "Limit=1".to_owned(),
+    ];
+    for query in &cases {
+        let answer = scene.get(&format!("/apps?{query}"));
+        assert_eq!(problem(&answer), "400 invalid_request", "{query}: {}", answer.body);
+        assert!(!answer.body.contains("evil") && !answer.body.contains("OR 1=1"), "{query} is echoed");
+    }
+    for path in [
+        "/audit?from=yesterday",
+        "/audit?to=1795305600",
+        "/audit?from=2026-11-22",
+        "/audit?organisation=globex",
+        "/audit?from=2026-11-22T00:00:00Z&from=2026-11-22T00:00:00Z",
+        "/usage?by=minute",
+        "/usage?client_id=x",
+        "/usage?from=0",
+        "/keys?alg=RS256",
+    ] {
+        assert_eq!(problem(&scene.get(path)), "400 invalid_request", "{path}");
+    }
+    let beyond = encoded("apps ffffffff-ffff-4fff-bfff-ffffffffffff");
+    assert_eq!(scene.get(&format!("/apps?cursor={beyond}")).json(), json!({ "items": [], "next_cursor": null }));
+}
