@@ -42,6 +42,9 @@ fn the_description_of_the_management_api_is_that_of_the_handlers() {
     }
     let written = fs::read_to_string(&path).unwrap_or_default();
     assert!(written == made, "run UPDATE_DOCS=1 cargo test documentation");
+    let home = tempfile::tempdir().unwrap();
+    assert!(crate::support::process::brevet(home.path()).args(&["openapi"]).ok() == written);
+    assert_eq!(fs::read_dir(home.path()).unwrap().count(), 0, "no database is made for it");
 }
 
 #[test]

@@ -67,6 +67,7 @@ fn resource_routes(config: &mut ServiceConfig) {
                 .route(web::patch().to(apps::change_app))
                 .route(web::delete().to(apps::delete_app)),
         )
+        .service(post(&format!("{}/apps/{{client_id}}/revoke-tokens", path::API), apps::revoke_tokens))
         .service(
             reading(under("/apps/{client_id}/keys"), app_keys::list_keys, "GET, HEAD, POST")
                 .route(web::post().to(app_keys::add_key)),

@@ -85,6 +85,16 @@ fn an_app_is_registered_changed_switched_off_and_deleted(settings: Settings) {
     assert_eq!(text(&scene.patch(&path, &json!({ "enabled": true })).assert_status(200).json(), "status"), "active");
     assert_eq!(token_status(&scene, &robot), 200);
 
+    // Its tokens can be ended without it.
+    let token = scene.app.token(&robot);
+    scene.app.get_with_token("/api/v1/whoami", &token).assert_status(200);
+    let cut = scene.send("POST", &format!("{path}/revoke-tokens"), &[], None).assert_status(200).json();
+    assert_eq!(text(&cut, "not_before"), "2026-11-22T00:00:01Z");
+    scene.app.get_with_token("/api/v1/whoami", &token).assert_status(401);
+    scene.app.clock.advance(Duration::from_secs(1));
+    let token = scene.app.token(&robot);
+    scene.app.get_with_token("/api/v1/whoami", &token).assert_status(200);
+
     let unchanged = scene.patch(&path, &json!({ "enabled": true })).assert_status(200);
     assert_eq!(unchanged.json()["status"], "active");
     scene.delete(&path).assert_status(204);
@@ -95,7 +105,7 @@ fn an_app_is_registered_changed_switched_off_and_deleted(settings: Settings) {
 
     let deeds = scene.get(&format!("/audit?target={}", robot.client_id)).assert_status(200).json();
     let actions: Vec<String> = deeds["items"].as_array().unwrap().iter().map(|deed| text(deed, "action")).collect();
-    assert_eq!(actions, ["app.delete", "app.enable", "app.disable", "app.update", "app.create"]);
+    assert_eq!(actions, ["app.delete", "app.revoke-tokens", "app.enable", "app.disable", "app.update", "app.create"]);
 }
 
 fn keys_are_added_rotated_and_revoked(settings: Settings) {

@@ -101,6 +101,7 @@ impl IntoResponses for ChangeRefusals {
         apps::show_app,
         apps::change_app,
         apps::delete_app,
+        apps::revoke_tokens,
         app_keys::list_keys,
         app_keys::add_key,
         app_keys::rotate_key,
