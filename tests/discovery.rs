@@ -43,14 +43,16 @@ fn the_documents_say_what_the_server_does() {
     dpop_signing_alg_values_supported: ["ES256","EdDSA","RS256","PS256"]
     grant_types_supported: ["client_credentials"]
     introspection_endpoint: "http://127.0.0.1:8080/connect/introspect"
-    introspection_endpoint_auth_methods_supported: ["client_secret_basic","client_secret_post"]
+    introspection_endpoint_auth_methods_supported: ["client_secret_basic","client_secret_post","private_key_jwt"]
+    introspection_endpoint_auth_signing_alg_values_supported: ["RS256","PS256","ES256","EdDSA"]
     introspection_signing_alg_values_supported: ["RS256"]
     issuer: "http://127.0.0.1:8080"
     jwks_uri: "http://127.0.0.1:8080/.well-known/jwks.json"
     protected_resources: ["http://127.0.0.1:8080/api/v1"]
     response_types_supported: []
     revocation_endpoint: "http://127.0.0.1:8080/connect/revocation"
-    revocation_endpoint_auth_methods_supported: ["client_secret_basic","client_secret_post"]
+    revocation_endpoint_auth_methods_supported: ["client_secret_basic","client_secret_post","private_key_jwt"]
+    revocation_endpoint_auth_signing_alg_values_supported: ["RS256","PS256","ES256","EdDSA"]
     scopes_supported: ["apps:read","apps:write","apis:read","apis:write","keys:read","audit:read","usage:read"]
     service_documentation: "http://127.0.0.1:8080/docs/errors"
     token_endpoint: "http://127.0.0.1:8080/connect/token"

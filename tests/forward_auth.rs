@@ -182,7 +182,7 @@ fn the_log_says_why_a_check_is_not_clear() {
     let line = eventually(Duration::from_secs(10), "the log line", || {
         server.log().lines().find(|line| line.contains(VERIFY)).map(str::to_owned)
     });
-    assert!(line.contains("error=invalid_request") && line.contains("it takes aud and scope"), "{line}");
+    assert!(line.contains("error=invalid_request") && line.contains("it takes aud, scope and dpop"), "{line}");
 }
 
 #[test]
