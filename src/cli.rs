@@ -11,6 +11,7 @@ mod migrate;
 mod openapi;
 mod org;
 mod output;
+mod registration_token;
 mod serve;
 mod token;
 mod user;
@@ -81,6 +82,9 @@ enum Command {
     /// Apps and their keys
     #[command(subcommand)]
     App(app::App),
+    /// Initial access tokens: who has one can register apps without being asked
+    #[command(subcommand)]
+    RegistrationToken(registration_token::RegistrationToken),
     /// Signing keys
     #[command(subcommand)]
     Key(key::Key),
@@ -165,6 +169,7 @@ pub fn main() -> ExitCode {
         Command::User(command) => command.run(&context),
         Command::Api(command) => command.run(&context),
         Command::App(command) => command.run(&context),
+        Command::RegistrationToken(command) => command.run(&context),
         Command::Key(command) => command.run(&context),
         Command::Token(command) => command.run(&context),
         Command::Migrate(command) => command.run(&context),

@@ -14,6 +14,8 @@ pub mod idempotency;
 pub mod meta;
 mod migrations;
 pub mod organisations;
+pub mod registered_clients;
+pub mod registration_tokens;
 pub mod revocations;
 mod schema;
 pub mod signing_keys;

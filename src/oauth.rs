@@ -8,7 +8,9 @@ pub mod dpop;
 pub mod error;
 pub mod form;
 pub mod introspection;
+pub mod json;
 pub mod metadata;
+pub mod registration;
 pub mod request;
 pub mod scope;
 

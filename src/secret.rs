@@ -69,7 +69,29 @@ pub fn random_id() -> Result<String, NoRandomness> {
     Ok(URL_SAFE_NO_PAD.encode(random_bytes::<16>()?))
 }
 
-const PREFIX: &str = "bvk_";
+/// What a secret is for. Its first four characters say so to people and scanners.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SecretKind {
+    /// By which a client proves who it is.
+    ClientSecret,
+    /// With which clients are registered ([RFC 7591 §3](https://www.rfc-editor.org/rfc/rfc7591#section-3)).
+    InitialAccessToken,
+    /// With which a registered client is shown and changed
+    /// ([RFC 7592](https://www.rfc-editor.org/rfc/rfc7592#section-3)).
+    RegistrationAccessToken,
+}
+
+impl SecretKind {
+    const fn prefix(self) -> &'static str {
+        match self {
+            Self::ClientSecret => "bvk_",
+            Self::InitialAccessToken => "bvr_",
+            Self::RegistrationAccessToken => "bvc_",
+        }
+    }
+}
+
+const PREFIX_LENGTH: usize = 4;
 const BODY_LENGTH: usize = 43;
 const CHECKSUM_LENGTH: usize = 6;
 const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
@@ -81,13 +103,21 @@ const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnop
 /// # Errors
 /// When the operating system has no random bytes to give.
 pub fn generate_client_secret() -> Result<Secret, NoRandomness> {
-    let mut text = String::with_capacity(PREFIX.len() + BODY_LENGTH + CHECKSUM_LENGTH);
-    text.push_str(PREFIX);
-    while text.len() < PREFIX.len() + BODY_LENGTH {
+    generate_secret(SecretKind::ClientSecret)
+}
+
+/// Makes a secret of that kind, in the form of [`generate_client_secret`] with a prefix of its own.
+///
+/// # Errors
+/// When the operating system has no random bytes to give.
+pub fn generate_secret(kind: SecretKind) -> Result<Secret, NoRandomness> {
+    let mut text = String::with_capacity(PREFIX_LENGTH + BODY_LENGTH + CHECKSUM_LENGTH);
+    text.push_str(kind.prefix());
+    while text.len() < PREFIX_LENGTH + BODY_LENGTH {
         let bytes = Zeroizing::new(random_bytes::<64>()?);
         // 248 is the largest multiple of 62 below 256: what lies above would favour the first characters.
         let fair = bytes.iter().filter(|byte| **byte < 248);
-        let missing = PREFIX.len() + BODY_LENGTH - text.len();
+        let missing = PREFIX_LENGTH + BODY_LENGTH - text.len();
         text.extend(fair.take(missing).map(|byte| base62_digit(u32::from(*byte))));
     }
     let checksum = checksum(&text);
@@ -98,10 +128,15 @@ pub fn generate_client_secret() -> Result<Secret, NoRandomness> {
 /// Whether `text` has the form of a client secret made by [`generate_client_secret`], checksum included: then it
 /// carries 256 random bits and needs no slow hash.
 pub fn is_generated_client_secret(text: &str) -> bool {
-    let Some((signed, given)) = text.split_at_checked(PREFIX.len() + BODY_LENGTH) else {
+    is_generated_secret(SecretKind::ClientSecret, text)
+}
+
+/// Whether `text` has the form of a secret of that kind, checksum included.
+pub fn is_generated_secret(kind: SecretKind, text: &str) -> bool {
+    let Some((signed, given)) = text.split_at_checked(PREFIX_LENGTH + BODY_LENGTH) else {
         return false;
     };
-    signed.strip_prefix(PREFIX).is_some_and(|body| body.bytes().all(|byte| byte.is_ascii_alphanumeric()))
+    signed.strip_prefix(kind.prefix()).is_some_and(|body| body.bytes().all(|byte| byte.is_ascii_alphanumeric()))
         && given == checksum(signed)
 }
 
@@ -233,6 +268,18 @@ mod tests {
         for secret in secrets {
             assert_eq!(secret.len(), 53);
             assert!(is_generated_client_secret(&secret), "{secret}");
+        }
+    }
+
+    #[test]
+    fn a_secret_is_of_one_kind_only() {
+        let kinds = [SecretKind::ClientSecret, SecretKind::InitialAccessToken, SecretKind::RegistrationAccessToken];
+        for kind in kinds {
+            assert_eq!(kind.prefix().len(), PREFIX_LENGTH);
+            let secret = generate_secret(kind).unwrap();
+            for other in kinds {
+                assert_eq!(is_generated_secret(other, secret.reveal()), other == kind, "{kind:?} {other:?}");
+            }
         }
     }
 

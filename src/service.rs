@@ -24,6 +24,8 @@ pub mod introspection;
 mod management;
 pub mod organisations;
 mod passwords;
+pub mod registration;
+pub mod registration_tokens;
 pub mod revocation;
 pub mod revocation_feed;
 pub mod signing_keys;

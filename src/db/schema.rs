@@ -185,6 +185,45 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    registration_tokens (id) {
+        id -> Text,
+        organisation_id -> Text,
+        hash -> Text,
+        hint -> Text,
+        lifetime -> Nullable<BigInt>,
+        uses_left -> BigInt,
+        expires_at -> BigInt,
+        created_at -> BigInt,
+        created_by -> Text,
+        revoked_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    registration_token_scopes (token_id, scope) {
+        token_id -> Text,
+        api_id -> Text,
+        scope -> Text,
+    }
+}
+
+diesel::table! {
+    registered_clients (app_id) {
+        app_id -> Text,
+        hash -> Text,
+        auth_method -> Text,
+    }
+}
+
+diesel::table! {
+    registered_client_scopes (app_id, scope) {
+        app_id -> Text,
+        api_id -> Text,
+        scope -> Text,
+    }
+}
+
 diesel::joinable!(app_scopes -> apps (app_id));
 diesel::joinable!(memberships -> organisations (organisation_id));
 diesel::joinable!(memberships -> developers (developer_id));

@@ -174,6 +174,14 @@ fn sent_token(request: &HttpRequest) -> Result<(Scheme, &str), Refusal> {
     Ok((scheme, token))
 }
 
+/// The bearer token in the `Authorization` header, of whatever kind: nothing is proved yet.
+pub(super) fn sent_bearer_token(request: &HttpRequest) -> Result<&str, Refusal> {
+    match sent_token(request)? {
+        (Scheme::Bearer, token) => Ok(token),
+        (Scheme::Dpop, _) => Err(Refusal::NoToken),
+    }
+}
+
 /// The token of a request, if it is good now, whatever it is for; and if it is bound to a key, shown by who holds that.
 /// `asked` says what the client asked for: that is what its proof must be for.
 pub(super) async fn valid_token(

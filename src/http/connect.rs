@@ -3,6 +3,7 @@
 pub(super) mod authorize;
 mod form;
 pub(super) mod introspect;
+pub(super) mod register;
 pub(super) mod revocation;
 pub(super) mod revocation_feed;
 pub(super) mod token;

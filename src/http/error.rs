@@ -27,7 +27,7 @@ struct OAuthErrorBody<'a> {
 /// The answer to a refused token request.
 pub(super) fn oauth_answer(issuer: &str, error: &OAuthError) -> HttpResponse {
     let status = match (error.code, error.throttled) {
-        (OAuthErrorCode::InvalidClient, _) => StatusCode::UNAUTHORIZED,
+        (OAuthErrorCode::InvalidClient | OAuthErrorCode::InvalidToken, _) => StatusCode::UNAUTHORIZED,
         (OAuthErrorCode::TemporarilyUnavailable, true) => StatusCode::TOO_MANY_REQUESTS,
         (OAuthErrorCode::TemporarilyUnavailable, false) => StatusCode::SERVICE_UNAVAILABLE,
         (OAuthErrorCode::ServerError, _) => StatusCode::INTERNAL_SERVER_ERROR,
@@ -49,12 +49,21 @@ fn oauth_body<'a>(issuer: &str, error: &'static str, error_description: &'a str)
     OAuthErrorBody { error, error_description, error_uri: format!("{issuer}{}#{error}", path::ERRORS) }
 }
 
-/// The answer to a body that was not read.
+/// The answer to a form that was not read.
 pub(super) fn body_answer(issuer: &str, error: BodyError) -> HttpResponse {
+    let wanted = "Send the parameters as application/x-www-form-urlencoded, in UTF-8.";
+    unread_answer(issuer, error, (StatusCode::BAD_REQUEST, wanted))
+}
+
+/// The answer to a JSON text that was not read.
+pub(super) fn json_body_answer(issuer: &str, error: BodyError) -> HttpResponse {
+    let wanted = "Send the metadata as application/json, in UTF-8.";
+    unread_answer(issuer, error, (StatusCode::UNSUPPORTED_MEDIA_TYPE, wanted))
+}
+
+fn unread_answer(issuer: &str, error: BodyError, wrong_type: (StatusCode, &'static str)) -> HttpResponse {
     let (status, description) = match error {
-        BodyError::WrongType => {
-            (StatusCode::BAD_REQUEST, "Send the parameters as application/x-www-form-urlencoded, in UTF-8.")
-        }
+        BodyError::WrongType => wrong_type,
         BodyError::Encoded => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "Send the body without a content encoding."),
         BodyError::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "The body is larger than 64 KiB."),
         BodyError::TooSlow => (StatusCode::REQUEST_TIMEOUT, "The body did not come in time."),

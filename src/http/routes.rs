@@ -4,7 +4,7 @@ use actix_web::http::Method;
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{Handler, HttpRequest, Resource, Responder};
 
-use super::connect::{authorize, introspect, revocation, revocation_feed, token, verify};
+use super::connect::{authorize, introspect, register, revocation, revocation_feed, token, verify};
 use super::error::{method_not_allowed, not_found};
 use super::{api, pages, well_known};
 use crate::oauth::metadata::path;
@@ -41,6 +41,13 @@ fn under_issuer(config: &mut ServiceConfig) {
         ))
         .service(post(path::INTROSPECTION, introspect::introspect))
         .service(post(path::REVOCATION, revocation::revoke))
+        .service(post(path::REGISTRATION, register::register))
+        .service(for_methods(
+            &[Method::GET, Method::PUT, Method::DELETE],
+            "GET, PUT, DELETE",
+            &format!("{}/{{client_id}}", path::REGISTRATION),
+            register::configure,
+        ))
         .service(get(path::REVOCATIONS, revocation_feed::revocations))
         .service(get(path::AUTHORIZE, authorize::authorize))
         .service(get(path::OPENID_CONFIGURATION, well_known::openid_configuration))

@@ -64,6 +64,11 @@ impl ClientAuthMethod {
             Self::PrivateKeyJwt => "private_key_jwt",
         }
     }
+
+    /// The method of that name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|method| method.name() == name)
+    }
 }
 
 /// How a client was registered to prove who it is. It is held to that: a client with a key pair cannot fall back to a

@@ -24,6 +24,16 @@ pub enum OAuthErrorCode {
     InvalidDpopProof,
     /// A DPoP proof must hold a nonce of the server ([RFC 9449 §8](https://www.rfc-editor.org/rfc/rfc9449#section-8)).
     UseDpopNonce,
+    /// What a client says of itself at its registration cannot be used
+    /// ([RFC 7591 §3.2.2](https://www.rfc-editor.org/rfc/rfc7591#section-3.2.2)).
+    InvalidClientMetadata,
+    /// A client wants to be redirected to.
+    InvalidRedirectUri,
+    /// Somebody vouches for a client who is not trusted here.
+    UnapprovedSoftwareStatement,
+    /// The token with which a client is registered or changed is not good
+    /// ([RFC 6750 §3.1](https://www.rfc-editor.org/rfc/rfc6750#section-3.1)).
+    InvalidToken,
     /// Too many failures, or more work than the server can take on: try later.
     TemporarilyUnavailable,
     /// A fault of the server.
@@ -40,6 +50,10 @@ impl OAuthErrorCode {
         Self::InvalidTarget,
         Self::InvalidDpopProof,
         Self::UseDpopNonce,
+        Self::InvalidClientMetadata,
+        Self::InvalidRedirectUri,
+        Self::UnapprovedSoftwareStatement,
+        Self::InvalidToken,
         Self::TemporarilyUnavailable,
         Self::ServerError,
     ];
@@ -54,6 +68,10 @@ impl OAuthErrorCode {
             Self::InvalidTarget => "invalid_target",
             Self::InvalidDpopProof => "invalid_dpop_proof",
             Self::UseDpopNonce => "use_dpop_nonce",
+            Self::InvalidClientMetadata => "invalid_client_metadata",
+            Self::InvalidRedirectUri => "invalid_redirect_uri",
+            Self::UnapprovedSoftwareStatement => "unapproved_software_statement",
+            Self::InvalidToken => "invalid_token",
             Self::TemporarilyUnavailable => "temporarily_unavailable",
             Self::ServerError => "server_error",
         }
@@ -82,6 +100,18 @@ impl OAuthErrorCode {
             }
             Self::UseDpopNonce => {
                 "This server wants its nonce in each DPoP proof. Take it from the DPoP-Nonce header of the answer, put it into a new proof as nonce and send the request again; it is good for some minutes, and later answers bring the next one. Libraries that know DPoP do this by themselves."
+            }
+            Self::InvalidClientMetadata => {
+                "What the client says of itself cannot be registered; the description names the member. Send one JSON object as application/json, each member once. token_endpoint_auth_method is client_secret_basic, client_secret_post or private_key_jwt (this one with jwks or jwks_uri, not both, and public keys only); grant_types is client_credentials alone; scope holds only scopes that the initial access token allows. At a change the client_id must stand in the body as well."
+            }
+            Self::InvalidRedirectUri => {
+                "This server issues tokens to programs and redirects nobody: register without redirect_uris."
+            }
+            Self::UnapprovedSoftwareStatement => {
+                "This server trusts nobody to vouch for clients: register without software_statement."
+            }
+            Self::InvalidToken => {
+                "The bearer token is not good here, or not any more. To register a client, send an initial access token (bvr_ and 49 more characters), which an operator makes with brevet registration-token create; it ends with its time and its number of uses. To show, change or delete a registered client, send the registration access token (bvc_ and 49 more characters) that came with its registration; it ends with the client, or when that is switched off. At other addresses it is the access token that expired, was revoked or is meant for somebody else. For safety the answer is the same whichever it is."
             }
             Self::TemporarilyUnavailable => {
                 "Too many wrong App Keys came from your address, or the server has more work than it can take on. Wait as many seconds as the Retry-After header says, then try again."
@@ -134,6 +164,16 @@ impl OAuthError {
     /// `invalid_client`: the same words whatever the reason, which goes to the log.
     pub fn invalid_client(detail: impl Into<String>) -> Self {
         Self::new(OAuthErrorCode::InvalidClient, "Client authentication failed.").with_detail(detail)
+    }
+
+    /// `invalid_client_metadata`
+    pub fn invalid_client_metadata(description: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(OAuthErrorCode::InvalidClientMetadata, description)
+    }
+
+    /// `invalid_token`: the same words whatever the reason, which goes to the log.
+    pub fn invalid_token(detail: impl Into<String>) -> Self {
+        Self::new(OAuthErrorCode::InvalidToken, "The token is missing or not good for this.").with_detail(detail)
     }
 
     /// `temporarily_unavailable`, 429: the client has failed too often.
@@ -197,6 +237,7 @@ mod tests {
         }
         for error in [
             OAuthError::invalid_client("x"),
+            OAuthError::invalid_token("x"),
             OAuthError::throttled(Duration::from_secs(1)),
             OAuthError::unavailable("x"),
             OAuthError::server_error("x"),

@@ -19,6 +19,8 @@ pub mod path {
     pub const REVOCATION: &str = "/connect/revocation";
     /// What is revoked, for services that verify offline.
     pub const REVOCATIONS: &str = "/connect/revocations";
+    /// Where clients register themselves; each has its configuration under it.
+    pub const REGISTRATION: &str = "/connect/register";
     /// Present because discovery clients insist on the field.
     pub const AUTHORIZE: &str = "/connect/authorize";
     /// Public signing keys.
@@ -58,6 +60,8 @@ pub struct AuthorizationServerMetadata {
     revocation_endpoint: String,
     revocation_endpoint_auth_methods_supported: Vec<&'static str>,
     revocation_endpoint_auth_signing_alg_values_supported: Vec<&'static str>,
+    /// Always there: without an initial access token it refuses everybody.
+    registration_endpoint: String,
     /// Ours: what services that verify offline must know of.
     brevet_revocations_uri: String,
     dpop_signing_alg_values_supported: Vec<&'static str>,
@@ -95,6 +99,7 @@ impl AuthorizationServerMetadata {
             revocation_endpoint: format!("{issuer}{}", path::REVOCATION),
             revocation_endpoint_auth_methods_supported: client_auth_methods,
             revocation_endpoint_auth_signing_alg_values_supported: algorithms(),
+            registration_endpoint: format!("{issuer}{}", path::REGISTRATION),
             brevet_revocations_uri: format!("{issuer}{}", path::REVOCATIONS),
             dpop_signing_alg_values_supported: dpop::ALGORITHMS.iter().map(|alg| alg.name()).collect(),
             service_documentation: format!("{issuer}{}", path::ERRORS),

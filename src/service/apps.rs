@@ -9,6 +9,7 @@ use serde_json::json;
 use url::Url;
 use uuid::Uuid;
 
+pub(super) use self::update::change;
 pub use self::update::{AppUpdate, update};
 use super::apis::check_lifetime;
 use super::app_authentication::check as check_authentication;
@@ -20,7 +21,7 @@ use crate::clock::Timestamp;
 use crate::db::app_keys::AppKeyRecord;
 use crate::db::apps::{AppRecord, Claims};
 use crate::db::changes::ChangeKind;
-use crate::db::{AnyConnection, apis, app_keys, apps, audit, cut_offs, usage};
+use crate::db::{AnyConnection, DbError, apis, app_keys, apps, audit, cut_offs, usage};
 use crate::oauth::ClientId;
 use crate::oauth::client::ClientAuthentication;
 use crate::secret::{Secret, StoredSecret, generate_client_secret, hint, sealed};
@@ -140,7 +141,7 @@ impl CheckedApp {
 
     pub(super) fn new(m: &Management, new: NewApp) -> Result<Self, ServiceError> {
         check_lifetime(m, new.lifetime)?;
-        let claims = CheckedClaims::new(new.claims)?;
+        check_claims(&new.claims)?;
         let authentication = check_authentication(m, new.authentication)?;
         if new.key_expires_in.is_some() && authentication != ClientAuthentication::ClientSecret {
             return Err(ServiceError::Invalid(
@@ -154,7 +155,7 @@ impl CheckedApp {
             name: checked_name(&new.name)?,
             scopes,
             lifetime: new.lifetime,
-            claims: claims.0,
+            claims: Some(new.claims).filter(|claims| !claims.is_empty()),
             key_expires_in: new.key_expires_in,
             authentication,
             dpop_required: new.dpop_required,
@@ -211,7 +212,7 @@ pub(super) fn insert(
     Ok(key_id)
 }
 
-fn resolve_scopes(
+pub(super) fn resolve_scopes(
     conn: &mut AnyConnection,
     organisation_id: Uuid,
     names: &[String],
@@ -225,16 +226,6 @@ fn resolve_scopes(
             ))),
         })
         .collect()
-}
-
-/// Static claims that can stand in a token; `None` instead of none.
-struct CheckedClaims(Option<Claims>);
-
-impl CheckedClaims {
-    fn new(claims: Claims) -> Result<Self, ServiceError> {
-        check_claims(&claims)?;
-        Ok(Self(Some(claims).filter(|claims| !claims.is_empty())))
-    }
 }
 
 /// An absolute URI cannot collide with a registered claim ([RFC 7519 §4.2](https://www.rfc-editor.org/rfc/rfc7519#section-4.2)).
@@ -322,12 +313,17 @@ pub fn delete(m: &Management, client_id: ClientId) -> Result<(), ServiceError> {
     let deed = m.deed();
     m.database.write(move |conn| {
         let app = find(conn, &deed, client_id)?.app;
-        apps::delete(conn, client_id)?;
-        cut_offs::record_deleted(conn, client_id, deed.now)?;
-        let detail = json!({ "name": app.name });
-        let target = client_id.to_string();
-        Ok(deed.record(conn, Some(app.organisation_id), "app.delete", &target, detail, Some(ChangeKind::App))?)
+        Ok(remove(conn, &deed, &app)?)
     })
+}
+
+/// Deletes an app that is there.
+pub(super) fn remove(conn: &mut AnyConnection, deed: &Deed, app: &AppRecord) -> Result<(), DbError> {
+    apps::delete(conn, app.client_id)?;
+    cut_offs::record_deleted(conn, app.client_id, deed.now)?;
+    let detail = json!({ "name": app.name });
+    let target = app.client_id.to_string();
+    deed.record(conn, Some(app.organisation_id), "app.delete", &target, detail, Some(ChangeKind::App))
 }
 
 /// The app of that id, for a change, if the doer reaches it and it is as the doer thinks.

@@ -82,10 +82,10 @@ impl Authority {
             passwords: Passwords::default(),
             feed: LastFeed::default(),
             pepper: m.pepper.clone(),
+            management: m.clone(),
             decoys: PublicKeys::decoys()?,
             nonces: config.dpop_nonce.then(|| m.master_key.nonce_key().map(Nonces::new)).transpose()?,
             used_proofs: UsedProofs::new(),
-            management: m.clone(),
             config,
         })
     }

@@ -154,6 +154,16 @@ impl Deed {
         Self { doer: Doer::unbounded(&format!("client:{client_id}")), now }
     }
 
+    /// What somebody does with an initial access token.
+    pub(super) fn of_registration_token(id: Uuid, now: Timestamp) -> Self {
+        Self { doer: Doer::unbounded(&format!("registration-token:{id}")), now }
+    }
+
+    /// The same, done from that address.
+    pub(super) fn from(self, address: IpAddr) -> Self {
+        Self { doer: Doer { address: Some(address), ..self.doer }, ..self }
+    }
+
     /// Who does it.
     pub(super) fn actor(&self) -> &str {
         &self.doer.actor

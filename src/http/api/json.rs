@@ -1,19 +1,19 @@
 //! Bodies of requests: JSON that is refused unless it is exactly what the route takes.
 
-use std::fmt;
 use std::time::Duration;
 
 use actix_web::HttpRequest;
 use actix_web::web::{Bytes, Payload};
-use serde::de::{DeserializeOwned, Error, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeOwned, Error};
 use serde::{Deserialize, Deserializer};
-use serde_json::{Map, Number, Value};
+use serde_json::Value;
 use serde_path_to_error::Segment;
 
 use crate::clock::parse_span;
 use crate::http::body::read_json;
 use crate::http::error::ApiError;
 use crate::http::problem::Fault;
+use crate::oauth::json::{JsonError, read_object};
 
 /// What a route takes.
 pub(super) trait Body: DeserializeOwned {
@@ -33,14 +33,14 @@ pub(super) async fn read(request: &HttpRequest, payload: Payload, within: Durati
 /// What a body says.
 pub(super) fn parse<T: Body>(request: &HttpRequest, octets: &[u8]) -> Result<T, ApiError> {
     let octets = if octets.is_empty() && T::OPTIONAL { b"{}" } else { octets };
-    let object = match serde_json::from_slice(octets) {
-        Ok(Strict(Value::Object(object))) => object,
-        Ok(_) => return Err(ApiError::bad_request(request, "The body must be a JSON object.")),
-        Err(error) if error.is_data() => {
-            return Err(ApiError::bad_request(request, "A member is there twice, or a number is too large."));
-        }
-        Err(_) => return Err(ApiError::bad_request(request, "The body is not JSON.")),
-    };
+    let object = read_object(octets).map_err(|error| {
+        let description = match error {
+            JsonError::NotAnObject => "The body must be a JSON object.",
+            JsonError::Unclear => "A member is there twice, a number is too large, or it is nested too deep.",
+            JsonError::Malformed => "The body is not JSON.",
+        };
+        ApiError::bad_request(request, description)
+    })?;
     let missing = T::REQUIRED.iter().filter(|name| !object.contains_key(**name));
     let faults: Vec<Fault> = missing.map(|name| fault(name, "must be there".to_owned())).collect();
     if !faults.is_empty() {
@@ -77,66 +77,5 @@ pub(super) struct Span(pub(super) Duration);
 impl<'de> Deserialize<'de> for Span {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         parse_span(&String::deserialize(deserializer)?).map(Self).map_err(D::Error::custom)
-    }
-}
-
-/// A JSON value in which no object names a member twice: what one reader takes and another overlooks is refused.
-struct Strict(Value);
-
-impl<'de> Deserialize<'de> for Strict {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(StrictVisitor).map(Self)
-    }
-}
-
-struct StrictVisitor;
-
-impl<'de> Visitor<'de> for StrictVisitor {
-    type Value = Value;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("JSON")
-    }
-
-    fn visit_unit<E: Error>(self) -> Result<Value, E> {
-        Ok(Value::Null)
-    }
-
-    fn visit_bool<E: Error>(self, value: bool) -> Result<Value, E> {
-        Ok(Value::Bool(value))
-    }
-
-    fn visit_i64<E: Error>(self, value: i64) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_u64<E: Error>(self, value: u64) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_f64<E: Error>(self, value: f64) -> Result<Value, E> {
-        Number::from_f64(value).map(Value::Number).ok_or_else(|| E::custom("not a number"))
-    }
-
-    fn visit_str<E: Error>(self, value: &str) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Value, A::Error> {
-        let mut list = Vec::new();
-        while let Some(Strict(element)) = elements.next_element()? {
-            list.push(element);
-        }
-        Ok(Value::Array(list))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
-        let mut object = Map::new();
-        while let Some((name, Strict(value))) = members.next_entry::<String, Strict>()? {
-            if object.insert(name, value).is_some() {
-                return Err(A::Error::custom("a member is there twice"));
-            }
-        }
-        Ok(Value::Object(object))
     }
 }

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::{CheckedClaims, VersionedApp, find, resolve_scopes, unknown_app};
+use super::{VersionedApp, check_claims, find, resolve_scopes, unknown_app};
 use crate::clock::print_span;
-use crate::db::AnyConnection;
 use crate::db::apps::{self, AppRecord, Claims};
 use crate::db::changes::ChangeKind;
+use crate::db::{AnyConnection, registered_clients};
 use crate::oauth::ClientId;
 use crate::oauth::client::ClientAuthentication;
 use crate::service::apis::check_lifetime;
@@ -56,33 +56,49 @@ impl AppUpdate {
 pub fn update(m: &Management, client_id: ClientId, update: AppUpdate) -> Result<VersionedApp, ServiceError> {
     check_lifetime(m, update.lifetime.flatten())?;
     let name = update.name.as_deref().map(checked_name).transpose()?;
-    let claims = update.claims.clone().map(CheckedClaims::new).transpose()?;
-    let authentication = update.authentication.clone().map(|wanted| check_authentication(m, wanted)).transpose()?;
+    update.claims.as_ref().map(check_claims).transpose()?;
+    let authentication = update.authentication.map(|wanted| check_authentication(m, wanted)).transpose()?;
+    let update = AppUpdate { name, authentication, ..update };
     let deed = m.deed();
     m.database.write(move |conn| {
-        let mut app = find(conn, &deed, client_id)?.app;
+        let app = find(conn, &deed, client_id)?.app;
+        let was_enabled = app.disabled_at.is_none();
         if update.changes_record() {
-            app.name = name.unwrap_or(app.name);
-            app.lifetime = update.lifetime.unwrap_or(app.lifetime);
-            app.claims = claims.map_or(app.claims, |claims| claims.0);
-            app.dpop_required = update.dpop_required.unwrap_or(app.dpop_required);
-            apps::update(conn, &app)?;
-            if let Some(authentication) = &authentication {
-                change_authentication(conn, &deed, &app, authentication)?;
+            for scope in change(conn, &deed, app.clone(), &update)? {
+                // Taken away by somebody else, it cannot be taken back by a client that registered itself.
+                registered_clients::delete_scope(conn, client_id, &scope)?;
             }
-            let (added, removed) = change_scopes(conn, &deed, &app, &update)?;
-            let detail = json!({
-                "name": app.name, "lifetime": app.lifetime.map(print_span), "dpop_required": app.dpop_required,
-                "added": added, "removed": removed, "claims": app.claims,
-            });
-            let target = client_id.to_string();
-            deed.record(conn, Some(app.organisation_id), "app.update", &target, detail, Some(ChangeKind::App))?;
         }
-        if let Some(enabled) = update.enabled.filter(|enabled| *enabled != app.disabled_at.is_none()) {
+        if let Some(enabled) = update.enabled.filter(|enabled| *enabled != was_enabled) {
             super::switch(conn, &deed, &app, enabled)?;
         }
         VersionedApp::find(conn, client_id)?.ok_or_else(|| unknown_app(client_id))
     })
+}
+
+/// Changes all but the switch of an app, by an update whose every part can be used. Answers the scopes that were taken away.
+pub(in crate::service) fn change(
+    conn: &mut AnyConnection,
+    deed: &Deed,
+    mut app: AppRecord,
+    update: &AppUpdate,
+) -> Result<Vec<String>, ServiceError> {
+    app.name = update.name.clone().unwrap_or(app.name);
+    app.lifetime = update.lifetime.unwrap_or(app.lifetime);
+    app.claims = update.claims.clone().map_or(app.claims, |claims| Some(claims).filter(|claims| !claims.is_empty()));
+    app.dpop_required = update.dpop_required.unwrap_or(app.dpop_required);
+    apps::update(conn, &app)?;
+    if let Some(authentication) = &update.authentication {
+        change_authentication(conn, deed, &app, authentication)?;
+    }
+    let (added, removed) = change_scopes(conn, deed, &app, update)?;
+    let detail = json!({
+        "name": app.name, "lifetime": app.lifetime.map(print_span), "dpop_required": app.dpop_required,
+        "added": added, "removed": removed, "claims": app.claims,
+    });
+    let target = app.client_id.to_string();
+    deed.record(conn, Some(app.organisation_id), "app.update", &target, detail, Some(ChangeKind::App))?;
+    Ok(removed)
 }
 
 /// Grants and takes away; answers what was.
