@@ -49,6 +49,7 @@ fn the_documents_say_what_the_server_does() {
     issuer: "http://127.0.0.1:8080"
     jwks_uri: "http://127.0.0.1:8080/.well-known/jwks.json"
     protected_resources: ["http://127.0.0.1:8080/api/v1"]
+    registration_endpoint: "http://127.0.0.1:8080/connect/register"
     response_types_supported: []
     revocation_endpoint: "http://127.0.0.1:8080/connect/revocation"
     revocation_endpoint_auth_methods_supported: ["client_secret_basic","client_secret_post","private_key_jwt"]
@@ -103,7 +104,8 @@ fn every_address_in_the_documents_answers() {
         assert_eq!(
             answers.join(", "),
             "200 brevet_revocations_uri, 200 jwks_uri, 200 resource_documentation, 200 service_documentation, \
-             400 authorization_endpoint, 405 introspection_endpoint, 405 revocation_endpoint, 405 token_endpoint"
+             400 authorization_endpoint, 405 introspection_endpoint, 405 registration_endpoint, 405 revocation_endpoint, \
+             405 token_endpoint"
         );
     }
 }

@@ -39,6 +39,7 @@ mod management_api;
 mod nodes;
 mod offline_guard;
 mod properties;
+mod registration;
 mod revocation;
 mod secrecy;
 mod serve;

@@ -147,6 +147,33 @@ fn use_secrets(server: &Server, app: &Credentials, needles: &mut Needles) {
     std::thread::sleep(Duration::from_millis(100));
 }
 
+/// A client that registers itself, changes and shows itself, right and wrong.
+fn register(data: &Path, server: &Server, needles: &mut Needles) {
+    let made =
+        brevet(data).args(&["-v", "registration-token", "create", "--org=acme", "--uses=2"]).run().assert_code(0);
+    let initial = made.stdout.trim();
+    needles.add("an initial access token", initial);
+    needles.assert_none_in("what is said of a registration token", made.stderr.as_bytes());
+    let send = |method: &str, path: &str, token: &str, body: &str| {
+        let headers = [("authorization", &*format!("Bearer {token}")), ("content-type", "application/json")];
+        http::send(method, &format!("{}{path}", server.url), &headers, Some(body.as_bytes()))
+    };
+    let answer = send("POST", "/connect/register", initial, "{}").assert_status(201).json();
+    let text = |name: &str| answer[name].as_str().unwrap().to_owned();
+    let (token, secret) = (text("registration_access_token"), text("client_secret"));
+    needles.add("a registration access token", &token);
+    needles.add("the key of a registered client", &secret);
+    let path = format!("/connect/register/{}", text("client_id"));
+    let chosen = "chosen-by-the-client";
+    needles.add("a secret that a client chose", chosen);
+    let change = |secret: &str| format!(r#"{{"client_id":"{}","client_secret":"{secret}"}}"#, text("client_id"));
+    send("PUT", &path, &token, &change(&secret)).assert_status(200);
+    send("PUT", &path, &token, &change(chosen)).assert_status(400);
+    send("PUT", &path, initial, &change(&secret)).assert_status(401);
+    send("POST", "/connect/register", &token, "{}").assert_status(401);
+    send("POST", "/connect/register", initial, &format!("{{{chosen}")).assert_status(400);
+}
+
 #[test]
 fn no_secret_is_in_logs_metrics_the_process_list_or_the_data_directory() {
     for format in ["text", "json"] {
@@ -174,6 +201,7 @@ fn no_secret_is_in_logs_metrics_the_process_list_or_the_data_directory() {
             &variables,
         );
         use_secrets(&server, &app, &mut needles);
+        register(data.path(), &server, &mut needles);
 
         needles.assert_none_in("/metrics", server.get_admin("/metrics").body.as_bytes());
         needles.assert_none_in("the output of user create", format!("{made:?}").as_bytes());
