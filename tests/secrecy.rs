@@ -172,6 +172,15 @@ fn register(data: &Path, server: &Server, needles: &mut Needles) {
     send("PUT", &path, initial, &change(&secret)).assert_status(401);
     send("POST", "/connect/register", &token, "{}").assert_status(401);
     send("POST", "/connect/register", initial, &format!("{{{chosen}")).assert_status(400);
+    let private = "cHJpdmF0ZSBrZXkgc2VudCBieSBtaXN0YWtl";
+    needles.add("a private key that a client sent by mistake", private);
+    let jwk = format!(r#"{{"kty":"OKP","crv":"Ed25519","x":"{private}","d":"{private}"}}"#);
+    for keys in
+        [format!("\"{private}\""), format!("[\"{private}\"]"), format!("[{jwk}]"), format!("{{\"{private}\":1}}")]
+    {
+        let body = format!(r#"{{"token_endpoint_auth_method":"private_key_jwt","jwks":{{"keys":{keys}}}}}"#);
+        send("POST", "/connect/register", initial, &body).assert_status(400);
+    }
 }
 
 #[test]

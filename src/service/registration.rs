@@ -187,11 +187,10 @@ fn unwrapped(error: impl Into<ServiceError>) -> OAuthError {
     Failure::from(error.into()).0
 }
 
-/// Checks name and keys, and says which of them cannot be used. Nothing is fetched.
+/// Checks name and keys, and says which of them cannot be used. Nothing is fetched. What exactly is wrong with a key goes
+/// nowhere, not even to the log: it may repeat what was sent, and that may be a private key.
 fn checked(m: &Management, metadata: ClientMetadata) -> Result<ClientMetadata, OAuthError> {
-    let refused = |words: &'static str| {
-        move |error: ServiceError| OAuthError::invalid_client_metadata(words).with_detail(error.to_string())
-    };
+    let refused = |words: &'static str| move |_: ServiceError| OAuthError::invalid_client_metadata(words);
     let name = metadata.name.as_deref().map(checked_name).transpose();
     let name = name.map_err(refused("client_name needs 1 to 100 characters, none of them a control character."))?;
     let words = match &metadata.authentication {
