@@ -33,16 +33,35 @@ pub(crate) fn get_with_token(path: &str, token: &str) -> Vec<u8> {
     format!("GET {path} HTTP/1.1\r\n{USUAL_HEADERS}Authorization: Bearer {token}\r\n\r\n").into_bytes()
 }
 
-/// A token request with HTTP Basic, asking for one of two scopes.
-fn token_request(client_id: &str, client_secret: &str) -> Vec<u8> {
-    const FORM: &str = "grant_type=client_credentials&scope=bench%3Aread";
-    let basic = STANDARD.encode(format!("{client_id}:{client_secret}"));
-    format!(
-        "POST /connect/token HTTP/1.1\r\n{USUAL_HEADERS}Authorization: Basic {basic}\r\n\
-         Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n{FORM}",
-        FORM.len()
-    )
-    .into_bytes()
+/// An app that was registered.
+pub(crate) struct App {
+    /// What follows `Authorization: Basic`.
+    basic: String,
+}
+
+impl App {
+    fn new(client_id: &str, client_secret: &str) -> Self {
+        Self { basic: STANDARD.encode(format!("{client_id}:{client_secret}")) }
+    }
+
+    /// A token request, asking for one of two scopes.
+    pub(crate) fn token_request(&self) -> Vec<u8> {
+        self.post("/connect/token", "grant_type=client_credentials&scope=bench%3Aread")
+    }
+
+    /// A question about a token.
+    pub(crate) fn introspection(&self, token: &str) -> Vec<u8> {
+        self.post("/connect/introspect", &format!("token={token}"))
+    }
+
+    fn post(&self, path: &str, form: &str) -> Vec<u8> {
+        let (basic, length) = (&self.basic, form.len());
+        format!(
+            "POST {path} HTTP/1.1\r\n{USUAL_HEADERS}Authorization: Basic {basic}\r\n\
+             Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {length}\r\n\r\n{form}"
+        )
+        .into_bytes()
+    }
 }
 
 /// The data directory and the database of one stage.
@@ -83,8 +102,8 @@ impl Home {
         command
     }
 
-    /// Registers an organisation, an API and that many apps; gives a token request for each app.
-    pub(crate) fn create_apps(&self, count: u32) -> Result<Vec<Vec<u8>>> {
+    /// Registers an organisation, an API and that many apps.
+    pub(crate) fn create_apps(&self, count: u32) -> Result<Vec<App>> {
         run(self.brevet().args(["org", "create", "--slug", "bench", "--name", "Bench"]))?;
         run(self
             .brevet()
@@ -92,10 +111,10 @@ impl Home {
             .args(["--identifier", "https://bench.example"])
             .args(["--scope", "bench:read", "--scope", "bench:write"]))?;
         let file = self.directory.path().join("apps.jsonl");
-        let requests = write_apps(&file, count)?;
+        let apps = write_apps(&file, count)?;
         run(self.brevet().args(["app", "import", "--org", "bench"]).arg(&file))?;
         std::fs::remove_file(&file)?;
-        Ok(requests)
+        Ok(apps)
     }
 
     fn spawn(&self) -> Result<Server> {
@@ -143,9 +162,9 @@ fn answers_200(address: SocketAddr, request: &[u8]) -> bool {
 }
 
 /// Writes the file to import. The secrets have the form of those that Brevet makes, so they are hashed as those are.
-fn write_apps(file: &Path, count: u32) -> Result<Vec<Vec<u8>>> {
+fn write_apps(file: &Path, count: u32) -> Result<Vec<App>> {
     let mut lines = BufWriter::new(File::create(file)?);
-    let mut requests = Vec::new();
+    let mut apps = Vec::new();
     for number in 1..=count {
         let client_id = ClientId::generate().to_string();
         let secret = generate_client_secret()?;
@@ -154,8 +173,8 @@ fn write_apps(file: &Path, count: u32) -> Result<Vec<Vec<u8>>> {
             "scopes": ["bench:read", "bench:write"],
         });
         writeln!(lines, "{app}")?;
-        requests.push(token_request(&client_id, secret.reveal()));
+        apps.push(App::new(&client_id, secret.reveal()));
     }
     lines.flush()?;
-    Ok(requests)
+    Ok(apps)
 }

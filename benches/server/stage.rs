@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::Result;
 use crate::hello::Hello;
-use crate::home::{Home, Server, get, get_with_token};
+use crate::home::{App, Home, Server, get, get_with_token};
 use crate::load::{Load, Round, Until};
 use crate::options::{Database, Options};
 use crate::postgres::Postgres;
@@ -39,7 +39,8 @@ impl Stage<'_> {
         self.say("importing the apps");
         let url = self.postgres.map(|postgres| postgres.create_database(&format!("bench_{}", self.apps)));
         let home = Home::new(url.transpose()?)?;
-        let requests = home.create_apps(self.apps)?;
+        let apps = home.create_apps(self.apps)?;
+        let requests: Vec<Vec<u8>> = apps.iter().map(App::token_request).collect();
 
         self.say("timing starts");
         let first = requests.first().ok_or("no apps")?;
@@ -63,7 +64,7 @@ impl Stage<'_> {
             slowest_start: starts.into_iter().fold(0.0, f64::max),
         });
         if let Some(hello) = hello.filter(|_| self.options.pages) {
-            self.pages(&server, hello, &requests, report)?;
+            self.pages(&server, hello, &apps, &requests, report)?;
         }
         Ok(())
     }
@@ -110,7 +111,14 @@ impl Stage<'_> {
         })
     }
 
-    fn pages(&self, server: &Server, hello: &Hello, requests: &[Vec<u8>], report: &mut Report) -> Result<()> {
+    fn pages(
+        &self,
+        server: &Server,
+        hello: &Hello,
+        apps: &[App],
+        requests: &[Vec<u8>],
+        report: &mut Report,
+    ) -> Result<()> {
         self.say("measuring pages");
         let mut load = Load::open(server.address, self.options.connections)?;
         let (hello_request, jwks) = ([get("/")], [get("/.well-known/jwks.json")]);
@@ -119,6 +127,7 @@ impl Stage<'_> {
         load.round(&seen, Until::Count(seen.len()), ignore)?;
         let one = seen.get(..1).unwrap_or_default();
         let verify = with_each(&tokens, VERIFY);
+        let asked: Vec<_> = apps.iter().cycle().zip(&tokens).map(|(app, token)| app.introspection(token)).collect();
         // At once, because a server gives a new connection only some seconds for its first request.
         let mut hello_load = Load::open(hello.address, self.options.connections)?;
         hello_load.round(&hello_request, Until::Count(10_000), ignore)?;
@@ -129,6 +138,7 @@ impl Stage<'_> {
             ("whoami, one token", one, Figures::default()),
             ("whoami, tokens seen before", &seen, Figures::default()),
             ("verify, tokens seen before", &verify, Figures::default()),
+            ("introspection, seen before", &asked, Figures::default()),
         ];
         for _ in 0..self.options.rounds {
             hellos.add(&measure(&mut hello_load, &hello.process, &hello_request, time)?);

@@ -15,8 +15,7 @@ const HEADER: &[u8] = br#"{"alg":"EdDSA","typ":"at+jwt","kid":"k"}"#;
 static KEY: LazyLock<(Ed25519KeyPair, JwksKeys)> = LazyLock::new(|| {
     let pair = Ed25519KeyPair::from_seed_unchecked(&[7; 32]).unwrap();
     let x = URL_SAFE_NO_PAD.encode(pair.public_key().as_ref());
-    let document =
-        format!(r#"{{"keys":[{{"kty":"OKP","crv":"Ed25519","alg":"EdDSA","kid":"k","x":"{x}"}}]}}"#);
+    let document = format!(r#"{{"keys":[{{"kty":"OKP","crv":"Ed25519","alg":"EdDSA","kid":"k","x":"{x}"}}]}}"#);
     let keys = JwksKeys::parse(document.as_bytes()).unwrap();
     (pair, keys)
 });
