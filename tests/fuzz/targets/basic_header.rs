@@ -10,7 +10,12 @@ fuzz_target!(|input: (&[u8], &[u8])| {
     let Ok(params) = TokenParams::from_form(body) else { return };
     for authorization in [Authorization::None, Authorization::One(header), Authorization::Several] {
         if let Ok(credentials) = PresentedCredentials::read(authorization, &params) {
-            assert!(!credentials.client_id.is_empty());
+            match credentials {
+                PresentedCredentials::Secret(given) => {
+                    assert!(!given.client_id.is_empty() && (1..=2).contains(&given.secrets.len()));
+                }
+                PresentedCredentials::Assertion(given) => assert!(!given.jwt.reveal().is_empty()),
+            }
         }
     }
 });
