@@ -10,6 +10,7 @@ use super::apis::{read_lifetime, write_lifetime};
 use super::app_keys;
 use super::conn::AnyConnection;
 use super::error::DbError;
+use super::idempotency;
 use super::organisations::parse_id;
 use super::schema::{app_scopes, apps};
 use super::usage;
@@ -272,11 +273,12 @@ pub fn update_disabled_at(
     Ok(changed == 1)
 }
 
-/// Deletes an app with its keys and grants. `false` if there is none.
+/// Deletes an app with its keys and grants, and the answers that are kept for it. `false` if there is none.
 ///
 /// # Errors
 /// When the database does not take it.
 pub fn delete(conn: &mut AnyConnection, client_id: ClientId) -> Result<bool, DbError> {
     usage::delete(conn, client_id)?;
+    idempotency::delete(conn, client_id)?;
     Ok(diesel::delete(apps::table.find(client_id.to_string())).execute(conn)? == 1)
 }

@@ -64,6 +64,12 @@ pub fn insert(
     Ok(())
 }
 
+/// Forgets what an app was answered.
+pub(super) fn delete(conn: &mut AnyConnection, client_id: ClientId) -> Result<(), DbError> {
+    diesel::delete(idempotency::table.filter(idempotency::app_id.eq(client_id.to_string()))).execute(conn)?;
+    Ok(())
+}
+
 /// Deletes what is older than [`KEPT`].
 ///
 /// # Errors

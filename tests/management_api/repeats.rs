@@ -90,6 +90,17 @@ fn what_failed_is_tried_again_and_what_is_old_is_forgotten() {
 }
 
 #[test]
+fn answers_are_forgotten_with_the_app_that_asked() {
+    let scene = scene();
+    create(&scene, "k", &json!({ "name": "robot" })).assert_status(201);
+    let asker = brevet::oauth::ClientId::parse(&scene.admin.client_id).unwrap();
+    apps::delete(&scene.app.management, asker).unwrap();
+    let now = scene.app.clock.now() + Duration::from_secs(86_400);
+    let kept = scene.app.management.database().write(move |conn| brevet::db::idempotency::delete_expired(conn, now));
+    assert_eq!(kept.unwrap(), 0, "an app that is imported with the same id asks anew");
+}
+
+#[test]
 fn the_app_key_of_a_kept_answer_is_not_in_the_database() {
     let scene = scene();
     let made = create(&scene, "k", &json!({ "name": "robot" })).assert_status(201).json();
