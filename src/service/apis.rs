@@ -110,7 +110,7 @@ pub fn create(m: &Management, new: &NewApi<'_>) -> Result<VersionedApi, ServiceE
         return Err(ServiceError::Conflict(format!("{own} is the identifier of Brevet's own API")));
     }
     for scope in &new.scopes {
-        check_scope(scope)?;
+        check_scope(scope, SCOPE_OF_NEW_API)?;
     }
     check_lifetime(m, new.lifetime)?;
     let mut api = ApiRecord {
@@ -213,10 +213,12 @@ fn own_identifier(m: &Management) -> String {
 pub fn update(m: &Management, which: impl Into<WhichApi>, update: &ApiUpdate) -> Result<VersionedApi, ServiceError> {
     check_lifetime(m, update.lifetime.flatten())?;
     let name = update.name.as_deref().map(checked_name).transpose()?;
+    let (deed, which) = (m.deed(), which.into());
     if let Some(algorithm) = update.algorithm {
+        // No key is made for a change that would be refused anyway.
+        m.database.read_with(|conn| find(conn, &deed, &which))?;
         signing_keys::ensure(m, algorithm)?;
     }
-    let (deed, which) = (m.deed(), which.into());
     let (profile, algorithm, lifetime) = (update.profile, update.algorithm, update.lifetime);
     m.database.write(move |conn| {
         let mut api = find(conn, &deed, &which)?;
@@ -260,7 +262,7 @@ pub fn delete(m: &Management, which: impl Into<WhichApi>) -> Result<(), ServiceE
 /// # Errors
 /// `NotFound`, `Invalid` for a name that cannot be used, `Conflict` for one that is taken.
 pub fn add_scope(m: &Management, which: impl Into<WhichApi>, scope: ScopeRecord) -> Result<VersionedApi, ServiceError> {
-    check_scope(&scope)?;
+    check_scope(&scope, SCOPE_ALONE)?;
     let (deed, which) = (m.deed(), which.into());
     m.database.write(move |conn| {
         let api = find(conn, &deed, &which)?;
@@ -341,18 +343,23 @@ fn check_identifier(identifier: &str) -> Result<(), ServiceError> {
     }
 }
 
-fn check_scope(scope: &ScopeRecord) -> Result<(), ServiceError> {
+/// The members of a body that hold a scope's name and its description.
+type ScopeFields = (&'static str, &'static str);
+const SCOPE_ALONE: ScopeFields = ("name", "description");
+const SCOPE_OF_NEW_API: ScopeFields = ("scopes", "scopes");
+
+fn check_scope(scope: &ScopeRecord, (name_field, description_field): ScopeFields) -> Result<(), ServiceError> {
     let ScopeRecord { name, description } = scope;
     if !is_scope_name(name) || name.len() > LONGEST_SCOPE_NAME {
         let rule =
             format!("use 1 to {LONGEST_SCOPE_NAME} printable ASCII characters without space, quote or backslash");
         let text = format!("`{name}` cannot be a scope: {rule}");
-        return Err(ServiceError::field_shown("scopes", format!("a scope's name: {rule}"), text));
+        return Err(ServiceError::field_shown(name_field, format!("a scope's name: {rule}"), text));
     }
     if description.chars().count() > LONGEST_DESCRIPTION || description.chars().any(char::is_control) {
         let rule = format!("may have at most {LONGEST_DESCRIPTION} characters, none of them a control character");
         let text = format!("the text of the scope {name} {rule}");
-        return Err(ServiceError::field_shown("scopes", format!("a scope's description {rule}"), text));
+        return Err(ServiceError::field_shown(description_field, format!("a scope's description {rule}"), text));
     }
     Ok(())
 }

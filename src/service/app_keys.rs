@@ -43,16 +43,17 @@ pub fn list(m: &Management, client_id: ClientId) -> Result<Vec<AppKeyRecord>, Se
 /// Adds a key beside those there are.
 ///
 /// # Errors
-/// `NotFound`, `BeyondPower`, `Stale`, and `Conflict` when the app has as many as it may.
+/// `NotFound`, `BeyondPower`, `Stale`, `InvalidField`, and `Conflict` when the app has as many as it may.
 pub fn add(m: &Management, client_id: ClientId, expires_in: Option<Duration>) -> Result<CreatedKey, ServiceError> {
     make(m, client_id, expires_in, |_, _, _| Ok(()), "app.key.add")
 }
 
 /// Adds a key and lets those there are end `overlap` from now, at once if it is nothing. A key that ends sooner anyway
-/// keeps its end; one left over from an earlier rotation ends at once, so that at most two keys overlap.
+/// keeps its end; an older one that has an end, left over from an earlier rotation, ends at once, so that at most two keys
+/// overlap.
 ///
 /// # Errors
-/// `NotFound`.
+/// `NotFound`, `BeyondPower`, `Stale`, `InvalidField`, and `Conflict` when the app has as many as it may.
 pub fn rotate(
     m: &Management,
     client_id: ClientId,
@@ -61,11 +62,13 @@ pub fn rotate(
 ) -> Result<CreatedKey, ServiceError> {
     let end = move |conn: &mut AnyConnection, live: &[AppKeyRecord], now: Timestamp| {
         let until = now + overlap;
+        let newest = live.last().map(|key| key.id);
         for key in live {
-            let left_over = key.expires_at.is_some();
+            // The newest is the one in use, also if it was made with an end of its own.
+            let left_over = key.expires_at.is_some() && Some(key.id) != newest;
             if left_over || overlap.is_zero() {
                 app_keys::update_revoked_at(conn, key.id, now)?;
-            } else {
+            } else if key.expires_at.is_none_or(|end| end > until) {
                 app_keys::update_expires_at(conn, key.id, until)?;
             }
         }
@@ -81,6 +84,7 @@ fn make(
     first: impl FnOnce(&mut AnyConnection, &[AppKeyRecord], Timestamp) -> Result<(), DbError> + Send + 'static,
     action: &'static str,
 ) -> Result<CreatedKey, ServiceError> {
+    check_key_end("expires_in", expires_in)?;
     let secret = generate_client_secret()?;
     let key = NewKey::of(m, &secret)?;
     let deed = m.deed();
@@ -111,7 +115,15 @@ fn make(
     })
 }
 
-/// Makes a key unusable at once.
+/// Refuses a key that would be dead when it is made: after a rotation the app would have none.
+pub(super) fn check_key_end(field: &'static str, expires_in: Option<Duration>) -> Result<(), ServiceError> {
+    match expires_in {
+        Some(span) if span.is_zero() => Err(ServiceError::field(field, "a key must live longer than nothing")),
+        _ => Ok(()),
+    }
+}
+
+/// Makes a key unusable at once; one that is so already stays as it is.
 ///
 /// # Errors
 /// `NotFound`, and `Conflict` for the last live key of an enabled app: disabling the app says what is meant.
@@ -123,6 +135,10 @@ pub fn revoke(m: &Management, client_id: ClientId, key_id: Uuid) -> Result<(), S
             .iter()
             .find(|key| key.id == key_id)
             .ok_or_else(|| ServiceError::NotFound(format!("the app has no key {key_id}; see: brevet app key list {client_id}")))?;
+        if key.revoked_at.is_some() {
+            // Since when it is refused stays as it is.
+            return Ok(());
+        }
         let others_live = keys.iter().any(|other| other.id != key_id && other.is_live(deed.now));
         if key.is_live(deed.now) && !others_live && app.disabled_at.is_none() {
             return Err(ServiceError::Conflict(format!(

@@ -13,7 +13,7 @@ pub(super) use self::update::change;
 pub use self::update::{AppUpdate, update};
 use super::apis::check_lifetime;
 use super::app_authentication::check as check_authentication;
-use super::app_keys::insert_key;
+use super::app_keys::{check_key_end, insert_key};
 use super::deed::{Deed, Version};
 use super::organisations::{checked_name, find as find_organisation};
 use super::{Management, ServiceError};
@@ -141,6 +141,7 @@ impl CheckedApp {
 
     pub(super) fn new(m: &Management, new: NewApp) -> Result<Self, ServiceError> {
         check_lifetime(m, new.lifetime)?;
+        check_key_end("key_expires_in", new.key_expires_in)?;
         check_claims(&new.claims)?;
         let authentication = check_authentication(m, new.authentication)?;
         if new.key_expires_in.is_some() && authentication != ClientAuthentication::ClientSecret {

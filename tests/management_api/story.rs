@@ -27,6 +27,7 @@ macro_rules! on_both_databases {
 on_both_databases! {
     an_app_is_registered_changed_switched_off_and_deleted
     keys_are_added_rotated_and_revoked
+    a_key_with_an_end_of_its_own_overlaps_like_any_other
     an_api_is_registered_changed_and_deleted
     deeds_counts_and_keys_are_shown
     nobody_hands_on_power_that_they_have_not
@@ -141,11 +142,42 @@ fn keys_are_added_rotated_and_revoked(settings: Settings) {
     assert_eq!(text(&fourth, "expires_at"), "2026-11-22T01:10:00Z");
     scene.delete(&format!("{keys}/{third_id}")).assert_status(204);
     assert_eq!(token_status(&scene, &third), 401);
+    // Asked for again, it is no second deed.
+    let (revoked, deeds) = (scene.get(&keys).json(), scene.get("/audit?action=app.key.revoke").json());
+    scene.app.clock.advance(Duration::from_secs(60));
+    scene.delete(&format!("{keys}/{third_id}")).assert_status(204);
+    assert_eq!(scene.get(&keys).json(), revoked);
+    assert_eq!(scene.get("/audit?action=app.key.revoke").json(), deeds);
     for _ in 0..4 {
         scene.post(&keys, &json!({})).assert_status(201);
     }
     assert_eq!(problem(&scene.post(&keys, &json!({}))), "409 conflict", "as many as it may have");
     assert_eq!(problem(&scene.delete(&format!("{keys}/{}", scene.admin.client_id))), "404 not_found");
+}
+
+fn a_key_with_an_end_of_its_own_overlaps_like_any_other(settings: Settings) {
+    let scene = scene_with(settings);
+    let new = json!({ "name": "robot", "scopes": ["billing:read"], "key_expires_in": "90d" });
+    let created = scene.post("/apps", &new).assert_status(201).json();
+    let first = credentials(&created);
+    let keys = format!("/apps/{}/keys", first.client_id);
+    let rotation = json!({ "overlap": "10m", "expires_in": "90d" });
+
+    let second = credentials(&scene.post(&format!("{keys}/rotate"), &rotation).assert_status(201).json());
+    assert_eq!((token_status(&scene, &first), token_status(&scene, &second)), (200, 200));
+    // The second rotation within the overlap ends the first key and gives the second its ten minutes.
+    let third = credentials(&scene.post(&format!("{keys}/rotate"), &rotation).assert_status(201).json());
+    let statuses = || [&first, &second, &third].map(|key| token_status(&scene, key));
+    assert_eq!(statuses(), [401, 200, 200]);
+    scene.app.clock.advance(Duration::from_secs(600));
+    assert_eq!(statuses(), [401, 401, 200]);
+
+    // A key that ends within the overlap keeps its end.
+    let robot = scene.post("/apps", &json!({ "name": "robot", "key_expires_in": "1m" })).assert_status(201).json();
+    let keys = format!("/apps/{}/keys", text(&robot, "client_id"));
+    let end = scene.get(&keys).json()["items"][0]["expires_at"].clone();
+    scene.post(&format!("{keys}/rotate"), &json!({ "overlap": "1h" })).assert_status(201);
+    assert_eq!(scene.get(&keys).json()["items"][0]["expires_at"], end);
 }
 
 fn an_api_is_registered_changed_and_deleted(settings: Settings) {
@@ -164,6 +196,11 @@ fn an_api_is_registered_changed_and_deleted(settings: Settings) {
 
     // Its scopes can be granted at once, and tokens are as it says.
     let robot = scene.post("/apps", &json!({ "name": "robot", "scopes": ["stock:read"] })).assert_status(201).json();
+    let nobodys = format!("/apis/{}", scene.admin.client_id);
+    assert_eq!(problem(&scene.patch(&nobodys, &json!({ "alg": "PS256" }))), "404 not_found");
+    let signing: Vec<String> =
+        scene.get("/keys").json()["items"].as_array().unwrap().iter().map(|key| text(key, "alg")).collect();
+    assert!(!signing.contains(&"PS256".to_owned()), "a change that is refused makes no key: {signing:?}");
     let (header, claims) = crate::support::decode_jwt(&scene.app.token(&credentials(&robot)));
     assert_eq!((&header["alg"], &claims["scope"]), (&json!("ES256"), &json!(["stock:read"])));
 
