@@ -72,6 +72,12 @@ impl<D: Demand> FromRequest for Access<D> {
     }
 }
 
+/// The scopes of the management API that a token has and its client still has.
+pub(super) fn management_scopes(valid: &ValidToken) -> impl Iterator<Item = &str> {
+    let granted = valid.client.granted.iter().filter(|granted| granted.api.is_management());
+    granted.map(|granted| &*granted.name).filter(|name| valid.token.claims.scope.contains(name))
+}
+
 async fn check(request: &HttpRequest, scope: Option<&'static str>) -> Result<ValidToken, ApiError> {
     let site = request.app_data::<Data<Site>>().ok_or_else(|| ApiError::internal(request, &"no site"))?;
     let authority = &site.authority;
@@ -81,6 +87,11 @@ async fn check(request: &HttpRequest, scope: Option<&'static str>) -> Result<Val
     if let Some(scope) = scope {
         demand_audience(&valid, &[&authority.directory.management_api().identifier]).map_err(refused)?;
         demand_scopes(&valid, &[scope]).map_err(refused)?;
+        // Power over Brevet itself ends when it is taken away, not when the token expires: until then an app could give it
+        // to itself again.
+        if !management_scopes(&valid).any(|held| held == scope) {
+            return Err(refused(Refusal::Scope(scope.to_owned())));
+        }
     }
     Ok(valid)
 }

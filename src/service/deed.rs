@@ -62,7 +62,7 @@ impl Condition {
 enum Reach {
     /// Whoever runs commands, and the server itself.
     Everything,
-    /// An app: its organisation, with the scopes of its token.
+    /// An app: its organisation, with the scopes of the management API that its token has and it still has.
     Organisation { id: Uuid, scopes: Arc<[String]> },
 }
 

@@ -31,6 +31,7 @@ on_both_databases! {
     an_api_is_registered_changed_and_deleted
     deeds_counts_and_keys_are_shown
     nobody_hands_on_power_that_they_have_not
+    power_that_was_taken_away_is_gone_at_once
     changes_are_made_only_to_what_was_read
 }
 
@@ -347,6 +348,31 @@ fn nobody_hands_on_power_that_they_have_not(settings: Settings) {
     let narrow = text(&narrow.json(), "access_token");
     let answer = super::send(&scene.app, &narrow, "POST", &format!("{itself}/keys"), &[], None);
     assert_eq!(problem(&answer), refused);
+}
+
+fn power_that_was_taken_away_is_gone_at_once(settings: Settings) {
+    let scene = scene_with(settings);
+    let helper = scene.app.create_app(&["apps:write", "apps:read", "audit:read"]);
+    let itself = format!("/apps/{}", helper.client_id);
+    let token = scene.app.token(&helper);
+    let with_old_token =
+        |method: &str, path: &str, body: Option<&serde_json::Value>| send(&scene.app, &token, method, path, &[], body);
+    let all = json!({ "scopes": ["apps:write", "apps:read", "audit:read"] });
+    with_old_token("GET", "/audit", None).assert_status(200);
+
+    scene.patch(&itself, &json!({ "scopes": ["apps:write"] })).assert_status(200);
+    // The token still says `audit:read`, and `apps:write` would be enough to take the scope back.
+    let answer = with_old_token("GET", "/audit", None);
+    assert_eq!(problem(&answer), "403 insufficient_scope");
+    assert!(answer.header("www-authenticate").contains("scope=\"audit:read\""));
+    assert_eq!(problem(&with_old_token("PATCH", &itself, Some(&all))), "403 insufficient_scope");
+
+    scene.patch(&itself, &json!({ "scopes": [] })).assert_status(200);
+    for (method, path, body) in [("PATCH", itself.as_str(), Some(&all)), ("GET", "/apps", None)] {
+        assert_eq!(problem(&with_old_token(method, path, body)), "403 insufficient_scope", "{method} {path}");
+    }
+    // Whoever it is may still ask who it is.
+    with_old_token("GET", "/whoami", None).assert_status(200);
 }
 
 fn changes_are_made_only_to_what_was_read(settings: Settings) {

@@ -218,8 +218,8 @@ pub(in crate::http) async fn show_app(
 
 /// Change an app, or switch it off or on
 ///
-/// Tokens already issued stay as they are, unless it is switched off: then they are refused, here at once and on other
-/// nodes within a second.
+/// Tokens already issued stay as they are, unless it is switched off: then they are refused. Scopes of this API that are
+/// taken away are gone for these tokens too. Here at once, on other nodes within a second.
 #[utoipa::path(patch, path = "/apps/{client_id}", tag = "apps", request_body = AppChange, security(("oauth2" = ["apps:write"]), ("bearer" = ["apps:write"])),
     params(("client_id" = String, Path, format = "uuid"), ("If-Match" = Option<String>, Header, description = "Only if it still has this entity tag")),
     responses((status = 200, body = App, description = "The app as it is now", headers(("ETag" = String))), ChangeRefusals))]

@@ -12,7 +12,7 @@ use crate::clock::Timestamp;
 use crate::http::answer::no_store;
 use crate::http::caller::caller;
 use crate::http::error::ApiError;
-use crate::http::guard::Access;
+use crate::http::guard::{Access, management_scopes};
 use crate::http::observe::Outcome;
 use crate::http::site::Site;
 use crate::oauth::metadata::path;
@@ -34,8 +34,7 @@ impl<'r> Visit<'r> {
     pub(super) fn new<D>(site: &'r Site, request: &'r HttpRequest, access: &'r Access<D>) -> Self {
         let client = &access.valid.client;
         let caller = caller(&site.authority, request);
-        let scopes = access.valid.token.claims.scope.to_text();
-        let scopes = scopes.split(' ').map(str::to_owned).collect();
+        let scopes = management_scopes(&access.valid).map(str::to_owned).collect();
         let management = site.authority.management.on_behalf_of(client, scopes, caller.address);
         Self { site, request, client, management, now: caller.now }
     }
