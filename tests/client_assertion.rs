@@ -713,7 +713,7 @@ fn keys_that_cannot_be_used_are_refused_at_registration_with_the_reason() {
     ];
     for (jwks, why) in cases {
         let refusal = apps::create(&app.management, "acme", keyed(jwks)).unwrap_err();
-        assert!(matches!(refusal, ServiceError::Invalid(_)), "{refusal}");
+        assert!(matches!(refusal, ServiceError::InvalidField { field: "jwks", .. }), "{refusal}");
         assert!(refusal.to_string().contains(why), "{why}: {refusal}");
     }
     assert_eq!(apps::list(&app.management, "acme", None, 10).unwrap(), []);

@@ -305,7 +305,7 @@ fn keys_on_this_machine_are_fetched_only_if_the_operator_allows_it() {
         "gopher://app.example.com/".to_owned(),
     ] {
         let refusal = apps::create(&careful.management, "acme", signing(KeySource::JwksUri(url.as_str().into())));
-        assert!(matches!(refusal, Err(ServiceError::Invalid(_))), "{url}: {refusal:?}");
+        assert!(matches!(refusal, Err(ServiceError::InvalidField { field: "jwks_uri", .. })), "{url}: {refusal:?}");
     }
 
     // Registered while it was allowed, it is not fetched where it is not.

@@ -33,7 +33,7 @@ pub(super) const KINDS: &[ProblemKind] = &[
     ProblemKind {
         code: "insufficient_scope",
         title: "Scope missing",
-        advice: "The access token is good, but not for this. Grant the app the scope that the answer names and get a new token. An app cannot hand on scopes of the management API that its own token has not, nor make keys for an app that has such.",
+        advice: "The access token is good, but not for this. Grant the app the scope that the answer names and get a new token. An app cannot hand on scopes of the management API that its own token has not, nor make keys for an app that has such, nor change how that proves who it is.",
     },
     ProblemKind {
         code: "not_found",

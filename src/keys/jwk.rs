@@ -122,8 +122,10 @@ impl PublicJwk {
         if json.trim_ascii_start().first() != Some(&b'{') {
             return Err(KeyError::new("a JWK must be a JSON object"));
         }
-        let jwk: Members =
-            serde_json::from_slice(json).map_err(|error| KeyError::new(format!("a JWK cannot be read: {error}")))?;
+        // Not in serde's words, which hold what was given: that may be a private key.
+        let jwk: Members = serde_json::from_slice(json).map_err(|_hold_values| {
+            KeyError::new("a JWK cannot be read: it lacks `kty`, or has a member twice or of the wrong type")
+        })?;
         if jwk.kty == "oct" {
             return Err(KeyError::new("a JWK is a symmetric key (kty oct); register the public key of a key pair"));
         }

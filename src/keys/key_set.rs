@@ -25,8 +25,11 @@ fn split(document: &[u8]) -> Result<Vec<&RawValue>, KeyError> {
     if document.trim_ascii_start().first() != Some(&b'{') {
         return Err(KeyError::new("it is not a JWK set: write {\"keys\": [ … ]}"));
     }
-    let set: JwkSet<'_> = serde_json::from_slice(document)
-        .map_err(|error| KeyError::new(format!("it is not a JWK set ({error}): write {{\"keys\": [ … ]}}")))?;
+    // Not in serde's words, which hold what was given: that may be a private key.
+    let set: JwkSet<'_> = serde_json::from_slice(document).map_err(|error| {
+        let (line, column) = (error.line(), error.column());
+        KeyError::new(format!("it is not a JWK set (line {line}, column {column}): write {{\"keys\": [ … ]}}"))
+    })?;
     Ok(set.keys)
 }
 

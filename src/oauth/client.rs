@@ -96,6 +96,22 @@ impl ClientAuthentication {
             Self::PrivateKeyJwt(_) => Self::PRIVATE_KEY_JWT,
         }
     }
+
+    /// The public keys that are registered: a JWK set in JSON.
+    pub fn jwks(&self) -> Option<&str> {
+        match self {
+            Self::PrivateKeyJwt(KeySource::Jwks(document)) => Some(document),
+            Self::PrivateKeyJwt(KeySource::JwksUri(_)) | Self::ClientSecret => None,
+        }
+    }
+
+    /// Where its public keys are.
+    pub fn jwks_uri(&self) -> Option<&str> {
+        match self {
+            Self::PrivateKeyJwt(KeySource::JwksUri(uri)) => Some(uri),
+            Self::PrivateKeyJwt(KeySource::Jwks(_)) | Self::ClientSecret => None,
+        }
+    }
 }
 
 /// Where the public keys of a client are.

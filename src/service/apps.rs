@@ -145,8 +145,10 @@ impl CheckedApp {
         check_claims(&new.claims)?;
         let authentication = check_authentication(m, new.authentication)?;
         if new.key_expires_in.is_some() && authentication != ClientAuthentication::ClientSecret {
-            return Err(ServiceError::Invalid(
-                "an app that signs its requests has no App Key that could end".to_owned(),
+            return Err(ServiceError::field_shown(
+                "key_expires_in",
+                "is for apps with App Keys: one that signs its requests has none that could end",
+                "an app that signs its requests has no App Key that could end",
             ));
         }
         let mut scopes = new.scopes;

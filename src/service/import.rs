@@ -5,13 +5,14 @@ use std::io::BufRead;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use super::app_authentication::asked_for;
 use super::apps::{self, CheckedApp, NewApp, NewKey};
 use super::deed::Deed;
 use super::{Management, ServiceError};
 use crate::clock::{parse_span, print_span};
 use crate::db::apps::{AppRecord, Claims};
 use crate::oauth::ClientId;
-use crate::oauth::client::{ClientAuthentication, KeySource};
+use crate::oauth::client::ClientAuthentication;
 use crate::secret::{Secret, generate_client_secret};
 
 /// Rows in one transaction.
@@ -39,17 +40,15 @@ struct ImportLine {
 
 impl ImportLine {
     /// With public keys it signs its requests, without it has an App Key.
-    fn authentication(&self) -> Result<ClientAuthentication, String> {
-        let keys = match (&self.jwks, &self.jwks_uri) {
-            (None, None) => return Ok(ClientAuthentication::ClientSecret),
-            _ if self.client_secret.is_some() => {
-                return Err("an app has a client_secret or public keys, not both".to_owned());
+    fn authentication(&self) -> Result<ClientAuthentication, ServiceError> {
+        let jwks = self.jwks.as_ref().map(|document| document.get().to_owned());
+        match asked_for(None, jwks, self.jwks_uri.as_deref())? {
+            None => Ok(ClientAuthentication::ClientSecret),
+            Some(_) if self.client_secret.is_some() => {
+                Err(ServiceError::Invalid("an app has a client_secret or public keys, not both".to_owned()))
             }
-            (Some(jwks), None) => KeySource::Jwks(jwks.get().into()),
-            (None, Some(uri)) => KeySource::JwksUri(uri.as_str().into()),
-            (Some(_), Some(_)) => return Err("an app has jwks or jwks_uri, not both".to_owned()),
-        };
-        Ok(ClientAuthentication::PrivateKeyJwt(keys))
+            Some(keys) => Ok(keys),
+        }
     }
 }
 
@@ -73,19 +72,14 @@ pub struct ExportLine {
 
 impl From<AppRecord> for ExportLine {
     fn from(app: AppRecord) -> Self {
-        let (jwks, jwks_uri) = match &app.authentication {
-            ClientAuthentication::ClientSecret => (None, None),
-            ClientAuthentication::PrivateKeyJwt(KeySource::Jwks(jwks)) => (serde_json::from_str(jwks).ok(), None),
-            ClientAuthentication::PrivateKeyJwt(KeySource::JwksUri(uri)) => (None, Some(uri.to_string())),
-        };
         Self {
             client_id: app.client_id.to_string(),
             name: app.name,
             scopes: app.scopes.into_iter().map(|(_, scope)| scope).collect(),
             lifetime: app.lifetime.map(print_span),
             claims: app.claims,
-            jwks,
-            jwks_uri,
+            jwks: app.authentication.jwks().and_then(|document| serde_json::from_str(document).ok()),
+            jwks_uri: app.authentication.jwks_uri().map(str::to_owned),
             dpop_required: app.dpop_required,
         }
     }
@@ -168,7 +162,7 @@ fn read_row(m: &Management, line: usize, text: &str) -> Result<Row, ServiceError
             ClientId::parse(id).ok_or_else(|| invalid("client_id must be a lower-case UUID with hyphens".to_owned()))?
         }
     };
-    let authentication = given.authentication().map_err(invalid)?;
+    let authentication = given.authentication()?;
     let lifetime = given.lifetime.as_deref().map(parse_span).transpose().map_err(invalid)?;
     let app = NewApp {
         name: given.name,

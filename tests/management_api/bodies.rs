@@ -1,11 +1,13 @@
 //! Bodies: JSON that is exactly what the route takes, or a refusal that says which member is wrong.
 
 use brevet::oauth::ClientId;
+use brevet::oauth::client::ClientAuthentication;
 use brevet::service::apps;
 use serde_json::{Value, json};
 
 use super::{Scene, problem, scene, text};
 use crate::support::http;
+use crate::support::signer::Signer;
 
 /// Sends octets as they are.
 fn raw(scene: &Scene, method: &str, path: &str, content_type: Option<&str>, octets: &[u8]) -> http::Answer {
@@ -22,6 +24,9 @@ fn a_value_that_cannot_be_used_is_told_by_its_member() {
     let api = format!("/apis/{}", text(&scene.get("/apis").json()["items"][1], "id"));
     let (keys, rotate, scopes) = (format!("{app}/keys"), format!("{app}/keys/rotate"), format!("{api}/scopes"));
     let long = "x".repeat(101);
+    let signer = Signer::ed25519("k");
+    let jwks = json!({ "keys": [signer.jwk] });
+    let private = json!({ "kty": "OKP", "crv": "Ed25519", "x": signer.jwk["x"], "d": "evil" });
     let cases: &[(&str, &str, Value, &str)] = &[
         ("POST", "/apps", json!({}), "name"),
         ("POST", "/apps", json!({ "name": null }), "name"),
@@ -43,6 +48,34 @@ fn a_value_that_cannot_be_used_is_told_by_its_member() {
         ("POST", "/apps", json!({ "name": "n", "claims": { "https://x.example/a": "x".repeat(2_100) } }), "claims"),
         ("POST", "/apps", json!({ "name": "n", "key_expires_in": "soon" }), "key_expires_in"),
         ("POST", "/apps", json!({ "name": "n", "key_expires_in": "0s" }), "key_expires_in"),
+        ("POST", "/apps", json!({ "name": "n", "key_expires_in": "1h", "jwks": jwks }), "key_expires_in"),
+        ("POST", "/apps", json!({ "name": "n", "auth_method": "evil" }), "auth_method"),
+        ("POST", "/apps", json!({ "name": "n", "auth_method": "client_secret_basic" }), "auth_method"),
+        ("POST", "/apps", json!({ "name": "n", "auth_method": null }), "auth_method"),
+        ("POST", "/apps", json!({ "name": "n", "auth_method": "client_secret", "jwks": jwks }), "auth_method"),
+        ("POST", "/apps", json!({ "name": "n", "auth_method": "private_key_jwt" }), "jwks"),
+        ("POST", "/apps", json!({ "name": "n", "jwks": null }), "jwks"),
+        ("POST", "/apps", json!({ "name": "n", "jwks": jwks.to_string() }), "jwks"),
+        ("POST", "/apps", json!({ "name": "n", "jwks": [signer.jwk] }), "jwks"),
+        ("POST", "/apps", json!({ "name": "n", "jwks": signer.jwk }), "jwks"),
+        ("POST", "/apps", json!({ "name": "n", "jwks": { "keys": [] } }), "jwks"),
+        ("POST", "/apps", json!({ "name": "n", "jwks": { "keys": "evil" } }), "jwks"),
+        ("POST", "/apps", json!({ "name": "n", "jwks": { "keys": [{ "kty": "oct", "k": "evil" }] } }), "jwks"),
+        ("POST", "/apps", json!({ "name": "n", "jwks": { "keys": [{ "kty": ["evil"] }] } }), "jwks"),
+        ("POST", "/apps", json!({ "name": "n", "jwks": { "keys": [private] } }), "jwks"),
+        ("POST", "/apps", json!({ "name": "n", "jwks": jwks, "jwks_uri": "https://a.example/" }), "jwks_uri"),
+        ("POST", "/apps", json!({ "name": "n", "jwks_uri": "http://evil.example/" }), "jwks_uri"),
+        ("POST", "/apps", json!({ "name": "n", "jwks_uri": "https://127.0.0.1/evil" }), "jwks_uri"),
+        ("POST", "/apps", json!({ "name": "n", "jwks_uri": "evil" }), "jwks_uri"),
+        ("POST", "/apps", json!({ "name": "n", "dpop_required": "evil" }), "dpop_required"),
+        ("POST", "/apps", json!({ "name": "n", "dpop_required": null }), "dpop_required"),
+        ("PATCH", &app, json!({ "auth_method": "evil" }), "auth_method"),
+        ("PATCH", &app, json!({ "auth_method": "client_secret", "jwks_uri": "https://a.example/" }), "auth_method"),
+        ("PATCH", &app, json!({ "auth_method": "private_key_jwt" }), "jwks"),
+        ("PATCH", &app, json!({ "jwks": null }), "jwks"),
+        ("PATCH", &app, json!({ "jwks": { "keys": [private] } }), "jwks"),
+        ("PATCH", &app, json!({ "jwks_uri": "https://169.254.169.254/evil" }), "jwks_uri"),
+        ("PATCH", &app, json!({ "dpop_required": null }), "dpop_required"),
         ("PATCH", &app, json!({ "name": null }), "name"),
         ("PATCH", &app, json!({ "scopes": null }), "scopes"),
         ("PATCH", &app, json!({ "scopes": ["evil:scope"] }), "scopes"),
@@ -85,6 +118,7 @@ fn a_value_that_cannot_be_used_is_told_by_its_member() {
     assert_eq!(apps::list(&scene.app.management, "acme", None, 10).unwrap().len(), 1, "nothing was made");
     let admin = apps::show(&scene.app.management, ClientId::parse(&scene.admin.client_id).unwrap()).unwrap();
     assert_eq!((admin.app.name.as_str(), admin.app.scopes.len()), ("admin", super::ALL_SCOPES.len()));
+    assert_eq!((admin.app.authentication, admin.app.dpop_required), (ClientAuthentication::ClientSecret, false));
 }
 
 #[test]

@@ -7,7 +7,9 @@ use brevet::service::app_keys;
 use serde_json::json;
 
 use super::{Scene, problem, scene_with, send, text};
-use crate::support::Credentials;
+use crate::client_assertion::{claims, form};
+use crate::support::signer::Signer;
+use crate::support::{Credentials, START};
 
 macro_rules! on_both_databases {
     ($($chapter:ident)*) => {
@@ -26,6 +28,8 @@ macro_rules! on_both_databases {
 
 on_both_databases! {
     an_app_is_registered_changed_switched_off_and_deleted
+    an_app_is_registered_with_public_keys_and_changes_how_it_proves_who_it_is
+    an_app_is_held_to_dpop_and_released
     keys_are_added_rotated_and_revoked
     a_key_with_an_end_of_its_own_overlaps_like_any_other
     an_api_is_registered_changed_and_deleted
@@ -108,6 +112,64 @@ fn an_app_is_registered_changed_switched_off_and_deleted(settings: Settings) {
     let deeds = scene.get(&format!("/audit?target={}", robot.client_id)).assert_status(200).json();
     let actions: Vec<String> = deeds["items"].as_array().unwrap().iter().map(|deed| text(deed, "action")).collect();
     assert_eq!(actions, ["app.delete", "app.revoke-tokens", "app.enable", "app.disable", "app.update", "app.create"]);
+}
+
+fn an_app_is_registered_with_public_keys_and_changes_how_it_proves_who_it_is(settings: Settings) {
+    let scene = scene_with(settings);
+    let (signer, next) = (Signer::p256("k"), Signer::ed25519("next"));
+    let sign = |signer: &Signer, client_id: &str| form(&signer.sign(&claims(client_id, START.seconds())));
+    let status = |body: &str| scene.app.token_request(&[], body).status.as_u16();
+
+    let new = json!({
+        "name": "robot", "scopes": ["billing:read"], "auth_method": "private_key_jwt", "jwks": { "keys": [signer.jwk] },
+    });
+    let created = scene.post("/apps", &new).assert_status(201);
+    let body = created.json();
+    let sid = text(&body, "client_id");
+    assert_eq!((&body["client_secret"], &body["key_id"]), (&json!(null), &json!(null)), "it has no App Key");
+    assert_eq!(text(&body, "auth_method"), "private_key_jwt");
+    assert_eq!((&body["jwks"], &body["jwks_uri"]), (&new["jwks"], &json!(null)));
+    assert_eq!(status(&sign(&signer, &sid)), 200);
+    let path = format!("/apps/{sid}");
+    let shown = scene.get(&path).assert_status(200);
+    let listed = scene.get("/apps").json()["items"].as_array().unwrap().clone();
+    assert!(listed.contains(&shown.json()), "the list shows it as it is");
+    assert_eq!(problem(&scene.send("POST", &format!("{path}/keys"), &[], None)), "409 conflict");
+
+    // Other keys: the old ones are worth nothing at once.
+    let changed = scene.patch(&path, &json!({ "jwks": { "keys": [next.jwk] } })).assert_status(200);
+    assert_ne!(changed.header("etag"), shown.header("etag"));
+    assert_eq!((status(&sign(&signer, &sid)), status(&sign(&next, &sid))), (401, 200));
+    let changed = scene.patch(&path, &json!({ "jwks_uri": "https://App.example.com" })).assert_status(200).json();
+    assert_eq!((&changed["jwks"], &changed["jwks_uri"]), (&json!(null), &json!("https://app.example.com/")));
+
+    // Back to App Keys, of which one must be made; and away from them again, which revokes it.
+    let changed = scene.patch(&path, &json!({ "auth_method": "client_secret" })).assert_status(200).json();
+    assert_eq!((text(&changed, "auth_method"), &changed["jwks_uri"]), ("client_secret".to_owned(), &json!(null)));
+    let key = scene.send("POST", &format!("{path}/keys"), &[], None).assert_status(201).json();
+    let robot = Credentials { client_id: sid.clone(), secret: text(&key, "client_secret") };
+    assert_eq!(token_status(&scene, &robot), 200);
+    scene.patch(&path, &json!({ "jwks": { "keys": [signer.jwk] } })).assert_status(200);
+    assert_eq!((token_status(&scene, &robot), status(&sign(&signer, &sid))), (401, 200));
+    let key = scene.get(&format!("{path}/keys")).json()["items"][0].clone();
+    assert_eq!(text(&key, "state"), "revoked");
+    let deeds = scene.get(&format!("/audit?target={sid}&action=app.authentication")).json();
+    assert_eq!(deeds["items"].as_array().unwrap().len(), 4);
+    assert_eq!(deeds["items"][0]["detail"]["auth_method"], "private_key_jwt");
+}
+
+fn an_app_is_held_to_dpop_and_released(settings: Settings) {
+    let scene = scene_with(settings);
+    let new = json!({ "name": "robot", "scopes": ["billing:read"], "dpop_required": true });
+    let body = scene.post("/apps", &new).assert_status(201).json();
+    assert_eq!((&body["dpop_required"], text(&body, "auth_method")), (&json!(true), "client_secret".to_owned()));
+    let robot = credentials(&body);
+    assert_eq!(token_status(&scene, &robot), 400, "without a proof");
+    let path = format!("/apps/{}", robot.client_id);
+    let changed = scene.patch(&path, &json!({ "dpop_required": false })).assert_status(200).json();
+    assert_eq!((&changed["dpop_required"], token_status(&scene, &robot)), (&json!(false), 200));
+    scene.patch(&path, &json!({ "dpop_required": true })).assert_status(200);
+    assert_eq!(token_status(&scene, &robot), 400);
 }
 
 fn keys_are_added_rotated_and_revoked(settings: Settings) {
@@ -338,6 +400,17 @@ fn nobody_hands_on_power_that_they_have_not(settings: Settings) {
         scene.get(&format!("/apps/{}/keys", scene.admin.client_id)).json()["items"].as_array().unwrap().len(),
         1
     );
+    // So has whoever has its private key.
+    let jwks = json!({ "keys": [Signer::ed25519("k").jwk] });
+    for change in [
+        json!({ "jwks": jwks }),
+        json!({ "jwks_uri": "https://app.example.com/" }),
+        json!({ "scopes": [], "jwks": jwks }),
+    ] {
+        let answer = send("PATCH", &format!("/apps/{}", scene.admin.client_id), change);
+        assert_eq!(problem(&answer), refused);
+    }
+    assert_eq!(token_status(&scene, &scene.admin), 200, "its App Key is good as ever");
     // What it has it can hand on, and the scopes of the organisation's APIs are its to give.
     send("POST", "/apps", json!({ "name": "x", "scopes": ["apps:write", "billing:write"] })).assert_status(201);
     send("PATCH", &itself, json!({ "scopes": ["apps:write", "apps:read", "billing:read"] })).assert_status(200);

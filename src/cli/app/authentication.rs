@@ -9,8 +9,8 @@ use super::super::user::read_secret_file;
 use crate::keys::jwk::PublicJwk;
 use crate::keys::pem::{is_pem, jwks_from_pem};
 use crate::oauth::SigningAlgorithm;
-use crate::oauth::client::{ClientAuthentication, KeySource};
-use crate::service::app_authentication::{LONGEST_JWKS, registered_keys};
+use crate::oauth::client::ClientAuthentication;
+use crate::service::app_authentication::{LONGEST_JWKS, asked_for, registered_keys};
 
 #[derive(Debug, Args)]
 pub(super) struct AuthenticationFlags {
@@ -28,23 +28,9 @@ pub(super) struct AuthenticationFlags {
 impl AuthenticationFlags {
     /// What they say, if they say anything.
     pub(super) fn read(&self) -> Result<Option<ClientAuthentication>, CliError> {
-        let keys = match (&self.jwks, &self.jwks_uri) {
-            (Some(file), _) => Some(KeySource::Jwks(read_jwks(file)?.into())),
-            (None, Some(uri)) => Some(KeySource::JwksUri(uri.as_str().into())),
-            (None, None) => None,
-        };
-        let wants_secret = self.auth_method.as_ref().map(|method| method == ClientAuthentication::CLIENT_SECRET);
-        match (wants_secret, keys) {
-            (Some(true), Some(_)) => Err(CliError::usage(
-                "--jwks and --jwks-uri are for --auth-method private_key_jwt; an app with client_secret has App Keys",
-            )),
-            (Some(false), None) => Err(CliError::usage(
-                "--auth-method private_key_jwt needs the app's public keys: --jwks FILE or --jwks-uri URL",
-            )),
-            (Some(true), None) => Ok(Some(ClientAuthentication::ClientSecret)),
-            (_, Some(keys)) => Ok(Some(ClientAuthentication::PrivateKeyJwt(keys))),
-            (None, None) => Ok(None),
-        }
+        let jwks = self.jwks.as_deref().map(read_jwks).transpose()?;
+        asked_for(self.auth_method.as_deref(), jwks, self.jwks_uri.as_deref())
+            .map_err(|contradiction| CliError::usage(contradiction.to_string()))
     }
 }
 
@@ -60,13 +46,6 @@ fn read_jwks(file: &str) -> Result<String, CliError> {
     Ok(text.reveal().to_owned())
 }
 
-pub(super) fn jwks_uri(authentication: &ClientAuthentication) -> Option<&str> {
-    match authentication {
-        ClientAuthentication::PrivateKeyJwt(KeySource::JwksUri(uri)) => Some(uri),
-        _ => None,
-    }
-}
-
 fn algorithms(jwk: &PublicJwk) -> Vec<&'static str> {
     jwk.algorithms().map(SigningAlgorithm::name).collect()
 }
@@ -79,7 +58,7 @@ pub(super) fn documents(authentication: &ClientAuthentication) -> Value {
 }
 
 pub(super) fn text(authentication: &ClientAuthentication) -> String {
-    if let Some(uri) = jwks_uri(authentication) {
+    if let Some(uri) = authentication.jwks_uri() {
         return format!("Signs its requests (private_key_jwt) with the keys behind {uri}");
     }
     let row =

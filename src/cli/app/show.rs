@@ -22,7 +22,7 @@ pub(super) fn app_document(app: &AppRecord) -> Value {
         "client_id": app.client_id.to_string(), "name": app.name, "status": status(app),
         "scopes": app.scopes.iter().map(|(_, scope)| scope).collect::<Vec<_>>(),
         "lifetime": app.lifetime.map(print_span), "claims": app.claims, "dpop_required": app.dpop_required,
-        "auth_method": app.authentication.name(), "jwks_uri": authentication::jwks_uri(&app.authentication),
+        "auth_method": app.authentication.name(), "jwks_uri": app.authentication.jwks_uri(),
         "created_at": app.created_at.rfc3339(), "last_used_at": app.last_used_at.map(Timestamp::rfc3339),
     })
 }

@@ -171,7 +171,7 @@ pub(in crate::http) async fn add_key(
     let client_id = visit.client_id(&path)?;
     let (new, octets) = visit.body::<NewKey>(payload).await?;
     let expires_in = new.expires_in.map(|span| span.0);
-    let conflict = "The app has as many live keys as it may; revoke one first.";
+    let conflict = "The app has as many live keys as it may (revoke one first), or it signs its requests and has none.";
     let made = visit.create(&octets, conflict, move |m| app_keys::add(m, client_id, expires_in)).await?;
     let location = format!("/apps/{client_id}/keys/{}", made.id);
     Ok(visit.created(&location, None, &NewKeyAnswer::new(client_id, &made)))
@@ -196,7 +196,7 @@ pub(in crate::http) async fn rotate_key(
     let (rotation, octets) = visit.body::<Rotation>(payload).await?;
     let overlap = rotation.overlap.map_or(DEFAULT_OVERLAP, |span| span.0);
     let expires_in = rotation.expires_in.map(|span| span.0);
-    let conflict = "The app or its keys were changed since they were read, or it has as many live keys as it may.";
+    let conflict = "The app or its keys were changed since they were read, it has as many live keys as it may, or it signs its requests and has none.";
     let rotate = move |m: &_| {
         app_keys::rotate(m, client_id, overlap, expires_in).map_err(|error| match error {
             // Whoever lost the race shall know that somebody else has rotated.

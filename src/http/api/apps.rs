@@ -4,6 +4,7 @@ use actix_web::http::StatusCode;
 use actix_web::web::{Data, Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::json::{Body, Span, given};
@@ -16,6 +17,9 @@ use crate::http::error::ApiError;
 use crate::http::guard::{Access, AppsRead, AppsWrite};
 use crate::http::site::Site;
 use crate::oauth::ClientId;
+use crate::oauth::client::ClientAuthentication;
+use crate::service::ServiceError;
+use crate::service::app_authentication::asked_for;
 use crate::service::apps::{self, AppUpdate, CreatedApp};
 use crate::service::cut_offs;
 
@@ -43,11 +47,25 @@ pub(super) struct App {
     /// Claims that stand in each of its tokens.
     #[schema(value_type = Object)]
     claims: Claims,
+    /// How it proves who it is: `client_secret`, with App Keys, or `private_key_jwt`, with JWTs that it signs.
+    auth_method: &'static str,
+    /// The public keys registered with it, a JWK set; `null` if it has none or they are at `jwks_uri`.
+    #[schema(value_type = Option<Object>)]
+    jwks: Option<Value>,
+    /// Where its public keys are.
+    #[schema(format = "uri")]
+    jwks_uri: Option<String>,
+    /// Whether it gets no token without a DPoP proof.
+    dpop_required: bool,
 }
 
 impl From<AppRecord> for App {
     fn from(app: AppRecord) -> Self {
         Self {
+            auth_method: app.authentication.name(),
+            jwks: app.authentication.jwks().and_then(|document| serde_json::from_str(document).ok()),
+            jwks_uri: app.authentication.jwks_uri().map(str::to_owned),
+            dpop_required: app.dpop_required,
             client_id: app.client_id.to_string(),
             name: app.name,
             scopes: app.scopes.into_iter().map(|(_, scope)| scope).collect(),
@@ -65,10 +83,10 @@ impl From<AppRecord> for App {
 pub(super) struct NewAppAnswer {
     #[serde(flatten)]
     app: App,
-    /// The id of its first key.
+    /// The id of its first key; `null` for an app that signs its requests.
     #[schema(format = "uuid")]
     key_id: Option<String>,
-    /// The App Key. Shown in this answer and never again.
+    /// The App Key. Shown in this answer and never again; `null` for an app that signs its requests.
     client_secret: Option<String>,
 }
 
@@ -104,11 +122,60 @@ pub(super) struct NewApp {
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = String, required = false, pattern = "^[0-9]+[smhd]$", example = "90d")]
     key_expires_in: Option<Span>,
+    /// How it proves who it is: `client_secret` (the default) or `private_key_jwt` (the default with `jwks` or `jwks_uri`).
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = String, required = false, pattern = "^(client_secret|private_key_jwt)$")]
+    auth_method: Option<String>,
+    /// Its public keys for `private_key_jwt`: a JWK set of 1 to 20 keys.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Object, required = false)]
+    jwks: Option<Map<String, Value>>,
+    /// Where its public keys for `private_key_jwt` are, instead of `jwks`.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = String, required = false, max_length = 1_024, format = "uri", example = "https://app.example.com/jwks.json")]
+    jwks_uri: Option<String>,
+    /// Whether it gets no token without a DPoP proof.
+    #[serde(default)]
+    dpop_required: bool,
+}
+
+impl TryFrom<NewApp> for apps::NewApp {
+    type Error = ServiceError;
+
+    fn try_from(new: NewApp) -> Result<Self, ServiceError> {
+        let authentication = authentication(new.auth_method.as_deref(), new.jwks, new.jwks_uri.as_deref())?;
+        Ok(Self {
+            name: new.name,
+            scopes: new.scopes,
+            lifetime: new.lifetime.map(|span| span.0),
+            claims: new.claims,
+            key_expires_in: new.key_expires_in.map(|span| span.0),
+            authentication: authentication.unwrap_or_default(),
+            dpop_required: new.dpop_required,
+        })
+    }
+}
+
+fn authentication(
+    auth_method: Option<&str>,
+    jwks: Option<Map<String, Value>>,
+    jwks_uri: Option<&str>,
+) -> Result<Option<ClientAuthentication>, ServiceError> {
+    asked_for(auth_method, jwks.map(|document| Value::Object(document).to_string()), jwks_uri)
 }
 
 impl Body for NewApp {
-    const MEMBERS: &'static [(&'static str, &'static str)] =
-        &[NAME, SCOPES, ("lifetime", SPAN), CLAIMS, ("key_expires_in", SPAN)];
+    const MEMBERS: &'static [(&'static str, &'static str)] = &[
+        NAME,
+        SCOPES,
+        ("lifetime", SPAN),
+        CLAIMS,
+        ("key_expires_in", SPAN),
+        AUTH_METHOD,
+        JWKS,
+        JWKS_URI,
+        DPOP_REQUIRED,
+    ];
     const REQUIRED: &'static [&'static str] = &["name"];
 }
 
@@ -136,12 +203,50 @@ pub(super) struct AppChange {
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = bool, required = false)]
     enabled: Option<bool>,
+    /// How it proves who it is from now on. `private_key_jwt` comes with `jwks` or `jwks_uri` and revokes its App Keys; with
+    /// `client_secret` it has no key until one is made for it.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = String, required = false, pattern = "^(client_secret|private_key_jwt)$")]
+    auth_method: Option<String>,
+    /// Its public keys from now on, a JWK set of 1 to 20 keys; it signs its requests then.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Object, required = false)]
+    jwks: Option<Map<String, Value>>,
+    /// Where its public keys are from now on, instead of `jwks`; it signs its requests then.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = String, required = false, max_length = 1_024, format = "uri", example = "https://app.example.com/jwks.json")]
+    jwks_uri: Option<String>,
+    /// Whether it gets no token without a DPoP proof from now on.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = bool, required = false)]
+    dpop_required: Option<bool>,
+}
+
+impl TryFrom<AppChange> for AppUpdate {
+    type Error = ServiceError;
+
+    fn try_from(change: AppChange) -> Result<Self, ServiceError> {
+        Ok(Self {
+            authentication: authentication(change.auth_method.as_deref(), change.jwks, change.jwks_uri.as_deref())?,
+            name: change.name,
+            scopes: change.scopes,
+            lifetime: change.lifetime.map(|span| span.map(|span| span.0)),
+            claims: change.claims,
+            dpop_required: change.dpop_required,
+            enabled: change.enabled,
+            ..Self::default()
+        })
+    }
 }
 
 const SPAN: &str = "a span such as 90s, 10m, 24h or 90d";
 const NAME: (&str, &str) = ("name", "a text of 1 to 100 characters");
 const SCOPES: (&str, &str) = ("scopes", "a list of names of scopes");
 const CLAIMS: (&str, &str) = ("claims", "an object whose members are absolute URIs");
+const AUTH_METHOD: (&str, &str) = ("auth_method", "client_secret or private_key_jwt");
+const JWKS: (&str, &str) = ("jwks", "a JWK set: an object with a list of keys");
+const JWKS_URI: (&str, &str) = ("jwks_uri", "a URL that begins with https://");
+const DPOP_REQUIRED: (&str, &str) = ("dpop_required", "true or false");
 
 impl Body for AppChange {
     const MEMBERS: &'static [(&'static str, &'static str)] = &[
@@ -150,6 +255,10 @@ impl Body for AppChange {
         ("lifetime", "a span such as 90s, 10m, 24h or 90d, or null"),
         CLAIMS,
         ("enabled", "true or false"),
+        AUTH_METHOD,
+        JWKS,
+        JWKS_URI,
+        DPOP_REQUIRED,
     ];
 }
 
@@ -170,7 +279,7 @@ pub(in crate::http) async fn list_apps(
     Ok(visit.answer(StatusCode::OK, &page))
 }
 
-/// Register an app with its first App Key
+/// Register an app, with its first App Key unless it signs its requests
 ///
 /// An app can grant only those scopes of this API that its own token has.
 #[utoipa::path(post, path = "/apps", tag = "apps", request_body = NewApp, security(("oauth2" = ["apps:write"]), ("bearer" = ["apps:write"])),
@@ -185,16 +294,8 @@ pub(in crate::http) async fn create_app(
     let visit = Visit::new(&site, &request, &access);
     let (new, octets) = visit.body::<NewApp>(payload).await?;
     let organisation = visit.organisation();
-    let new = apps::NewApp {
-        name: new.name,
-        scopes: new.scopes,
-        lifetime: new.lifetime.map(|span| span.0),
-        claims: new.claims,
-        key_expires_in: new.key_expires_in.map(|span| span.0),
-        ..apps::NewApp::default()
-    };
     let conflict = "Something it needs is not there any more.";
-    let created = visit.create(&octets, conflict, move |m| apps::create(m, &organisation, new)).await?;
+    let created = visit.create(&octets, conflict, move |m| apps::create(m, &organisation, new.try_into()?)).await?;
     let (location, version) = (format!("/apps/{}", created.client_id), created.version.clone());
     Ok(visit.created(&location, Some(&version), &NewAppAnswer::from(created)))
 }
@@ -220,6 +321,8 @@ pub(in crate::http) async fn show_app(
 ///
 /// Tokens already issued stay as they are, unless it is switched off: then they are refused. Scopes of this API that are
 /// taken away are gone for these tokens too. Here at once, on other nodes within a second.
+/// An app that changes to `private_key_jwt` loses its App Keys: they are revoked. How an app proves who it is can be
+/// changed only if its scopes of this API are among those of one's own token.
 #[utoipa::path(patch, path = "/apps/{client_id}", tag = "apps", request_body = AppChange, security(("oauth2" = ["apps:write"]), ("bearer" = ["apps:write"])),
     params(("client_id" = String, Path, format = "uuid"), ("If-Match" = Option<String>, Header, description = "Only if it still has this entity tag")),
     responses((status = 200, body = App, description = "The app as it is now", headers(("ETag" = String))), ChangeRefusals))]
@@ -233,16 +336,8 @@ pub(in crate::http) async fn change_app(
     let visit = Visit::new(&site, &request, &access);
     let client_id = visit.client_id(&path)?;
     let (change, _) = visit.body::<AppChange>(payload).await?;
-    let update = AppUpdate {
-        name: change.name,
-        scopes: change.scopes,
-        lifetime: change.lifetime.map(|span| span.map(|span| span.0)),
-        claims: change.claims,
-        enabled: change.enabled,
-        ..AppUpdate::default()
-    };
     let conflict = "Something it needs is not there any more.";
-    let changed = visit.change(conflict, move |m| apps::update(m, client_id, update)).await?;
+    let changed = visit.change(conflict, move |m| apps::update(m, client_id, change.try_into()?)).await?;
     Ok(visit.object(&changed.version, &App::from(changed.app)))
 }
 

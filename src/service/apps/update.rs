@@ -89,6 +89,8 @@ pub(in crate::service) fn change(
     app.dpop_required = update.dpop_required.unwrap_or(app.dpop_required);
     apps::update(conn, &app)?;
     if let Some(authentication) = &update.authentication {
+        // Whoever has the private key of the app has its power.
+        deed.doer.check_power(&app.scopes)?;
         change_authentication(conn, deed, &app, authentication)?;
     }
     let (added, removed) = change_scopes(conn, deed, &app, update)?;
