@@ -78,7 +78,7 @@ fn a_client_ends_its_own_token_at_once_and_no_other() {
         assert!(lives(&app, &client, &sibling));
         assert_done(&app.revoke(&client, &dead));
         let audit = app.management.database().read(|conn| brevet::db::audit::list_actions(conn, &jti(&dead))).unwrap();
-        assert_eq!(audit, [("token.revoke".to_owned(), format!("client:{}", client.client_id))], "once");
+        assert_eq!(audit, [("token.revoke".to_owned(), format!("app:{}", client.client_id))], "once");
         for hint in ["access_token", "refresh_token", "nonsense"] {
             let token = app.token(&client);
             let body = format!("token={token}&token_type_hint={hint}");

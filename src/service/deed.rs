@@ -101,7 +101,7 @@ impl Doer {
     /// An app with a token that has these scopes.
     pub(super) fn app(client: &Client, scopes: Vec<String>, address: IpAddr) -> Self {
         Self {
-            actor: format!("app:{}", client.client_id).into(),
+            actor: app_actor(client.client_id).into(),
             address: Some(address),
             reach: Reach::Organisation { id: client.organisation.id, scopes: scopes.into() },
             condition: Condition::Always,
@@ -141,6 +141,11 @@ impl Doer {
     }
 }
 
+/// An app in the audit, whether it works on itself at the token endpoint or on others through the management API.
+fn app_actor(client_id: ClientId) -> String {
+    format!("app:{client_id}")
+}
+
 /// What an audit row needs besides what was done.
 #[derive(Debug, Clone)]
 pub(super) struct Deed {
@@ -151,7 +156,7 @@ pub(super) struct Deed {
 impl Deed {
     /// What a client does itself.
     pub(super) fn of_client(client_id: ClientId, now: Timestamp) -> Self {
-        Self { doer: Doer::unbounded(&format!("client:{client_id}")), now }
+        Self { doer: Doer::unbounded(&app_actor(client_id)), now }
     }
 
     /// What somebody does with an initial access token.
