@@ -14,11 +14,9 @@ use brevet::clock::Timestamp;
 use brevet::keys::signing::{GeneratedKey, SigningKey};
 use brevet::keys::verify::verify_access_token;
 use brevet::oauth::claims::AccessTokenClaims;
-use brevet::oauth::client::{
-    Authorization as AuthorizationHeader, ClientAuthentication, ClientSecret, GrantedScope, Organisation,
-    PresentedCredentials,
-};
+use brevet::oauth::client::{ClientAuthentication, ClientSecret, GrantedScope, Organisation, PresentedCredentials};
 use brevet::oauth::form::parse_form;
+use brevet::oauth::header::Header;
 use brevet::oauth::request::{TokenParams, TokenTarget};
 use brevet::oauth::scope::Authorization;
 use brevet::oauth::{Api, Client, ClientId, SigningAlgorithm, TokenProfile};
@@ -124,7 +122,7 @@ fn requests(c: &mut Criterion, world: &World) -> Result<()> {
     let params = TokenParams::from_form(FORM).map_err(|refused| format!("{refused:?}"))?;
     let header = world.basic();
     c.bench_function("credentials: HTTP Basic", |b| {
-        b.iter(|| PresentedCredentials::read(AuthorizationHeader::One(black_box(header.as_bytes())), &params));
+        b.iter(|| PresentedCredentials::read(Header::One(black_box(header.as_bytes())), &params));
     });
     let everything = TokenTarget::default();
     let two = TokenTarget { scope: Some("billing:read billing:write"), resources: Vec::new() };

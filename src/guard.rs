@@ -64,8 +64,8 @@
 mod actix;
 mod builder;
 mod follower;
-mod header;
 mod keys;
+mod presented;
 mod refusal;
 mod revocations;
 mod source;
@@ -81,9 +81,8 @@ use std::time::Duration;
 use self::builder::Settings;
 pub use self::builder::{GuardBuilder, GuardError};
 use self::follower::Follower;
-use self::header::Scheme;
-pub use self::header::{Header, Presented};
 use self::keys::Keys;
+pub use self::presented::Presented;
 pub use self::refusal::{Lacking, Reason, Refusal};
 use self::revocations::{Feed, Revocations};
 use self::source::{FetchError, Source};
@@ -92,7 +91,9 @@ pub use self::token::AccessToken;
 use self::worker::Worker;
 use crate::keys::dpop::{BindingError, Shown, Use, UsedProofs, check_binding};
 use crate::keys::verify::{TokenError, Verifier};
+use crate::oauth::bearer::{Scheme, SentToken};
 use crate::oauth::dpop::{ProofError, ProvenRequest};
+pub use crate::oauth::header::Header;
 
 /// How long the thread that follows the feed sleeps while there are no keys to verify it with.
 const WITHOUT_KEYS: Duration = Duration::from_millis(200);
@@ -202,7 +203,7 @@ impl Shared {
     }
 
     async fn admit(&self, presented: &Presented<'_>) -> Result<AccessToken, Reason> {
-        let (scheme, token) = presented.token()?;
+        let SentToken { scheme, token } = presented.token()?;
         let url = match (scheme, &self.settings.url) {
             (Scheme::Bearer, _) => {
                 let good = self.check_patiently(token).await?;

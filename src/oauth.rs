@@ -2,11 +2,13 @@
 
 pub mod api;
 pub mod assertion;
+pub mod bearer;
 pub mod claims;
 pub mod client;
 pub mod dpop;
 pub mod error;
 pub mod form;
+pub mod header;
 pub mod introspection;
 pub mod json;
 pub mod metadata;

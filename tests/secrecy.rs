@@ -15,7 +15,8 @@ use brevet::clock::SystemClock;
 use brevet::config::{Config, Settings, SourceValues};
 use brevet::db::signing_keys;
 use brevet::keys::envelope::MasterKey;
-use brevet::oauth::client::{Authorization, PresentedCredentials};
+use brevet::oauth::client::PresentedCredentials;
+use brevet::oauth::header::Header;
 use brevet::oauth::request::TokenParams;
 use brevet::secret::Secret;
 use brevet::service::{Authority, Management};
@@ -294,13 +295,13 @@ fn debug_output_of_settings_memory_and_requests_holds_no_secret() {
     let form = app.form();
     let params = TokenParams::from_form(form.as_bytes()).unwrap();
     let basic = app.basic();
-    let header = Authorization::One(basic.as_bytes());
+    let header = Header::One(basic.as_bytes());
     let shown = [
         ("Management", format!("{management:?}")),
         ("Authority", format!("{authority:?}")),
         ("TokenParams", format!("{params:?}")),
         ("Authorization", format!("{header:?}")),
-        ("PresentedCredentials by body", format!("{:?}", PresentedCredentials::read(Authorization::None, &params))),
+        ("PresentedCredentials by body", format!("{:?}", PresentedCredentials::read(Header::None, &params))),
         (
             "PresentedCredentials by Basic",
             format!(

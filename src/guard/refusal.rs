@@ -4,9 +4,11 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::header::Scheme;
 use crate::keys::verify::TokenError;
-use crate::oauth::dpop::{ALGORITHMS, ProofError};
+use crate::oauth::OAuthErrorCode;
+use crate::oauth::bearer::{Denial, NotSent, Scheme};
+use crate::oauth::dpop::ProofError;
+use crate::oauth::error::{FAILED, UNAVAILABLE};
 use crate::oauth::scope::is_scope_name;
 
 /// What a service says about itself in each challenge.
@@ -21,17 +23,7 @@ pub(super) struct Realm {
 
 impl Realm {
     fn challenge(&self, scheme: Scheme, parameters: &str) -> String {
-        let mut challenge = match scheme {
-            Scheme::Bearer => format!("Bearer realm=\"{}\"{parameters}", self.name),
-            Scheme::Dpop => {
-                let algorithms: Vec<&str> = ALGORITHMS.iter().map(|algorithm| algorithm.name()).collect();
-                format!("DPoP realm=\"{}\"{parameters}, algs=\"{}\"", self.name, algorithms.join(" "))
-            }
-        };
-        if let Some(url) = &self.resource_metadata {
-            challenge.push_str(&format!(", resource_metadata=\"{url}\""));
-        }
-        challenge
+        scheme.challenge(&self.name, parameters, self.resource_metadata.as_deref())
     }
 }
 
@@ -109,54 +101,49 @@ impl Refusal {
         }
     }
 
-    /// The `error` member of the answer's body.
-    pub const fn error(&self) -> &'static str {
-        match self.reason {
-            Reason::NoToken => "unauthorized",
-            Reason::Malformed(_) => "invalid_request",
-            Reason::Token(_) | Reason::BoundTokens => "invalid_token",
-            Reason::Proof(error) => error.code().name(),
-            Reason::Scopes(_) => "insufficient_scope",
-            Reason::Unavailable(_) => "temporarily_unavailable",
-            Reason::NoGuard => "server_error",
+    /// What is said about the request; nothing if it is no fault of the request.
+    fn denial(&self) -> Option<Denial<'_>> {
+        match &self.reason {
+            Reason::NoToken => Some(Denial::NotSent(NotSent::NoToken)),
+            Reason::Malformed(what) => Some(Denial::NotSent(NotSent::Malformed(what))),
+            Reason::Token(error) => Some(Denial::InvalidToken(error.to_string().into())),
+            Reason::BoundTokens => {
+                Some(Denial::InvalidToken("This service takes no access tokens that are bound to a key.".into()))
+            }
+            Reason::Proof(error) => Some(Denial::Proof(*error)),
+            Reason::Scopes(names) => Some(Denial::Scopes(names)),
+            Reason::Unavailable(_) | Reason::NoGuard => None,
         }
+    }
+
+    /// The code and the words where nothing is wrong with the request.
+    const fn fault(&self) -> (OAuthErrorCode, &'static str) {
+        match self.reason {
+            Reason::NoGuard => (OAuthErrorCode::ServerError, FAILED),
+            _ => (OAuthErrorCode::TemporarilyUnavailable, UNAVAILABLE),
+        }
+    }
+
+    /// The `error` member of the answer's body.
+    pub fn error(&self) -> &'static str {
+        self.denial().map_or_else(|| self.fault().0.name(), |denial| denial.error())
     }
 
     /// The `error_description` member of the answer's body.
     pub fn description(&self) -> String {
-        match &self.reason {
-            Reason::NoToken => "Send an access token: Authorization: Bearer ...".to_owned(),
-            Reason::Malformed(what) => (*what).to_owned(),
-            Reason::Token(error) => error.to_string(),
-            Reason::BoundTokens => "This service takes no access tokens that are bound to a key.".to_owned(),
-            Reason::Proof(error) => error.description().to_owned(),
-            Reason::Scopes(names) => {
-                let noun = if names.contains(' ') { "scopes" } else { "scope" };
-                format!("This needs the {noun} {names}.")
-            }
-            Reason::Unavailable(_) => "The server cannot answer at the moment.".to_owned(),
-            Reason::NoGuard => "Something failed inside the server.".to_owned(),
-        }
+        self.denial().map_or_else(|| self.fault().1.to_owned(), |denial| denial.description().into_owned())
     }
 
     /// The values of `WWW-Authenticate`, a header for each; none for what no other token would change.
     pub fn challenges(&self) -> Vec<String> {
-        let Some(realm) = &self.realm else { return Vec::new() };
-        let error = match &self.reason {
-            Reason::Unavailable(_) | Reason::NoGuard => return Vec::new(),
-            Reason::NoToken => {
-                let schemes: &[Scheme] =
-                    if realm.takes_bound { &[Scheme::Bearer, Scheme::Dpop] } else { &[Scheme::Bearer] };
-                return schemes.iter().map(|scheme| realm.challenge(*scheme, "")).collect();
-            }
-            _ => format!(", error=\"{}\", error_description=\"{}\"", self.error(), self.description()),
+        let (Some(realm), Some(denial)) = (&self.realm, self.denial()) else { return Vec::new() };
+        let schemes: &[Scheme] = match (&self.reason, realm.takes_bound) {
+            (_, false) => &[Scheme::Bearer],
+            (Reason::NoToken, true) => &[Scheme::Bearer, Scheme::Dpop],
+            (_, true) => &[self.scheme],
         };
-        let scope = match &self.reason {
-            Reason::Scopes(names) => format!(", scope=\"{names}\""),
-            _ => String::new(),
-        };
-        let scheme = if realm.takes_bound { self.scheme } else { Scheme::Bearer };
-        vec![realm.challenge(scheme, &format!("{error}{scope}"))]
+        let parameters = denial.parameters();
+        schemes.iter().map(|scheme| realm.challenge(*scheme, &parameters)).collect()
     }
 
     /// For a token that lacks one of these scopes. What is no scope name stays out of the header.

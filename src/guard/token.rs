@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use super::header::Scheme;
 use super::refusal::{Realm, Refusal};
 use crate::clock::Timestamp;
 use crate::keys::verify::SignedToken;
+use crate::oauth::bearer::Scheme;
 use crate::oauth::claims::ReadClaims;
 
 /// A token that is good: signature, type, issuer, time, audience, revocation and binding were checked. What it may do is the

@@ -11,9 +11,8 @@ use super::error::ApiError;
 use crate::directory::LookupError;
 use crate::keys::dpop::{BindingError, Shown};
 use crate::keys::verify::TokenError;
-use crate::oauth::client::Authorization;
-use crate::oauth::dpop::{ALGORITHMS, ProofError, ProvenRequest};
-use crate::oauth::form;
+use crate::oauth::bearer::{Denial, NotSent, Scheme, SentToken};
+use crate::oauth::dpop::{ProofError, ProvenRequest};
 use crate::oauth::metadata::path;
 use crate::service::Authority;
 use crate::service::access::{self, AccessError, SenderError, ValidToken};
@@ -21,10 +20,8 @@ use crate::service::access::{self, AccessError, SenderError, ValidToken};
 /// Why a request does not get in.
 #[derive(Debug)]
 pub(super) enum Refusal {
-    /// There is no token.
-    NoToken,
-    /// The token is not sent as tokens are sent.
-    Malformed(&'static str),
+    /// There is no token to look at.
+    NotSent(NotSent),
     /// The token is not good, or not for this.
     Invalid(TokenError),
     /// The token is bound to a key, and the proof of that key is not good.
@@ -37,32 +34,6 @@ pub(super) enum Refusal {
     Unavailable(LookupError),
     /// More proofs came than can be remembered.
     TooManyProofs,
-}
-
-/// How a token is sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Scheme {
-    Bearer,
-    Dpop,
-}
-
-impl Scheme {
-    fn from_name(name: &str) -> Option<Self> {
-        if name.eq_ignore_ascii_case("bearer") {
-            Some(Self::Bearer)
-        } else {
-            name.eq_ignore_ascii_case("dpop").then_some(Self::Dpop)
-        }
-    }
-
-    /// The scheme that a request used; `Bearer` if it used none that is for tokens.
-    fn of(request: &HttpRequest) -> Self {
-        let Authorization::One(header) = authorization(request) else {
-            return Self::Bearer;
-        };
-        let name = header.split(|byte| *byte == b' ').next().and_then(|name| std::str::from_utf8(name).ok());
-        name.and_then(Self::from_name).unwrap_or(Self::Bearer)
-    }
 }
 
 /// Who refuses.
@@ -85,44 +56,28 @@ pub(super) enum Door<'a> {
 impl Refusal {
     /// The answer, with its challenge.
     pub(super) fn at(self, door: Door<'_>, request: &HttpRequest) -> ApiError {
-        let malformed = match door {
-            Door::Own { .. } => StatusCode::BAD_REQUEST,
-            Door::Proxied { .. } => StatusCode::UNAUTHORIZED,
-        };
-        let (status, code, description) = match &self {
-            // A challenge without an error, because nothing is wrong yet.
-            Self::NoToken => {
-                let description = "Send an access token: Authorization: Bearer ...";
-                let error = ApiError::new(request, StatusCode::UNAUTHORIZED, "unauthorized", description)
-                    .with_challenge(door.challenge(Scheme::Bearer, ""));
-                return match door {
-                    Door::Proxied { takes_proofs: false } => error,
-                    _ => error.with_challenge(door.challenge(Scheme::Dpop, "")),
-                };
-            }
+        let (status, denial) = match &self {
             Self::Unavailable(reason) => return ApiError::unavailable(request, reason),
             Self::TooManyProofs => {
                 return ApiError::unavailable(request, &"more DPoP proofs came than can be remembered");
             }
-            Self::Malformed(description) => (malformed, "invalid_request", (*description).to_owned()),
-            Self::Invalid(reason) => (StatusCode::UNAUTHORIZED, "invalid_token", reason.to_string()),
-            Self::Proof(reason) => (StatusCode::UNAUTHORIZED, reason.code().name(), reason.description().to_owned()),
-            Self::Scope(needed) => {
-                let noun = if needed.contains(' ') { "scopes" } else { "scope" };
-                (StatusCode::FORBIDDEN, "insufficient_scope", format!("This needs the {noun} {needed}."))
-            }
-            Self::UnclearDemand(description) => (StatusCode::FORBIDDEN, "invalid_request", (*description).to_owned()),
+            Self::NotSent(why @ NotSent::NoToken) => (StatusCode::UNAUTHORIZED, Denial::NotSent(*why)),
+            Self::NotSent(why @ NotSent::Malformed(_)) => (door.malformed(), Denial::NotSent(*why)),
+            Self::Invalid(reason) => (StatusCode::UNAUTHORIZED, Denial::InvalidToken(reason.to_string().into())),
+            Self::Proof(reason) => (StatusCode::UNAUTHORIZED, Denial::Proof(*reason)),
+            Self::Scope(needed) => (StatusCode::FORBIDDEN, Denial::Scopes(needed)),
+            Self::UnclearDemand(what) => (StatusCode::FORBIDDEN, Denial::NotSent(NotSent::Malformed(what))),
         };
-        let mut parameters = format!(", error=\"{code}\", error_description=\"{description}\"");
-        if let Self::Scope(needed) = &self {
-            parameters.push_str(&format!(", scope=\"{needed}\""));
-        }
-        let scheme = match self {
-            Self::Invalid(TokenError::Bound) => Scheme::Dpop,
-            _ => Scheme::of(request),
+        let schemes: &[Scheme] = match (&self, door) {
+            (Self::NotSent(NotSent::NoToken), Door::Proxied { takes_proofs: false }) => &[Scheme::Bearer],
+            (Self::NotSent(NotSent::NoToken), _) => &[Scheme::Bearer, Scheme::Dpop],
+            (Self::Invalid(TokenError::Bound), _) => &[Scheme::Dpop],
+            _ => &[Scheme::of(authorization(request))],
         };
-        let challenge = door.challenge(scheme, &parameters);
-        let error = ApiError::new(request, status, code, description).with_challenge(challenge);
+        let refused = ApiError::new(request, status, denial.error(), denial.description());
+        let parameters = denial.parameters();
+        let challenges = schemes.iter().map(|scheme| door.challenge(*scheme, &parameters));
+        let error = challenges.fold(refused, ApiError::with_challenge);
         match self {
             // The one refusal that only the operator can do something about.
             Self::UnclearDemand(description) => error.with_detail(description),
@@ -132,46 +87,21 @@ impl Refusal {
 }
 
 impl Door<'_> {
-    fn challenge(self, scheme: Scheme, parameters: &str) -> String {
-        let mut challenge = match scheme {
-            Scheme::Bearer => format!("Bearer realm=\"brevet\"{parameters}"),
-            Scheme::Dpop => {
-                let algorithms: Vec<&str> = ALGORITHMS.iter().map(|algorithm| algorithm.name()).collect();
-                format!("DPoP realm=\"brevet\"{parameters}, algs=\"{}\"", algorithms.join(" "))
-            }
-        };
-        if let Self::Own { issuer } = self {
-            // RFC 9728 §5.1
-            challenge.push_str(&format!(", resource_metadata=\"{issuer}{}\"", path::PROTECTED_RESOURCE));
+    /// The status of a refusal for which the token was not looked at.
+    const fn malformed(self) -> StatusCode {
+        match self {
+            Self::Own { .. } => StatusCode::BAD_REQUEST,
+            Self::Proxied { .. } => StatusCode::UNAUTHORIZED,
         }
-        challenge
     }
-}
 
-/// The token in the `Authorization` header, the one place where it may be.
-fn sent_token(request: &HttpRequest) -> Result<(Scheme, &str), Refusal> {
-    if form::query_names(request.query_string(), &["access_token"]) {
-        return Err(Refusal::Malformed("Send the token in the Authorization header, not in the URL."));
+    fn challenge(self, scheme: Scheme, parameters: &str) -> String {
+        let metadata = match self {
+            Self::Own { issuer } => Some(format!("{issuer}{}", path::PROTECTED_RESOURCE)),
+            Self::Proxied { .. } => None,
+        };
+        scheme.challenge("brevet", parameters, metadata.as_deref())
     }
-    let header = match authorization(request) {
-        Authorization::None => return Err(Refusal::NoToken),
-        Authorization::Several => return Err(Refusal::Malformed("There is more than one Authorization header.")),
-        Authorization::One(header) => header,
-    };
-    let text = std::str::from_utf8(header)
-        .map_err(|_not_utf8| Refusal::Malformed("The Authorization header is malformed."))?;
-    let (scheme, token) = text.split_once(' ').unwrap_or((text, ""));
-    let scheme = Scheme::from_name(scheme).ok_or(Refusal::NoToken)?;
-    let token = token.trim_start_matches(' ');
-    let is_b64token =
-        |byte| matches!(byte, b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'+' | b'/' | b'=');
-    if token.is_empty() || !token.bytes().all(is_b64token) {
-        return Err(Refusal::Malformed(match scheme {
-            Scheme::Bearer => "The Authorization header is malformed: write Bearer, a space and the token.",
-            Scheme::Dpop => "The Authorization header is malformed: write DPoP, a space and the token.",
-        }));
-    }
-    Ok((scheme, token))
 }
 
 /// The bearer token in the `Authorization` header, of whatever kind: nothing is proved yet.
@@ -191,7 +121,8 @@ pub(super) async fn valid_token(
 ) -> Result<ValidToken, Refusal> {
     let now = caller(authority, request).now;
     dpop::hand_out_nonce(authority, request, now);
-    let (scheme, token) = sent_token(request)?;
+    let sent = SentToken::read(authorization(request), request.query_string());
+    let SentToken { scheme, token } = sent.map_err(Refusal::NotSent)?;
     let valid = access::verify(authority, token, now).await.map_err(|error| match error {
         AccessError::Refused(reason) => Refusal::Invalid(reason),
         AccessError::Unavailable(reason) => Refusal::Unavailable(reason),

@@ -3,10 +3,10 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use actix_web::HttpRequest;
-use actix_web::http::header::{AUTHORIZATION, HeaderName};
+use actix_web::http::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use ipnet::IpNet;
 
-use crate::oauth::client::Authorization;
+use crate::oauth::header::Header;
 use crate::service::{Authority, Caller};
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -44,13 +44,13 @@ fn client_address(peer: IpAddr, forwarded_for: &str, proxies: &[IpNet]) -> IpAdd
 }
 
 /// The `Authorization` header.
-pub(super) fn authorization(request: &HttpRequest) -> Authorization<'_> {
-    let mut values = request.headers().get_all(AUTHORIZATION);
-    match (values.next(), values.next()) {
-        (None, _) => Authorization::None,
-        (Some(value), None) => Authorization::One(value.as_bytes()),
-        (Some(_), Some(_)) => Authorization::Several,
-    }
+pub(super) fn authorization(request: &HttpRequest) -> Header<'_> {
+    header(request, AUTHORIZATION)
+}
+
+/// A header that may come once.
+pub(super) fn header(request: &HttpRequest, name: HeaderName) -> Header<'_> {
+    Header::of(request.headers().get_all(name).map(HeaderValue::as_bytes))
 }
 
 #[cfg(test)]

@@ -6,8 +6,9 @@ use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::{HttpMessage, HttpRequest};
 use url::Url;
 
+use super::caller::header;
 use crate::clock::Timestamp;
-use crate::oauth::dpop::ProofError;
+use crate::oauth::dpop::{ProofError, sent_proof};
 use crate::service::Authority;
 
 const DPOP: HeaderName = HeaderName::from_static("dpop");
@@ -18,12 +19,7 @@ const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
 /// # Errors
 /// `Several` when there is more than one, `Malformed` when it is not text.
 pub(super) fn proof(request: &HttpRequest) -> Result<Option<&str>, ProofError> {
-    let mut values = request.headers().get_all(DPOP);
-    match (values.next(), values.next()) {
-        (None, _) => Ok(None),
-        (Some(value), None) => value.to_str().map(Some).map_err(|_not_text| ProofError::Malformed),
-        (Some(_), Some(_)) => Err(ProofError::Several),
-    }
+    sent_proof(header(request, DPOP))
 }
 
 /// The request that a client made, of us or of a service behind a proxy.

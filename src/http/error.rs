@@ -12,6 +12,7 @@ use super::answer::no_store;
 use super::body::BodyError;
 use super::observe::{Outcome, request_id};
 use super::problem::{Fault, PROBLEM_JSON, Problem, ProblemMembers};
+use crate::oauth::error::{FAILED, UNAVAILABLE};
 use crate::oauth::metadata::path;
 use crate::oauth::{ClientId, OAuthError, OAuthErrorCode};
 use crate::service::ServiceError;
@@ -128,14 +129,12 @@ impl ApiError {
     }
 
     pub(super) fn unavailable(request: &HttpRequest, detail: &impl fmt::Display) -> Self {
-        let description = "The server cannot answer at the moment.";
-        let error = Self::new(request, StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable", description);
+        let error = Self::new(request, StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable", UNAVAILABLE);
         Self { detail: Some(detail.to_string()), ..error }
     }
 
     pub(super) fn internal(request: &HttpRequest, detail: &impl fmt::Display) -> Self {
-        let description = "Something failed inside the server.";
-        let error = Self::new(request, StatusCode::INTERNAL_SERVER_ERROR, "server_error", description);
+        let error = Self::new(request, StatusCode::INTERNAL_SERVER_ERROR, "server_error", FAILED);
         Self { detail: Some(detail.to_string()), ..error }
     }
 
@@ -316,7 +315,7 @@ impl ResponseError for Panicked {
             problem: None,
             errors: &[],
             error: "server_error",
-            error_description: "Something failed inside the server.",
+            error_description: FAILED,
             request_id: &self.request_id,
         };
         no_store(&mut HttpResponse::InternalServerError()).json(body)

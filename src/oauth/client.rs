@@ -13,6 +13,7 @@ use super::api::Api;
 use super::assertion::ASSERTION_TYPE;
 use super::error::OAuthError;
 use super::form;
+use super::header::Header;
 use super::request::TokenParams;
 use crate::clock::Timestamp;
 use crate::secret::{Secret, StoredSecret};
@@ -237,19 +238,19 @@ impl PresentedCredentials {
     ///
     /// # Errors
     /// `invalid_client` when there are none or they are malformed; `invalid_request` when there are two.
-    pub fn read(authorization: Authorization<'_>, params: &TokenParams<'_>) -> Result<Self, OAuthError> {
+    pub fn read(authorization: Header<'_>, params: &TokenParams<'_>) -> Result<Self, OAuthError> {
         let body_id = params.get("client_id");
         let body_secret = params.get("client_secret");
         let (assertion, assertion_type) = (params.get("client_assertion"), params.get("client_assertion_type"));
         if assertion.is_some() || assertion_type.is_some() {
-            if body_secret.is_some() || authorization != Authorization::None {
+            if body_secret.is_some() || authorization != Header::None {
                 return Err(two_methods());
             }
             return PresentedAssertion::read(body_id, assertion, assertion_type).map(Self::Assertion);
         }
         match authorization {
-            Authorization::Several => Err(OAuthError::invalid_client("several Authorization headers")),
-            Authorization::One(header) => {
+            Header::Several => Err(OAuthError::invalid_client("several Authorization headers")),
+            Header::One(header) => {
                 if body_secret.is_some() {
                     return Err(two_methods());
                 }
@@ -261,7 +262,7 @@ impl PresentedCredentials {
                 }
                 Ok(Self::Secret(credentials))
             }
-            Authorization::None => match (body_id, body_secret) {
+            Header::None => match (body_id, body_secret) {
                 (Some(id), Some(secret)) => Ok(Self::Secret(PresentedSecret {
                     client_id: id.to_owned(),
                     secrets: vec![Secret::new(secret)],
@@ -328,27 +329,6 @@ fn two_methods() -> OAuthError {
     OAuthError::invalid_request("Use one way of client authentication, not two.")
 }
 
-/// The `Authorization` header of a request.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Authorization<'a> {
-    /// There is none.
-    None,
-    /// Its value.
-    One(&'a [u8]),
-    /// There is more than one: ambiguous.
-    Several,
-}
-
-impl fmt::Debug for Authorization<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::None => "None",
-            Self::One(_) => "One([redacted])",
-            Self::Several => "Several",
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::error::OAuthErrorCode;
@@ -356,7 +336,7 @@ mod tests {
 
     fn read(header: Option<&str>, body: &str) -> Result<PresentedCredentials, OAuthError> {
         let params = TokenParams::from_form(body.as_bytes())?;
-        let authorization = header.map_or(Authorization::None, |value| Authorization::One(value.as_bytes()));
+        let authorization = header.map_or(Header::None, |value| Header::One(value.as_bytes()));
         PresentedCredentials::read(authorization, &params)
     }
 

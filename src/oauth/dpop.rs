@@ -13,6 +13,7 @@ use url::Url;
 
 use super::api::SigningAlgorithm;
 use super::error::{OAuthError, OAuthErrorCode};
+use super::header::Header;
 use crate::clock::Timestamp;
 use crate::secret::sha256;
 
@@ -28,6 +29,18 @@ pub const LEEWAY: Duration = Duration::from_secs(60);
 pub const LONGEST_PROOF: usize = 8 * 1024;
 /// A `jti` is kept until its proof is over, so it must not be long.
 const LONGEST_JTI: usize = 256;
+
+/// The proof in the `DPoP` header, if there is one.
+///
+/// # Errors
+/// `Several` when there is more than one, `Malformed` when it is not text.
+pub fn sent_proof(dpop: Header<'_>) -> Result<Option<&str>, ProofError> {
+    match dpop {
+        Header::None => Ok(None),
+        Header::Several => Err(ProofError::Several),
+        Header::One(value) => std::str::from_utf8(value).map(Some).map_err(|_not_text| ProofError::Malformed),
+    }
+}
 
 /// Why a proof is not accepted. The words are for the client: they say what to do and echo nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,6 +6,11 @@ use std::time::Duration;
 
 use super::client::ClientId;
 
+/// What everybody is told who is answered `temporarily_unavailable` for a reason that is not theirs.
+pub const UNAVAILABLE: &str = "The server cannot answer at the moment.";
+/// What everybody is told who is answered `server_error`.
+pub const FAILED: &str = "Something failed inside the server.";
+
 /// The error codes this server answers with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum OAuthErrorCode {
@@ -192,14 +197,14 @@ impl OAuthError {
     pub fn unavailable(detail: impl Into<String>) -> Self {
         Self {
             retry_after: Some(Duration::from_secs(2)),
-            ..Self::new(OAuthErrorCode::TemporarilyUnavailable, "The server cannot answer at the moment.")
+            ..Self::new(OAuthErrorCode::TemporarilyUnavailable, UNAVAILABLE)
         }
         .with_detail(detail)
     }
 
     /// `server_error`
     pub fn server_error(detail: impl Into<String>) -> Self {
-        Self::new(OAuthErrorCode::ServerError, "Something failed inside the server.").with_detail(detail)
+        Self::new(OAuthErrorCode::ServerError, FAILED).with_detail(detail)
     }
 
     /// Says whose request it was; for the log.
