@@ -446,13 +446,14 @@ fn who_waits_hears_of_a_change_at_once_and_otherwise_when_the_time_is_up() {
 #[test]
 fn who_waits_leaves_room_for_others() {
     let app = TestApp::with(&[("max-connections", "8")]);
+    let _tail = Tail::start(app.authority.directory.clone(), app.clock.clone()).unwrap();
     let client = app.create_app(&["billing:read"]);
     let tag = etag(&app);
     let began_at = Instant::now();
     thread::scope(|scope| {
         // Each comes back until it has a place and hears of the change, or this test has failed.
         let wait = || {
-            while wait_for_change(&app, &tag, 30).0.status == 304 && began_at.elapsed() < Duration::from_secs(90) {
+            while wait_for_change(&app, &tag, 20).0.status == 304 && began_at.elapsed() < Duration::from_secs(90) {
                 thread::sleep(Duration::from_millis(20));
             }
         };
@@ -494,16 +495,39 @@ fn who_waits_is_let_go_when_the_server_stops() {
     let tag = etag(&app);
     let url = app.url.clone();
     let waiting = thread::spawn(move || {
-        let answer = http::get(&format!("{url}{FEED}?wait=30"), &[("if-none-match", &tag)]);
+        let answer = http::get(&format!("{url}{FEED}?wait=25"), &[("if-none-match", &tag)]);
         (answer.status.as_u16(), Instant::now())
     });
-    thread::sleep(Duration::from_millis(300));
+    // Until it waits, on any machine.
+    thread::sleep(Duration::from_secs(2));
     let stopped_at = Instant::now();
     drop(app);
     let (status, answered_at) = waiting.join().unwrap();
     assert_eq!(status, 304);
     assert!(answered_at.duration_since(stopped_at) < Duration::from_secs(10));
     assert!(stopped_at.elapsed() < Duration::from_secs(15), "{:?}", stopped_at.elapsed());
+}
+
+/// Whoever keeps a feed would take it for the current one, while other nodes revoke.
+#[test]
+fn a_node_that_is_out_of_touch_for_too_long_confirms_no_feed() {
+    let app = TestApp::with(&[("stale-limit", "2s")]);
+    let tag = eventually(Duration::from_secs(30), "a feed", || {
+        app.catch_up();
+        let answer = app.get(FEED, &[]);
+        (answer.status == 200).then(|| answer.header("etag").to_owned())
+    });
+    // Nobody follows the change table here.
+    let (answer, _) = wait_for_change(&app, &tag, 4);
+    assert_eq!((answer.status.as_u16(), answer.error().as_str()), (503, "temporarily_unavailable"));
+    assert_ne!(answer.header("retry-after"), "");
+    for headers in [&[][..], &[("if-none-match", tag.as_str())]] {
+        app.get(FEED, headers).assert_status(503);
+    }
+    eventually(Duration::from_secs(30), "in touch again", || {
+        app.catch_up();
+        (app.get(FEED, &[("if-none-match", &tag)]).status == 304).then_some(())
+    });
 }
 
 #[test]

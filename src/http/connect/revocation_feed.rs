@@ -11,6 +11,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use futures_util::future::{Either, select};
 use futures_util::{pin_mut, stream};
 
+use crate::directory::LookupError;
 use crate::http::answer::{cacheable, is_known};
 use crate::http::error::ApiError;
 use crate::http::site::Site;
@@ -37,7 +38,13 @@ impl AsRef<[u8]> for Octets {
 /// Says what is revoked; with `wait`, to one who knows that already, as soon as it changes.
 pub(in crate::http) async fn revocations(site: Data<Site>, request: HttpRequest) -> Result<HttpResponse, ApiError> {
     let wait = wait(&request)?;
+    // What others revoked meanwhile is not in it: whoever keeps an older feed must know that it was not confirmed.
+    let in_touch = || {
+        let stale = site.authority.directory.is_stale();
+        if stale { Err(ApiError::unavailable(&request, &LookupError::Stale)) } else { Ok(()) }
+    };
     let make = || {
+        in_touch()?;
         let now = site.authority.clock.now();
         current(&site.authority, now).map_err(|error| ApiError::internal(&request, &error))
     };
@@ -54,6 +61,7 @@ pub(in crate::http) async fn revocations(site: Data<Site>, request: HttpRequest)
             Ok(())
         };
         wait_for(&site, &request, wait, change).await?;
+        in_touch()?;
     }
     let length = u64::try_from(feed.jwt.len()).unwrap_or(u64::MAX);
     let etag = feed.etag.clone();
