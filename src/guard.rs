@@ -52,7 +52,8 @@
 //!   [`GuardBuilder::patience`] says: a rotation needs no restart, and forged tokens cause no flood. A key that is revoked
 //!   is dropped when the feed comes signed with another one, or with the next fetch.
 //! * **Revocations**: the signed feed of `/connect/revocations` is followed by long polling, so a revocation is known here
-//!   about a second later. A server without a feed is named in [`Guard::status`].
+//!   about a second later. A server whose metadata names no feed is named in [`Guard::status`]; one that names a feed is
+//!   not trusted without it.
 //!
 //! # When the server cannot be reached
 //!
@@ -97,6 +98,9 @@ pub use crate::oauth::header::Header;
 
 /// How long the thread that follows the feed sleeps while there are no keys to verify it with.
 const WITHOUT_KEYS: Duration = Duration::from_millis(200);
+
+/// From one fetch of the keys to the next, however short they are good for.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(500);
 
 /// The guard of a service. Clones share everything; its threads end with the last clone.
 #[derive(Clone)]
@@ -297,7 +301,7 @@ impl Shared {
         let settings = &self.settings;
         let wait = self.keys.refresh(&self.source, &settings.issuer, &*settings.clock)?;
         // Confirmed again before they are too old.
-        Ok(wait.min(settings.keys_max_stale / 2))
+        Ok(wait.min(settings.keys_max_stale / 2).max(SHORTEST_PAUSE))
     }
 
     /// The life of the thread that follows the feed.

@@ -46,12 +46,23 @@ impl Follower {
             Answer::Unchanged { .. } => {
                 if let Feed::Known { list, .. } = &*shared.revocations.get() {
                     let confirmed_at = shared.settings.clock.now();
+                    if let Err(error) = list.check_age(confirmed_at) {
+                        // Asked for anew, whatever somebody on the way holds.
+                        self.etag = None;
+                        return Err(error.into());
+                    }
                     shared.revocations.set(Feed::Known { list: list.clone(), confirmed_at });
                 }
             }
             // A server that had a feed does not lose it: something on the way did.
             Answer::Missing if self.kid.is_some() => {
                 return Err(FetchError::new(format!("there is no revocation feed any more at {}", path::REVOCATIONS)));
+            }
+            Answer::Missing if shared.keys.promises_feed() => {
+                return Err(FetchError::new(format!(
+                    "there is no revocation feed at {}, but the server's metadata names one",
+                    path::REVOCATIONS
+                )));
             }
             Answer::Missing => {
                 if matches!(*shared.revocations.get(), Feed::Unknown) {
@@ -78,11 +89,7 @@ impl Follower {
                 read()
             }
             read => read,
-        }
-        .map_err(|error| match error {
-            FeedError::UnknownKey => FetchError::new("the revocation feed was signed with a key that is not published"),
-            FeedError::Wrong(why) => why,
-        })?;
+        }?;
         if self.kid.as_ref().is_some_and(|last| *last != kid) {
             // The server signs with another key: the last one may have been revoked.
             shared.keys_worker.wake();

@@ -1,10 +1,12 @@
 //! The public keys: fetched, kept, and kept on when the server cannot be asked.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use super::refusal::Lacking;
 use super::source::{Answer, Ask, FetchError, Source};
@@ -42,11 +44,23 @@ pub(super) struct Keys {
     held: ArcSwapOption<HeldKeys>,
     /// One fetch at a time.
     fetching: Mutex<Fetching>,
+    /// Whether the server's metadata names a revocation feed.
+    promises_feed: AtomicBool,
 }
 
 impl Keys {
     pub(super) fn new() -> Self {
-        Self { held: ArcSwapOption::empty(), fetching: Mutex::new(Fetching::default()) }
+        Self {
+            held: ArcSwapOption::empty(),
+            fetching: Mutex::new(Fetching::default()),
+            promises_feed: AtomicBool::new(false),
+        }
+    }
+
+    /// Whether the server says that it has a revocation feed: then tokens are not judged without it. Known since there are
+    /// keys.
+    pub(super) fn promises_feed(&self) -> bool {
+        self.promises_feed.load(Ordering::SeqCst)
     }
 
     /// When the keys were last confirmed, if there are any.
@@ -65,7 +79,8 @@ impl Keys {
     pub(super) fn refresh(&self, source: &Source, issuer: &str, clock: &dyn Clock) -> Result<Duration, FetchError> {
         let mut fetching = self.fetching.lock().unwrap_or_else(PoisonError::into_inner);
         if !fetching.issuer_confirmed {
-            confirm_issuer(source, issuer)?;
+            let metadata = confirm_issuer(source, issuer)?;
+            self.promises_feed.store(metadata.revocations.is_some(), Ordering::SeqCst);
             fetching.issuer_confirmed = true;
         }
         // Before the request: what the server publishes while it answers may be missing from the answer.
@@ -90,15 +105,19 @@ impl Keys {
     }
 }
 
+/// What the server says of itself.
+#[derive(Deserialize)]
+struct Metadata {
+    issuer: String,
+    #[serde(rename = "brevet_revocations_uri")]
+    revocations: Option<IgnoredAny>,
+}
+
 /// The server must be the issuer that this guard trusts, byte for byte
 /// ([RFC 8414 §3.3](https://www.rfc-editor.org/rfc/rfc8414#section-3.3)).
-fn confirm_issuer(source: &Source, issuer: &str) -> Result<(), FetchError> {
+fn confirm_issuer(source: &Source, issuer: &str) -> Result<Metadata, FetchError> {
     const LONGEST_METADATA: u64 = 64 * 1024;
     const LONGEST_SHOWN: usize = 200;
-    #[derive(Deserialize)]
-    struct Metadata {
-        issuer: String,
-    }
     let path = path::AUTHORIZATION_SERVER;
     let ask = Ask { path, etag: None, longest: LONGEST_METADATA, timeout: TIMEOUT };
     let Answer::Document { body, .. } = source.get(&ask)? else {
@@ -107,7 +126,7 @@ fn confirm_issuer(source: &Source, issuer: &str) -> Result<(), FetchError> {
     let metadata: Metadata = serde_json::from_slice(&body)
         .map_err(|error| FetchError::new(format!("the document at {path} is no metadata: {error}")))?;
     if metadata.issuer == issuer {
-        return Ok(());
+        return Ok(metadata);
     }
     let other: String = metadata.issuer.chars().take(LONGEST_SHOWN).collect();
     Err(FetchError::new(format!("the server's issuer is {other:?}, this guard was told {issuer:?}")))

@@ -56,6 +56,15 @@ pub(super) enum FeedError {
     Wrong(FetchError),
 }
 
+impl From<FeedError> for FetchError {
+    fn from(error: FeedError) -> Self {
+        match error {
+            FeedError::UnknownKey => Self::new("the revocation feed was signed with a key that is not published"),
+            FeedError::Wrong(why) => why,
+        }
+    }
+}
+
 fn wrong(what: impl std::fmt::Display) -> FeedError {
     FeedError::Wrong(FetchError::new(format!("the revocation feed is not believed: {what}")))
 }
@@ -78,10 +87,16 @@ impl RevocationList {
         if *list.iss != *issuer {
             return Err(wrong("it is another issuer's"));
         }
-        if now.since(list.iat) > OLDEST {
-            return Err(wrong(format!("it is of {}, more than two hours ago", list.iat)));
-        }
+        list.check_age(now)?;
         Ok((list, kid.into()))
+    }
+
+    /// The server makes another each hour: what says that an older one is the current one is not the server.
+    pub(super) fn check_age(&self, now: Timestamp) -> Result<(), FeedError> {
+        if now.since(self.iat) > OLDEST {
+            return Err(wrong(format!("it is of {}, more than two hours ago", self.iat)));
+        }
+        Ok(())
     }
 
     /// Whether a token is dead. `iat` as it stands in the token, with no leeway.
