@@ -461,6 +461,25 @@ fn of_many_who_come_with_one_proof_at_once_one_is_served(settings: &[(&str, &str
 }
 
 #[test]
+fn a_proof_is_not_forgotten_while_the_clock_of_another_node_is_behind() {
+    let here = TestApp::new();
+    let slow = Arc::new(ManualClock::new(START - Duration::from_secs(30)));
+    let there = TestApp::on(here.data.clone(), slow.clone(), &[]);
+    let client = Client::new(&here);
+    let proof = client.key.proof(&client.token_claims());
+    client.ask_with(&[&proof]).assert_status(200);
+    for clock in [&here.clock, &slow] {
+        clock.advance(Duration::from_secs(85));
+    }
+    assert!(client.ask_with(&[&proof]).json()["error_description"].as_str().unwrap().contains("iat"));
+    let now = here.clock.now();
+    here.management.database().write(move |conn| used_jti::delete_expired(conn, now)).unwrap();
+    let same = Client { app: &there, credentials: client.credentials.clone(), key: Key::es256() };
+    let refused = same.ask_with(&[&proof]).assert_status(400);
+    assert!(refused.json()["error_description"].as_str().unwrap().contains("used before"), "{}", refused.body);
+}
+
+#[test]
 fn while_nobody_can_know_whether_a_proof_was_used_there_is_no_token_for_it() {
     let app = TestApp::new();
     let client = Client::new(&app);

@@ -47,7 +47,12 @@ impl Asked {
         match description {
             Description::Forwarded => {
                 let (scheme, host) = (only("x-forwarded-proto")?, only("x-forwarded-host")?);
-                let url = format!("{scheme}://{host}{}", only("x-forwarded-uri")?);
+                let uri = only("x-forwarded-uri")?;
+                // Each of them its own part of the address: a client writes the host, which must not bring a path along.
+                let is_clear = scheme.bytes().all(|byte| byte.is_ascii_alphabetic())
+                    && !host.contains(['/', '?', '#', '@', '\\'])
+                    && uri.starts_with('/');
+                let url = is_clear.then(|| format!("{scheme}://{host}{uri}"))?;
                 Some(Self { method: only("x-forwarded-method")?, url })
             }
             Description::Original => Some(Self { method: only("x-original-method")?, url: only("x-original-url")? }),
