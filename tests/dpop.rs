@@ -1,6 +1,7 @@
 //! DPoP (RFC 9449): tokens that are bound to a key, at the token endpoint and wherever tokens are shown. The proofs here
 //! are made with the crypto library alone, by a client that knows nothing of the server's code.
 
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
@@ -12,7 +13,8 @@ use aws_lc_rs::signature::{
 };
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use brevet::clock::{Clock, Timestamp};
+use brevet::clock::{Clock, ManualClock, Timestamp};
+use brevet::db::used_jti;
 use brevet::keys::dpop::{BindingError, Shown, check_binding};
 use brevet::keys::verify::{JwksKeys, TokenError, verify_access_token};
 use brevet::oauth::dpop::ProvenRequest;
@@ -762,6 +764,21 @@ fn a_proxy_says_what_the_proof_is_for() {
             "403 invalid_request: This check does not say where the proxy tells what a DPoP proof must be for: add \
              dpop=forwarded or dpop=original."
         );
+    }
+    // A host that brings a path along would make another address of the one that was asked for.
+    for (name, value) in [
+        ("x-forwarded-host", "shop.example/bills?"),
+        ("x-forwarded-host", "shop.example/bills#"),
+        ("x-forwarded-host", "shop.example\\bills?"),
+        ("x-forwarded-host", "evil@shop.example"),
+        ("x-forwarded-proto", "https://shop.example/bills?"),
+        ("x-forwarded-uri", "bills"),
+        ("x-forwarded-uri", "@shop.example/bills"),
+    ] {
+        let mut proxy = forwarded;
+        proxy.iter_mut().filter(|(set, _)| *set == name).for_each(|set| set.1 = value);
+        let refused = verify("&dpop=forwarded", "PUT", bills, &proxy);
+        assert_eq!((refused.status.as_u16(), refused.error().as_str()), (403, "invalid_request"), "{value}");
     }
     let bearer = [("authorization", &*format!("Bearer {token}"))];
     let refused = app.get("/connect/verify?aud=https://billing.example&dpop=forwarded", &bearer);

@@ -7,7 +7,7 @@ use crate::db::AnyConnection;
 use crate::db::used_jti::{self, Jti};
 use crate::keys::dpop::{Proof, verify_proof};
 use crate::oauth::claims::Confirmation;
-use crate::oauth::dpop::{ProofError, ProvenRequest};
+use crate::oauth::dpop::{LEEWAY, ProofError, ProvenRequest};
 use crate::oauth::metadata::path;
 use crate::oauth::{Client, OAuthError};
 use crate::secret::{KeyedHash, Pepper, Secret};
@@ -67,7 +67,9 @@ pub(super) async fn bind(
     let proof = verify_proof(proof, &request, now)?;
     check_nonce(authority.nonces.as_ref(), &proof, now)?;
     let confirmation = Confirmation { jkt: proof.jkt.clone() };
-    let insert = move |conn: &mut AnyConnection| used_jti::record(conn, &proof.jkt, PURPOSE, &proof.jti, proof.over_at);
+    // Another node's clock may be behind: there the proof is over later.
+    let forget_at = proof.over_at + LEEWAY;
+    let insert = move |conn: &mut AnyConnection| used_jti::record(conn, &proof.jkt, PURPOSE, &proof.jti, forget_at);
     let recorded = authority.directory.database().insert_off_thread(insert).await;
     match recorded.map_err(|error| OAuthError::unavailable(error.to_string()))? {
         Jti::Fresh => Ok(Some(confirmation)),
