@@ -36,6 +36,8 @@ pub enum Reach {
 /// IPv4 networks of the [IANA registry](https://www.iana.org/assignments/iana-ipv4-special-registry) that are not the
 /// internet.
 const NOT_PUBLIC_V4: &[(&str, Reach)] = &[
+    // Where Alibaba keeps its metadata; the first network that fits decides.
+    ("100.100.100.200/32", Reach::Never),
     ("127.0.0.0/8", Reach::Private),
     ("10.0.0.0/8", Reach::Private),
     ("172.16.0.0/12", Reach::Private),
@@ -59,6 +61,9 @@ const NOT_PUBLIC_V4: &[(&str, Reach)] = &[
 /// `2000::/3` is not the internet either.
 const NOT_PUBLIC_V6: &[(&str, Reach)] = &[
     ("::1/128", Reach::Private),
+    // Where Amazon and Google keep their metadata.
+    ("fd00:ec2::254/128", Reach::Never),
+    ("fd20:ce::254/128", Reach::Never),
     ("fc00::/7", Reach::Private),
     ("2001::/23", Reach::Never),
     ("2001:db8::/32", Reach::Never),
@@ -252,6 +257,8 @@ mod tests {
             ("172.31.255.255", Reach::Private),
             ("192.168.1.1", Reach::Private),
             ("100.64.0.1", Reach::Private),
+            ("100.100.100.199", Reach::Private),
+            ("100.100.100.200", Reach::Never),
             ("0.0.0.0", Reach::Never),
             ("0.1.2.3", Reach::Never),
             ("169.254.169.254", Reach::Never),
@@ -271,6 +278,9 @@ mod tests {
             ("::1", Reach::Private),
             ("fc00::1", Reach::Private),
             ("fd12:3456::1", Reach::Private),
+            ("fd00:ec2::253", Reach::Private),
+            ("fd00:ec2::254", Reach::Never),
+            ("fd20:ce::254", Reach::Never),
             ("::", Reach::Never),
             ("::2", Reach::Never),
             ("::127.0.0.1", Reach::Never),
