@@ -35,14 +35,27 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 #[derive(Clone)]
 struct Kept {
     keys: Arc<PublicKeys>,
+    fetched_at: Timestamp,
     fresh_until: Timestamp,
+}
+
+impl Kept {
+    /// Whether they should be fetched anew. A clock that was set back makes them no younger.
+    fn is_old(&self, now: Timestamp) -> bool {
+        now >= self.fresh_until || is_set_back(self.fetched_at, now)
+    }
+}
+
+/// Whether the clock shows an earlier time than at that moment, by more than requests overtake each other.
+fn is_set_back(at: Timestamp, now: Timestamp) -> bool {
+    now + COOL_DOWN < at
 }
 
 /// What is known of one URL.
 #[derive(Default)]
 struct State {
     kept: Option<Kept>,
-    /// The next fetch may begin then, and not while the clock shows an earlier time than at the last.
+    /// When the last fetch began, and when the next may.
     pause: Option<(Timestamp, Timestamp)>,
     failures: u32,
     failure: Option<String>,
@@ -52,7 +65,7 @@ struct State {
 
 impl State {
     fn may_fetch(&self, now: Timestamp) -> bool {
-        self.pause.is_none_or(|(since, until)| now >= until || now < since)
+        self.pause.is_none_or(|(since, until)| now >= until || is_set_back(since, now))
     }
 
     fn usable(&self, now: Timestamp) -> Option<&Kept> {
@@ -63,7 +76,7 @@ impl State {
         match fetched {
             Ok((keys, max_age)) => {
                 let kept = max_age.unwrap_or(USUALLY_KEPT).clamp(SHORTEST_KEPT, LONGEST_KEPT);
-                self.kept = Some(Kept { keys: Arc::new(keys), fresh_until: now + kept });
+                self.kept = Some(Kept { keys: Arc::new(keys), fetched_at: now, fresh_until: now + kept });
                 self.pause = Some((now, now + COOL_DOWN));
                 self.failures = 0;
                 self.failure = None;
@@ -136,7 +149,7 @@ impl RemoteKeys {
         let entry = self.entry(url);
         let known = entry.state().usable(now).cloned();
         if let Some(kept) = known {
-            if now >= kept.fresh_until {
+            if kept.is_old(now) {
                 // The keys in hand are good meanwhile, so it does not matter when or whether it is done.
                 let _under_way = self.fetch(url, &entry, now);
             }
@@ -206,5 +219,34 @@ impl RemoteKeys {
         spawned.map_err(|_no_thread| SignatureError::Overloaded)?;
         state.under_way = Some(under_way.clone());
         Ok(Some(under_way))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_seconds(1_795_305_600);
+
+    #[test]
+    fn requests_that_overtake_each_other_cause_no_fetch_and_a_clock_set_back_hinders_none() {
+        let seconds = Duration::from_secs;
+        let mut state = State::default();
+        assert!(state.may_fetch(NOW));
+        let keys = || PublicKeys::decoys().unwrap();
+        state.take_in(Ok((keys(), Some(seconds(600)))), NOW);
+        let is_old = |state: &State, now| state.usable(now).unwrap().is_old(now);
+        for (now, may_fetch, old) in [
+            (NOW - seconds(1), false, false),
+            (NOW - seconds(60), false, false),
+            (NOW - seconds(61), true, true),
+            (NOW + seconds(59), false, false),
+            (NOW + seconds(60), true, false),
+            (NOW + seconds(600), true, true),
+        ] {
+            assert_eq!((state.may_fetch(now), is_old(&state, now)), (may_fetch, old), "{now}");
+        }
+        state.take_in(Err("dead".to_owned()), NOW + seconds(600));
+        assert!(!state.may_fetch(NOW + seconds(599)) && state.may_fetch(NOW + seconds(605)));
     }
 }
