@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use brevet::clock::SystemClock;
+use brevet::clock::{Clock, SystemClock};
 use brevet::config::{Config, Settings, SourceValues};
 use brevet::db::signing_keys;
 use brevet::keys::envelope::MasterKey;
@@ -20,8 +20,11 @@ use brevet::oauth::header::Header;
 use brevet::oauth::request::TokenParams;
 use brevet::secret::Secret;
 use brevet::service::{Authority, Management};
+use serde_json::json;
 
+use crate::client_assertion::{claims, create_signing_app, form};
 use crate::support::process::{Server, brevet, create_app, data_directory, line_value};
+use crate::support::signer::Signer;
 use crate::support::{Credentials, http};
 
 const PASSWORD: &str = "correct-horse-battery-staple";
@@ -184,6 +187,43 @@ fn register(data: &Path, server: &Server, needles: &mut Needles) {
     }
 }
 
+/// Assertions, proofs, and tokens in the bodies of introspection and revocation, right and wrong.
+fn use_signatures(server: &Server, client_id: &str, signer: &Signer, app: &Credentials, needles: &mut Needles) {
+    let now = SystemClock.now().seconds();
+    let assertion = signer.sign(&claims(client_id, now));
+    needles.add_token("an assertion", &assertion);
+    server.token_request(&[], &form(&assertion)).assert_status(200);
+    server.token_request(&[], &form(&assertion)).assert_status(401);
+    server.token_request(&[], &form(&assertion[..assertion.len() - 4])).assert_status(401);
+    let in_query = format!("{}/connect/token?{}", server.url, form(&assertion));
+    http::post_form(&in_query, &[], "").assert_status(400);
+
+    let mut jwk = signer.jwk.clone();
+    jwk.as_object_mut().unwrap().remove("kid");
+    let header = json!({ "alg": signer.alg, "typ": "dpop+jwt", "jwk": jwk });
+    let htu = "http://127.0.0.1:8080/connect/token";
+    let proof = signer.sign_with(&header, &json!({ "jti": "a proof", "htm": "POST", "htu": htu, "iat": now }));
+    needles.add_token("a proof", &proof);
+    let with_proof = |proof: &str| server.token_request(&[("dpop", proof)], &app.form());
+    let bound = with_proof(&proof).assert_status(200).json()["access_token"].as_str().unwrap().to_owned();
+    needles.add_token("a bound token", &bound);
+    with_proof(&proof).assert_status(400);
+    with_proof(&proof[..proof.len() - 4]).assert_status(400);
+    let headers = [("authorization", &*format!("DPoP {bound}")), ("dpop", &*proof)];
+    http::get(&format!("{}/api/v1/whoami", server.url), &headers).assert_status(401);
+    server.whoami(&bound).assert_status(401);
+
+    let basic = app.basic();
+    for path in ["introspect", "revocation"] {
+        let ask = |target: &str, body: &str| {
+            http::post_form(&format!("{}/connect/{target}", server.url), &[("authorization", &basic)], body)
+        };
+        ask(path, &format!("token={bound}")).assert_status(200);
+        ask(path, &format!("token={}", app.secret)).assert_status(200);
+        ask(&format!("{path}?token={bound}"), "").assert_status(400);
+    }
+}
+
 #[test]
 fn no_secret_is_in_logs_metrics_the_process_list_or_the_data_directory() {
     for format in ["text", "json"] {
@@ -199,6 +239,8 @@ fn no_secret_is_in_logs_metrics_the_process_list_or_the_data_directory() {
             .assert_code(0);
         fs::remove_file(&password_file).unwrap();
         let app = create_app(data.path());
+        let signer = Signer::ed25519("k");
+        let signing = create_signing_app(data.path(), &signer);
         for (at, der) in private_keys(data.path()).iter().enumerate() {
             needles.add_private_key(&format!("private key {at}"), der);
         }
@@ -212,6 +254,7 @@ fn no_secret_is_in_logs_metrics_the_process_list_or_the_data_directory() {
         );
         use_secrets(&server, &app, &mut needles);
         register(data.path(), &server, &mut needles);
+        use_signatures(&server, &signing, &signer, &app, &mut needles);
 
         needles.assert_none_in("/metrics", server.get_admin("/metrics").body.as_bytes());
         needles.assert_none_in("the output of user create", format!("{made:?}").as_bytes());
