@@ -19,6 +19,9 @@ use crate::support::process::eventually;
 use crate::support::signer::Signer;
 use crate::support::{Credentials, TestApp};
 
+/// A fetch is given up after five seconds: who needs less than this did not wait for one.
+const NOT_HELD_UP: Duration = Duration::from_millis(4_500);
+
 /// What the server of the keys does with a connection, after it has read a request.
 type Reply = Arc<dyn Fn(&mut TcpStream) + Send + Sync>;
 
@@ -109,7 +112,7 @@ fn keys_are_fetched_once_for_all_who_wait_and_again_when_their_time_is_over() {
     assert_eq!(keys.asked(), 1, "within max-age");
     app.clock.advance(Duration::from_secs(1));
     ask(&app, &client, &signer).assert_status(200);
-    eventually(Duration::from_secs(5), "keys are fetched anew", || (keys.asked() == 2).then_some(()));
+    eventually(Duration::from_secs(30), "keys are fetched anew", || (keys.asked() == 2).then_some(()));
 }
 
 #[test]
@@ -142,7 +145,7 @@ fn unknown_keys_cause_one_fetch_in_a_while_and_a_new_key_is_found() {
     keys.reply_with(good(&new.jwks()));
     app.clock.advance(Duration::from_secs(600));
     ask(&app, &client, &new).assert_status(200);
-    eventually(Duration::from_secs(5), "a withdrawn key is refused", || {
+    eventually(Duration::from_secs(30), "a withdrawn key is refused", || {
         (ask(&app, &client, &old).status == 401).then_some(())
     });
     assert_eq!(keys.asked(), 4);
@@ -222,8 +225,12 @@ fn a_hostile_server_of_keys_loses_no_good_ones_and_delays_nobody() {
         let began_at = Instant::now();
         assert_eq!(ask(&app, &client, &signer).status.as_u16(), 200, "{what}: with the keys from before");
         app.token(&bystander);
-        assert!(began_at.elapsed() < Duration::from_secs(2), "{what}: {:?}", began_at.elapsed());
-        eventually(Duration::from_secs(5), what, || (keys.asked() > asked).then_some(()));
+        assert!(began_at.elapsed() < NOT_HELD_UP, "{what}: {:?}", began_at.elapsed());
+        // The fetch of the round before may have been under way still.
+        eventually(Duration::from_secs(30), what, || {
+            ask(&app, &client, &signer).assert_status(200);
+            (keys.asked() > asked).then_some(())
+        });
         assert_eq!(ask(&app, &client, &signer).status.as_u16(), 200, "{what}: meanwhile");
 
         // An app that never had keys: refused, in bounded time, and nobody else waits for it.
@@ -233,9 +240,9 @@ fn a_hostile_server_of_keys_loses_no_good_ones_and_delays_nobody() {
             let began_at = Instant::now();
             let refused = scope.spawn(|| ask(&app, &newcomer, &signer));
             app.token(&bystander);
-            assert!(began_at.elapsed() < Duration::from_secs(2), "{what}: {:?}", began_at.elapsed());
+            assert!(began_at.elapsed() < NOT_HELD_UP, "{what}: {:?}", began_at.elapsed());
             assert_refused(&refused.join().unwrap(), what);
-            assert!(began_at.elapsed() < Duration::from_secs(9), "{what}: {:?}", began_at.elapsed());
+            assert!(began_at.elapsed() < Duration::from_secs(15), "{what}: {:?}", began_at.elapsed());
         });
         assert_refused(&ask(&app, &newcomer, &signer), what);
         assert_eq!(newcomer_keys.asked(), 1, "{what}: not asked again at once");

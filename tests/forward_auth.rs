@@ -179,7 +179,7 @@ fn the_log_says_why_a_check_is_not_clear() {
     let data = data_directory();
     let server = Server::start(data.path());
     server.get("/connect/verify?audience=https://billing.example").assert_status(403);
-    let line = eventually(Duration::from_secs(10), "the log line", || {
+    let line = eventually(Duration::from_secs(30), "the log line", || {
         server.log().lines().find(|line| line.contains(VERIFY)).map(str::to_owned)
     });
     assert!(line.contains("error=invalid_request") && line.contains("it takes aud, scope and dpop"), "{line}");
@@ -316,7 +316,7 @@ fn while_nothing_can_be_known_nobody_gets_in() {
         let answer = app.token_request(&[], &client.form());
         (answer.status == 200).then(|| answer.json()["access_token"].as_str().unwrap().to_owned())
     });
-    let answer = eventually(Duration::from_secs(10), "the limit", || {
+    let answer = eventually(Duration::from_secs(30), "the limit", || {
         let answer = app.get_with_token(BILLING, &token);
         (answer.status != 200).then_some(answer)
     });

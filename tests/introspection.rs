@@ -377,14 +377,14 @@ fn a_node_that_is_out_of_touch_for_too_long_says_that_it_cannot_know() {
     let app = TestApp::with(&[("stale-limit", "1s")]);
     let client = app.create_app(&["billing:read"]);
     // Nobody follows the change table here.
-    let answer = eventually(Duration::from_secs(10), "stale", || {
+    let answer = eventually(Duration::from_secs(30), "stale", || {
         let answer = app.introspect(&client, "x");
         (answer.status.as_u16() == 503).then_some(answer)
     });
     assert_eq!(answer.error(), "temporarily_unavailable");
     assert!(!answer.header("retry-after").is_empty());
     assert!(answer.json().get("active").is_none());
-    eventually(Duration::from_secs(10), "in touch again", || {
+    eventually(Duration::from_secs(30), "in touch again", || {
         app.catch_up();
         (app.introspect(&client, "x").status.as_u16() == 200).then_some(())
     });
