@@ -105,10 +105,10 @@ impl Door<'_> {
 }
 
 /// The bearer token in the `Authorization` header, of whatever kind: nothing is proved yet.
-pub(super) fn sent_bearer_token(request: &HttpRequest) -> Result<&str, Refusal> {
-    match sent_token(request)? {
-        (Scheme::Bearer, token) => Ok(token),
-        (Scheme::Dpop, _) => Err(Refusal::NoToken),
+pub(super) fn sent_bearer_token(request: &HttpRequest) -> Result<&str, NotSent> {
+    match SentToken::read(authorization(request), request.query_string())? {
+        SentToken { scheme: Scheme::Bearer, token } => Ok(token),
+        SentToken { scheme: Scheme::Dpop, .. } => Err(NotSent::NoToken),
     }
 }
 

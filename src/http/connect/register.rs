@@ -8,12 +8,13 @@ use actix_web::{HttpRequest, HttpResponse};
 
 use crate::clock::Timestamp;
 use crate::http::answer::{no_store, private_json};
-use crate::http::bearer::{Refusal, sent_bearer_token};
+use crate::http::bearer::sent_bearer_token;
 use crate::http::body::{BodyError, read_json};
 use crate::http::caller::caller;
 use crate::http::error::{json_body_answer, oauth_answer};
 use crate::http::observe::Outcome;
 use crate::http::site::Site;
+use crate::oauth::bearer::NotSent;
 use crate::oauth::client::{ClientAuthentication, KeySource};
 use crate::oauth::metadata::path;
 use crate::oauth::registration::{ClientInformation, ClientMetadata, GRANT_TYPE, MetadataUpdate};
@@ -58,9 +59,9 @@ impl Refused {
 
 /// The one place for the token. It is checked before the body is looked at: a stranger learns nothing about the body.
 fn sent_token(request: &HttpRequest) -> Result<&str, Refused> {
-    sent_bearer_token(request).map_err(|refusal| match refusal {
-        Refusal::Malformed(description) => OAuthError::invalid_request(description).into(),
-        _ => Refused::NoToken,
+    sent_bearer_token(request).map_err(|why| match why {
+        NotSent::Malformed(description) => OAuthError::invalid_request(description).into(),
+        NotSent::NoToken => Refused::NoToken,
     })
 }
 
