@@ -722,7 +722,7 @@ fn a_reader_that_goes_away_is_no_error() {
     let data = data_directory();
     let pipeline = format!(
         "set -o pipefail; {} --data-dir {} config show | true",
-        crate::support::process::PROGRAM,
+        crate::support::process::program().display(),
         data.path().display()
     );
     let output = std::process::Command::new("bash").args(["-c", &pipeline]).output().unwrap();

@@ -2,7 +2,6 @@
 //! keys and signatures that the code under test did not make.
 
 use std::path::Path;
-use std::process::Command;
 use std::sync::Barrier;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -19,7 +18,7 @@ use brevet::service::{ServiceError, app_keys};
 use serde_json::{Value, json};
 
 use crate::support::http::Answer;
-use crate::support::process::{PROGRAM, Server, brevet, create_app, data_directory, eventually};
+use crate::support::process::{Server, brevet, create_app, data_directory, eventually};
 use crate::support::signer::Signer;
 use crate::support::{Credentials, START, TestApp, decode_jwt, new_app, postgres};
 
@@ -860,41 +859,4 @@ fn the_command_line_says_what_is_missing_or_too_much() {
     let imported = brevet(data.path()).args(&["app", "import", "--org=acme", "-"]).stdin(&line).json();
     assert_eq!(imported["imported"][0]["client_secret"], Value::Null);
     assert_eq!(brevet(data.path()).args(&["app", "show", &sid]).json()["public_keys"][0]["kid"], "k");
-}
-
-/// The commands of the page, as a reader pastes them.
-#[test]
-fn the_commands_of_the_page_on_client_authentication_work() {
-    let is_there =
-        Command::new("openssl").arg("version").output().is_ok() && Command::new("curl").arg("-V").output().is_ok();
-    if !is_there {
-        println!("openssl or curl is not installed: the page was not tried");
-        return;
-    }
-    let page = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/client-authentication.md"));
-    let page = page.unwrap();
-    let blocks: Vec<&str> = page.split("```sh\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
-    let [first, by_hand, ..] = blocks.as_slice() else { panic!("the page has no commands") };
-    let data = data_directory();
-    let server = Server::start_as_issuer(data.path(), &[]);
-    let files = tempfile::tempdir().unwrap();
-    let run = |script: &str, sid: &str| {
-        let script = script.replace("http://127.0.0.1:8080", &server.url).replace("APP_SID --", &format!("{sid} --"));
-        let output = Command::new("sh")
-            .args(["-e", "-c", &format!("brevet() {{ {PROGRAM} \"$@\"; }}\n{script}")])
-            .env("BREVET_DATA_DIR", data.path())
-            .env("BREVET_ISSUER", &server.url)
-            .env("APP_SID", sid)
-            .current_dir(files.path())
-            .output()
-            .unwrap();
-        assert!(output.status.success(), "{script}: {}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).unwrap()
-    };
-    let (register, get) = first.split_once("brevet token get").unwrap();
-    let sid = run(register, "").split_whitespace().last().unwrap().to_owned();
-    let token = run(&format!("brevet token get{get}"), &sid);
-    server.whoami(token.trim()).assert_status(200);
-    let answer: Value = serde_json::from_str(&run(by_hand, &sid)).unwrap();
-    server.whoami(answer["access_token"].as_str().unwrap()).assert_status(200);
 }

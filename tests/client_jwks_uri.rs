@@ -23,11 +23,11 @@ use crate::support::{Credentials, TestApp};
 const NOT_HELD_UP: Duration = Duration::from_millis(4_500);
 
 /// What the server of the keys does with a connection, after it has read a request.
-type Reply = Arc<dyn Fn(&mut TcpStream) + Send + Sync>;
+pub type Reply = Arc<dyn Fn(&mut TcpStream) + Send + Sync>;
 
 /// A server of keys that counts how often it is asked.
-struct KeyServer {
-    url: String,
+pub struct KeyServer {
+    pub url: String,
     asked: Arc<AtomicUsize>,
     reply: Arc<Mutex<Reply>>,
 }
@@ -41,12 +41,12 @@ fn answer(head: &str, body: impl Into<Vec<u8>>) -> Reply {
     })
 }
 
-fn good(jwks: &str) -> Reply {
+pub fn good(jwks: &str) -> Reply {
     answer("200 OK\r\ncontent-type: application/json\r\ncache-control: max-age=600", jwks)
 }
 
 impl KeyServer {
-    fn start(reply: Reply) -> Self {
+    pub fn start(reply: Reply) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/jwks.json", listener.local_addr().unwrap());
         let (asked, reply) = (Arc::new(AtomicUsize::new(0)), Arc::new(Mutex::new(reply)));

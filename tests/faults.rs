@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::support::process::{PROGRAM, Server, brevet, create_app, data_directory, eventually};
+use crate::support::process::{Server, brevet, create_app, data_directory, eventually, program};
 use crate::support::{Credentials, http};
 
 /// Apps whose `app create` exited with 0, and whether their `app disable` did so too.
@@ -156,7 +156,7 @@ fn a_command_killed_in_the_middle_leaves_all_or_nothing() {
     std::fs::write(&file, lines).unwrap();
     let exported = || brevet(data.path()).args(&["app", "export", "--org=acme"]).json();
     for round in 0_u64.. {
-        let mut import = Command::new(PROGRAM)
+        let mut import = Command::new(program())
             .arg("--data-dir")
             .arg(data.path())
             .args(["-q", "app", "import", "--org=acme"])

@@ -1,8 +1,11 @@
-"""MSAL gets a token with the scope that it knows, and is told when the key is wrong. It insists on https."""
+"""MSAL finds the server by discovery, gets tokens with a key and with assertions, and is told when they are wrong. It
+insists on https."""
 
 import datetime
 import ipaddress
+import json
 import os
+import pathlib
 import socket
 import ssl
 import tempfile
@@ -76,13 +79,14 @@ with tempfile.TemporaryDirectory() as folder:
     session.trust_env = False
     session.verify = cert_file
 
-    def client(key):
+    def client(credential, sid=SID):
         return msal.ConfidentialClientApplication(
-            SID, client_credential=key, oidc_authority=ISSUER, http_client=session, instance_discovery=False
+            sid, client_credential=credential, oidc_authority=ISSUER, http_client=session, instance_discovery=False
         )
 
     token = client(KEY).acquire_token_for_client([f"{AUDIENCE}/.default"])
     assert token.get("token_type") == "Bearer", token
+    assert client(KEY).authority.token_endpoint == f"{ISSUER}/connect/token"
     assert 86300 < token["expires_in"] <= 86400, token
     who = session.get(f"{ISSUER}/api/v1/whoami", headers={"Authorization": f"Bearer {token['access_token']}"})
     assert who.status_code == 200, who.text
@@ -93,3 +97,21 @@ with tempfile.TemporaryDirectory() as folder:
     assert refused.get("error") == "invalid_client", refused
     refused = client(KEY).acquire_token_for_client(["billing:write"])
     assert refused.get("error") == "invalid_scope", refused
+
+    # The function of docs/client-authentication.md, as it stands there.
+    page = (pathlib.Path(__file__).parents[2] / "docs" / "client-authentication.md").read_text()
+    block = next(block for block in page.split("```python\n") if "msal" in block).split("```")[0]
+    app = next(app for app in json.loads(os.environ["APPS"]) if app["alg"] == "RS256")
+    for key, error in ((app["key"], None), (app["wrong"], "invalid_client")):
+        names = {"APP_SID": app["sid"], "PRIVATE_KEY": key, "ISSUER": ISSUER}
+        exec(block.split("app = ")[0], names)
+        answer = client({"client_assertion": names["assertion"]}, app["sid"]).acquire_token_for_client(
+            [f"{AUDIENCE}/.default"]
+        )
+        assert answer.get("error") == error, answer
+        assert "access_token" in answer or error, answer
+
+    # What it makes by itself is for the token endpoint.
+    by_itself = {"private_key": app["key"], "thumbprint": "00" * 20}
+    refused = client(by_itself, app["sid"]).acquire_token_for_client([f"{AUDIENCE}/.default"])
+    assert refused.get("error") == "invalid_client", refused

@@ -24,7 +24,7 @@ keys = jwt.PyJWKClient(discovery["jwks_uri"])
 
 
 def new_token():
-    form = {"grant_type": "client_credentials", "client_id": SID, "client_secret": KEY}
+    form = {"grant_type": "client_credentials", "client_id": SID, "client_secret": KEY, "scope": "billing:read"}
     request = urllib.request.Request(discovery["token_endpoint"], urllib.parse.urlencode(form).encode())
     return fetch_json(request)["access_token"]
 

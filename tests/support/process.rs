@@ -16,12 +16,17 @@ use tempfile::TempDir;
 use super::Credentials;
 use super::http::{self, Answer};
 
-/// The program under test.
-pub const PROGRAM: &str = env!("CARGO_BIN_EXE_brevet");
+/// The program under test: the one just built, or the one that `BREVET_TEST_PROGRAM` names.
+pub fn program() -> PathBuf {
+    match std::env::var_os("BREVET_TEST_PROGRAM") {
+        Some(named) => fs::canonicalize(&named).unwrap_or_else(|error| panic!("{}: {error}", named.display())),
+        None => PathBuf::from(env!("CARGO_BIN_EXE_brevet")),
+    }
+}
 
 /// A command of the program on this data directory, without any `BREVET_` variable of the surroundings.
 pub fn brevet(data: &Path) -> Run {
-    let mut command = Command::new(PROGRAM);
+    let mut command = Command::new(program());
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("BREVET_")) {
         command.env_remove(name);
     }

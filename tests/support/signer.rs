@@ -7,7 +7,7 @@ use aws_lc_rs::signature::{
 };
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use rsa::pkcs8::EncodePrivateKey;
+use rsa::pkcs8::{EncodePrivateKey, LineEnding, SecretDocument};
 use rsa::traits::PublicKeyParts;
 use serde_json::{Value, json};
 
@@ -23,17 +23,24 @@ pub struct Signer {
     pub alg: &'static str,
     /// The public key.
     pub jwk: Value,
+    /// The private key: PKCS #8 in PEM.
+    pub private_key: String,
 }
 
 fn encode(octets: impl AsRef<[u8]>) -> String {
     URL_SAFE_NO_PAD.encode(octets)
 }
 
+fn pem(pkcs8: &[u8]) -> String {
+    SecretDocument::try_from(pkcs8).unwrap().to_pem("PRIVATE KEY", LineEnding::LF).unwrap().to_string()
+}
+
 impl Signer {
     pub fn ed25519(kid: &str) -> Self {
         let pair = Ed25519KeyPair::generate().unwrap();
         let jwk = json!({ "kty": "OKP", "crv": "Ed25519", "kid": kid, "x": encode(pair.public_key().as_ref()) });
-        Self { pair: Pair::Ed25519(pair), alg: "EdDSA", jwk }
+        let private_key = pem(pair.to_pkcs8v1().unwrap().as_ref());
+        Self { pair: Pair::Ed25519(pair), alg: "EdDSA", jwk, private_key }
     }
 
     pub fn p256(kid: &str) -> Self {
@@ -42,15 +49,17 @@ impl Signer {
         let pair = EcdsaKeyPair::from_pkcs8(algorithm, pkcs8.as_ref()).unwrap();
         let (x, y) = pair.public_key().as_ref()[1..].split_at(32);
         let jwk = json!({ "kty": "EC", "crv": "P-256", "kid": kid, "x": encode(x), "y": encode(y) });
-        Self { pair: Pair::P256(pair), alg: "ES256", jwk }
+        Self { pair: Pair::P256(pair), alg: "ES256", jwk, private_key: pem(pkcs8.as_ref()) }
     }
 
     pub fn rsa(kid: &str, alg: &'static str) -> Self {
         let key = rsa::RsaPrivateKey::new(&mut rand_core::OsRng, 2048).unwrap();
-        let pair = RsaKeyPair::from_pkcs8(key.to_pkcs8_der().unwrap().as_bytes()).unwrap();
+        let pkcs8 = key.to_pkcs8_der().unwrap();
+        let pair = RsaKeyPair::from_pkcs8(pkcs8.as_bytes()).unwrap();
         let encoding: &'static dyn RsaEncoding = if alg == "PS256" { &RSA_PSS_SHA256 } else { &RSA_PKCS1_SHA256 };
         let (n, e) = (encode(key.n().to_bytes_be()), encode(key.e().to_bytes_be()));
-        Self { pair: Pair::Rsa(pair, encoding), alg, jwk: json!({ "kty": "RSA", "kid": kid, "n": n, "e": e }) }
+        let jwk = json!({ "kty": "RSA", "kid": kid, "n": n, "e": e });
+        Self { pair: Pair::Rsa(pair, encoding), alg, jwk, private_key: pem(pkcs8.as_bytes()) }
     }
 
     /// The JWK set with this key alone.

@@ -31,6 +31,12 @@ for (const algorithm of ['oidc', 'oauth2']) {
       algorithms: ['RS256'],
     })
     assert.equal(payload.client_id, sid)
+    const elsewhere = { issuer: url, audience: 'https://other.example' }
+    await assert.rejects(jwtVerify(token.access_token, verifies, elsewhere), { claim: 'aud' })
+    const later = { issuer: url, audience, currentDate: new Date((payload.exp + 1) * 1000) }
+    await assert.rejects(jwtVerify(token.access_token, verifies, later), { code: 'ERR_JWT_EXPIRED' })
+    const everything = await client.clientCredentialsGrant(config)
+    assert.deepEqual(everything.scope.split(' ').sort(), ['apps:read', 'billing:read'])
     assert.ok(protectedHeader.kid)
 
     const whoami = await client.fetchProtectedResource(config, token.access_token, new URL(`${url}/api/v1/whoami`), 'GET')
