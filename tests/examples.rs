@@ -8,12 +8,17 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use brevet::secret::sha256;
+use serde_json::json;
 use tempfile::TempDir;
 
 use crate::support::http::{self, Answer};
 use crate::support::process::{Server, brevet, data_directory, eventually, free_port};
+use crate::support::signer::Signer;
 use crate::support::tools::{node_modules, or_skip, python, run};
 use crate::support::{Credentials, decode_jwt};
 
@@ -40,7 +45,7 @@ impl Scene {
         let identifier = format!("--identifier={AUDIENCE}");
         let scopes = ["--scope=reports:read", "--scope=reports:write"];
         brevet(data.path()).args(&["api", "create", "--org=acme", "--name=Reports", &identifier]).args(&scopes).ok();
-        let server = Server::start_as_issuer(data.path(), &[]);
+        let server = Server::start_as_issuer(data.path(), &["--dpop-nonce=true"]);
         let app = |args: &[&str]| {
             let made = brevet(data.path()).args(&["app", "create", "--org=acme", "--name=Robot"]).args(args).json();
             let text = |name: &str| made[name].as_str().unwrap().to_owned();
@@ -86,6 +91,46 @@ impl Scene {
         let before = published();
         brevet(self.data.path()).args(&["key", "generate"]).ok();
         eventually(Duration::from_secs(30), "the next key is published", || (published() > before).then_some(()));
+    }
+}
+
+/// A client that binds its tokens to its key.
+struct Prover {
+    key: Signer,
+    /// What the server demands in each proof.
+    nonce: String,
+    token: String,
+}
+
+impl Prover {
+    fn new(server: &Server, app: &Credentials) -> Self {
+        let mut prover = Self { key: Signer::p256("k"), nonce: String::new(), token: String::new() };
+        let ask = |prover: &Self| {
+            let proof = prover.proof("POST", &format!("{}/connect/token", server.url));
+            server.token_request(&[("dpop", &proof)], &app.form())
+        };
+        prover.nonce = ask(&prover).assert_status(400).header("dpop-nonce").to_owned();
+        let granted = ask(&prover).assert_status(200).json();
+        assert_eq!(granted["token_type"], "DPoP");
+        prover.token = granted["access_token"].as_str().unwrap().to_owned();
+        prover
+    }
+
+    /// A proof for one request, as [RFC 9449 §4.2](https://www.rfc-editor.org/rfc/rfc9449#section-4.2) has it.
+    fn proof(&self, method: &str, url: &str) -> String {
+        let header = json!({ "typ": "dpop+jwt", "alg": self.key.alg, "jwk": self.key.jwk });
+        let now = SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs();
+        self.key.sign_with(
+            &header,
+            &json!({
+                "jti": uuid::Uuid::new_v4().to_string(),
+                "htm": method,
+                "htu": url,
+                "iat": now,
+                "ath": URL_SAFE_NO_PAD.encode(sha256(self.token.as_bytes())),
+                "nonce": self.nonce,
+            }),
+        )
     }
 }
 
@@ -173,6 +218,10 @@ fn exercise(scene: &Scene, example: &Example) {
             answer.headers.get_all("www-authenticate").iter().map(|value| value.to_str().unwrap()).collect();
         match (status, challenges.as_slice()) {
             (200, []) => assert!(answer.body.contains("acme"), "{what}: {}", answer.body),
+            // A proxy may say that proofs are taken too.
+            (401, [bearer, dpop]) if challenge == "Bearer realm=" && bearer.starts_with(challenge) => {
+                assert!(dpop.starts_with("DPoP realm="), "{what}: {dpop}");
+            }
             (_, [one]) => {
                 assert!(one.starts_with("Bearer realm=") && one.contains(challenge), "{what}: {one}");
                 assert_eq!(one.contains("error="), challenge.starts_with("error="), "{what}: {one}");
@@ -316,9 +365,51 @@ fn echo(mut stream: TcpStream) -> std::io::Result<()> {
     }
 }
 
-/// Exercises a proxy that asks `/connect/verify` and passes good requests on to `service`.
-fn exercise_proxy(scene: Scene, example: &Example) {
+/// What a proxy must answer when tokens are bound to a key. `public` is the address that its clients know.
+fn exercise_proofs(scene: &Scene, example: &Example, public: &str) {
+    let mut prover = Prover::new(&scene.server, &scene.reader);
+    let reports = format!("{public}/reports");
+    let scheme = format!("DPoP {}", prover.token);
+    let ask = |proof: &str| example.get(&[("authorization", &scheme), ("dpop", proof)]);
+    let good = prover.proof("GET", &reports);
+    let answer = ask(&good).assert_status(200);
+    assert!(answer.body.contains(&format!("x-auth-client-id: {}", scene.reader.client_id)), "{}", answer.body);
+    let thief = Prover { key: Signer::p256("k"), nonce: prover.nonce.clone(), token: prover.token.clone() };
+    for (what, proof) in [
+        ("used before", good),
+        ("for another path", prover.proof("GET", &format!("{public}/other"))),
+        ("for another host", prover.proof("GET", "https://other.example/reports")),
+        ("for another method", prover.proof("POST", &reports)),
+        ("by another key", thief.proof("GET", &reports)),
+        ("none", String::new()),
+    ] {
+        let refused = ask(&proof);
+        assert_eq!(refused.status, 401, "{what}: {} {}", refused.body, example.log());
+        assert!(refused.header("www-authenticate").starts_with("DPoP realm="), "{what}");
+    }
+    example.get(&[("authorization", &scheme)]).assert_status(401);
+    example.get_with_token(&prover.token).assert_status(401);
+    // A client that names another host or address is not believed.
+    let elsewhere = prover.proof("GET", "https://other.example/reports");
+    let mut headers = vec![("authorization", scheme.as_str()), ("dpop", elsewhere.as_str())];
+    headers.extend([("x-forwarded-proto", "https"), ("x-forwarded-host", "other.example")]);
+    headers.extend([("x-original-url", "https://other.example/reports"), ("x-original-method", "GET")]);
+    example.get(&headers).assert_status(401);
+
+    let nonce = std::mem::take(&mut prover.nonce);
+    let refused = ask(&prover.proof("GET", &reports)).assert_status(401);
+    assert!(refused.header("www-authenticate").contains("error=\"use_dpop_nonce\""), "{:?}", refused.headers);
+    assert_eq!(refused.headers.get_all("dpop-nonce").iter().count(), 1);
+    assert_eq!(refused.header("dpop-nonce").len(), nonce.len(), "the proxy hands the nonce on");
+    prover.nonce = refused.header("dpop-nonce").to_owned();
+    ask(&prover.proof("GET", &reports)).assert_status(200);
+}
+
+/// Exercises a proxy that asks `/connect/verify` and passes good requests on to a service. `public` is the address that
+/// its clients know.
+fn exercise_proxy(scene: Scene, example: &Example, public: &str) {
     exercise(&scene, example);
+    exercise_proofs(&scene, example, public);
     let authorization = format!("Bearer {}", scene.good);
     let names = ["x-auth-client-id", "x-auth-scope", "x-auth-subject", "x-auth-tenant"];
     let mut headers: Vec<(&str, &str)> = names.iter().map(|name| (*name, "forged")).collect();
@@ -376,7 +467,7 @@ fn nginx_with_auth_request() {
     let globals = "daemon off; master_process off; pid nginx.pid; error_log stderr;";
     command.arg("-p").arg(home.path()).arg("-c").arg(&config).args(["-g", globals]);
     let example = Example::start(command, port);
-    exercise_proxy(scene, &example);
+    exercise_proxy(scene, &example, AUDIENCE);
 }
 
 #[test]
@@ -397,7 +488,7 @@ fn caddy_with_forward_auth() {
         .env("XDG_DATA_HOME", home.path())
         .env("XDG_CONFIG_HOME", home.path());
     let example = Example::start(command, port);
-    exercise_proxy(scene, &example);
+    exercise_proxy(scene, &example, &example.url);
 }
 
 #[test]
@@ -407,19 +498,34 @@ fn what_proxies_are_told_to_ask_is_a_check_that_works() {
         let text = fs::read_to_string(Path::new(EXAMPLES).join(file)).unwrap();
         let (_, rest) = text.split_once("/connect/verify?").unwrap_or_else(|| panic!("no check in {file}"));
         let query = rest.split([' ', '"', ';', '\n']).next().unwrap();
-        // As Traefik asks.
-        let ask = |token: &str| {
-            let authorization = format!("Bearer {token}");
-            let headers = [
-                ("authorization", authorization.as_str()),
-                ("x-forwarded-method", "POST"),
-                ("x-forwarded-uri", "/reports?page=2"),
-                ("x-forwarded-host", "reports.example.com"),
-            ];
+        // As Traefik and nginx describe a request.
+        let public = format!("{AUDIENCE}/reports");
+        let described = [
+            ("x-forwarded-method", "POST"),
+            ("x-forwarded-proto", "https"),
+            ("x-forwarded-host", "reports.example.com"),
+            ("x-forwarded-uri", "/reports?page=2"),
+            ("x-original-method", "POST"),
+            ("x-original-url", &public),
+        ];
+        let ask = |scheme: &str, token: &str, proof: Option<&str>| {
+            let authorization = format!("{scheme} {token}");
+            let mut headers = vec![("authorization", authorization.as_str())];
+            headers.extend(proof.map(|proof| ("dpop", proof)));
+            headers.extend(described);
             http::get(&format!("{}/connect/verify?{query}", scene.server.url), &headers).status.as_u16()
         };
-        assert_eq!(ask(&scene.good), 200, "{file}: {query}");
-        assert_eq!(ask(&scene.other_api), 401, "{file}: {query}");
-        assert_eq!(ask(&scene.other_scope), 403, "{file}: {query}");
+        assert_eq!(ask("Bearer", &scene.good, None), 200, "{file}: {query}");
+        assert_eq!(ask("Bearer", &scene.other_api, None), 401, "{file}: {query}");
+        assert_eq!(ask("Bearer", &scene.other_scope, None), 403, "{file}: {query}");
+
+        let prover = Prover::new(&scene.server, &scene.reader);
+        let proof = prover.proof("POST", &public);
+        assert_eq!(ask("DPoP", &prover.token, Some(&proof)), 200, "{file}: {query}");
+        assert_eq!(ask("DPoP", &prover.token, None), 401, "{file}: {query}");
+        // Traefik hands on only what is named to it.
+        let named = text.lines().find(|line| line.contains("authRequestHeaders"));
+        assert!(named.is_none_or(|line| line.contains("DPoP")), "{file}: {named:?}");
+        assert_eq!(named.is_some(), file.starts_with("traefik"), "{file}");
     }
 }
