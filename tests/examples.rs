@@ -259,6 +259,10 @@ fn exercise_service(command: impl Fn() -> Command) {
     let classic = example.get_with_token(&scene.classic_token()).assert_status(401);
     assert!(classic.header("www-authenticate").contains("error=\"invalid_token\""), "any JWT of the issuer will do");
 
+    let bound = Prover::new(&scene.server, &scene.reader).token;
+    let stolen = example.get_with_token(&bound).assert_status(401);
+    assert!(stolen.header("www-authenticate").contains("error=\"invalid_token\""), "a bound token is as good as any");
+
     let without_keys = start(&format!("http://127.0.0.1:{}", free_port()));
     let answer = without_keys.get_with_token(&scene.good);
     assert_eq!(answer.status, 503, "a token is not to blame for keys that cannot be had: {}", answer.body);

@@ -45,6 +45,10 @@ function requires(scope) {
       console.error("the keys cannot be fetched:", error.message);
       return response.status(503).json({ error: "temporarily_unavailable" });
     }
+    // Whoever stole it could send it: only a proof of the key would tell (RFC 9449).
+    if (request.claims.cnf) {
+      return refuse(response, 401, "invalid_token", "The access token is bound to a key, and no proofs are checked here.");
+    }
     const granted = (request.claims.scope ?? "").split(" ");
     if (!granted.includes(scope)) {
       return refuse(response, 403, "insufficient_scope", `This needs the scope ${scope}.`, scope);

@@ -55,6 +55,9 @@ def verified(
     if decoded["header"].get("typ", "").lower() not in ("at+jwt", "application/at+jwt"):
         raise refused(401, "invalid_token", "The token is not an access token.")
     claims = decoded["payload"]
+    # Whoever stole it could send it: only a proof of the key would tell (RFC 9449).
+    if "cnf" in claims:
+        raise refused(401, "invalid_token", "The access token is bound to a key, and no proofs are checked here.")
     if not set(needed.scopes) <= set(claims.get("scope", "").split()):
         raise refused(403, "insufficient_scope", f"This needs the scope {needed.scope_str}.", needed.scope_str)
     return claims

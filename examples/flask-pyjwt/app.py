@@ -57,6 +57,9 @@ def verified_claims():
     # Other JWTs of the same issuer are no access tokens (RFC 9068 section 4).
     if decoded["header"].get("typ", "").lower() not in ("at+jwt", "application/at+jwt"):
         raise Refused(401, "invalid_token", "The token is not an access token.")
+    # Whoever stole it could send it: only a proof of the key would tell (RFC 9449).
+    if "cnf" in decoded["payload"]:
+        raise Refused(401, "invalid_token", "The access token is bound to a key, and no proofs are checked here.")
     return decoded["payload"]
 
 
