@@ -159,6 +159,11 @@ fn authlib_signs_with_every_kind_of_key() {
 }
 
 #[test]
+fn requests_oauthlib_hands_over_assertions_made_elsewhere() {
+    assert_signs("requests_oauthlib_private_key_jwt.py");
+}
+
+#[test]
 fn openid_client_signs_with_every_kind_of_key() {
     assert_signs("openid_client_private_key_jwt.mjs");
 }
@@ -250,15 +255,18 @@ fn curl(args: &[&str]) -> Option<(String, Value)> {
 #[test]
 fn curl_gets_tokens_by_basic_and_by_body_and_calls_a_route_with_them() {
     let scene = scene();
-    let (url, sid, key) = (format!("{}/connect/token", scene.server.url), &scene.app.client_id, &scene.app.secret);
-    let grant = ["-d", "grant_type=client_credentials"];
+    let Some((_, discovered)) = curl(&[&format!("{}/.well-known/openid-configuration", scene.server.url)]) else {
+        return;
+    };
+    let (url, sid, key) = (discovered["token_endpoint"].as_str().unwrap(), &scene.app.client_id, &scene.app.secret);
+    let grant = ["-d", "grant_type=client_credentials", "-d", "scope=billing:read"];
     let user = format!("{sid}:{key}");
     let (id, secret) = (format!("client_id={sid}"), format!("client_secret={key}"));
-    let by_basic = [&grant[..], &["-u", &user, &url]].concat();
-    let by_body = [&grant[..], &["-d", &id, "--data-urlencode", &secret, &url]].concat();
+    let by_basic = [&grant[..], &["-u", &user, url]].concat();
+    let by_body = [&grant[..], &["-d", &id, "--data-urlencode", &secret, url]].concat();
     for right in [by_basic, by_body] {
-        let Some((status, body)) = curl(&right) else { return };
-        assert_eq!(status, "200", "{body}");
+        let (status, body) = curl(&right).unwrap();
+        assert_eq!((status.as_str(), body["scope"].as_str()), ("200", Some("billing:read")), "{body}");
         let token = body["access_token"].as_str().unwrap();
         assert_eq!(decode_jwt(token).1["iss"], scene.server.url);
         let bearer = format!("Authorization: Bearer {token}");
@@ -269,15 +277,15 @@ fn curl_gets_tokens_by_basic_and_by_body_and_calls_a_route_with_them() {
     let wrong_user = format!("{user}x");
     let wrong_secret = format!("{secret}x");
     for wrong in [
-        [&grant[..], &["-u", &wrong_user, &url]].concat(),
-        [&grant[..], &["-d", &id, "-d", &wrong_secret, &url]].concat(),
+        [&grant[..], &["-u", &wrong_user, url]].concat(),
+        [&grant[..], &["-d", &id, "-d", &wrong_secret, url]].concat(),
     ] {
         let (status, body) = curl(&wrong).unwrap();
         assert_eq!((status.as_str(), body["error"].as_str()), ("401", Some("invalid_client")));
     }
     // What people paste by mistake.
     let json = format!("{{\"grant_type\":\"client_credentials\",\"client_id\":\"{sid}\",\"client_secret\":\"{key}\"}}");
-    let (status, body) = curl(&["-H", "Content-Type: application/json", "-d", &json, &url]).unwrap();
+    let (status, body) = curl(&["-H", "Content-Type: application/json", "-d", &json, url]).unwrap();
     assert_eq!((status.as_str(), body["error"].as_str()), ("400", Some("invalid_request")));
     assert!(body["error_description"].as_str().unwrap().contains("application/x-www-form-urlencoded"));
 }

@@ -13,7 +13,7 @@ KINDS = {"RS256": RSAKey, "PS256": RSAKey, "ES256": ECKey, "EdDSA": OKPKey}
 APPS = json.loads(os.environ["APPS"])
 
 page = (pathlib.Path(__file__).parents[2] / "docs" / "client-authentication.md").read_text()
-block = next(block for block in page.split("```python\n") if "authlib" in block).split("```")[0]
+block = next(block for block in page.split("```python\n")[1:] if "authlib" in block).split("```")[0]
 APP_SID, PRIVATE_KEY = next((app["sid"], RSAKey.import_key(app["key"])) for app in APPS if app["alg"] == "RS256")
 exec(block)
 assert token["token_type"] == "Bearer", token

@@ -100,7 +100,7 @@ with tempfile.TemporaryDirectory() as folder:
 
     # The function of docs/client-authentication.md, as it stands there.
     page = (pathlib.Path(__file__).parents[2] / "docs" / "client-authentication.md").read_text()
-    block = next(block for block in page.split("```python\n") if "msal" in block).split("```")[0]
+    block = next(block for block in page.split("```python\n")[1:] if "msal" in block).split("```")[0]
     app = next(app for app in json.loads(os.environ["APPS"]) if app["alg"] == "RS256")
     for key, error in ((app["key"], None), (app["wrong"], "invalid_client")):
         names = {"APP_SID": app["sid"], "PRIVATE_KEY": key, "ISSUER": ISSUER}
