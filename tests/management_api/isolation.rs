@@ -225,3 +225,25 @@ fn a_route_takes_only_the_methods_that_the_description_names() {
         }
     }
 }
+
+#[test]
+fn a_generator_makes_one_type_of_each_object_and_misses_no_member() {
+    let Scene { app, .. } = scene();
+    let description = app.get("/api/v1/openapi.json", &[]).assert_status(200).json();
+    let schemas = description["components"]["schemas"].as_object().unwrap();
+    // What requests may leave out.
+    let requests = ["NewApp", "AppChange", "NewApi", "ApiChange", "NewKey", "Rotation", "Scope"];
+    for (name, schema) in schemas.iter().filter(|(name, _)| !requests.contains(&name.as_str())) {
+        for part in schema["allOf"].as_array().unwrap_or(&vec![schema.clone()]) {
+            let required = part["required"].as_array().cloned().unwrap_or_default();
+            let mut members = part["properties"].as_object().into_iter().flatten().map(|(member, _)| member);
+            let left_out: Vec<&String> = members.by_ref().filter(|member| !required.contains(&json!(member))).collect();
+            let expected: &[&str] = if name == "Problem" { &["errors"] } else { &[] };
+            assert_eq!(left_out, expected, "{name}");
+        }
+        if let Some(item) = name.strip_prefix("Page_") {
+            let items = &schema["properties"]["items"]["items"];
+            assert_eq!(items["$ref"], format!("#/components/schemas/{item}"));
+        }
+    }
+}

@@ -34,6 +34,7 @@ pub(super) struct Api {
     /// How its tokens are signed.
     alg: &'static str,
     /// The longest its tokens may live; `null` for no limit of its own.
+    #[schema(required = true)]
     lifetime: Option<String>,
     /// Its scopes, in the order in which they were added.
     scopes: Vec<Scope>,

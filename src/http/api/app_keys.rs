@@ -40,15 +40,16 @@ pub(super) struct AppKey {
     /// By whom.
     created_by: String,
     /// From when on it is refused.
-    #[schema(format = DateTime)]
+    #[schema(required = true, format = DateTime)]
     expires_at: Option<String>,
     /// Since when it is refused.
-    #[schema(format = DateTime)]
+    #[schema(required = true, format = DateTime)]
     revoked_at: Option<String>,
     /// When it last got a token; up to ten seconds late.
-    #[schema(format = DateTime)]
+    #[schema(required = true, format = DateTime)]
     last_used_at: Option<String>,
     /// From which address.
+    #[schema(required = true)]
     last_used_from: Option<String>,
 }
 
@@ -80,7 +81,7 @@ pub(super) struct NewKeyAnswer {
     /// The App Key. Shown in this answer and never again.
     client_secret: String,
     /// From when on it is refused.
-    #[schema(format = DateTime)]
+    #[schema(required = true, format = DateTime)]
     expires_at: Option<String>,
 }
 

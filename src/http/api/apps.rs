@@ -39,10 +39,10 @@ pub(super) struct App {
     #[schema(format = DateTime)]
     created_at: String,
     /// When it last got a token; up to ten seconds late, and no part of the entity tag.
-    #[schema(format = DateTime)]
+    #[schema(required = true, format = DateTime)]
     last_used_at: Option<String>,
     /// The longest its tokens may live; `null` for no limit of its own.
-    #[schema(example = "1h")]
+    #[schema(required = true, example = "1h")]
     lifetime: Option<String>,
     /// Claims that stand in each of its tokens.
     #[schema(value_type = Object)]
@@ -84,9 +84,10 @@ pub(super) struct NewAppAnswer {
     #[serde(flatten)]
     app: App,
     /// The id of its first key; `null` for an app that signs its requests.
-    #[schema(format = "uuid")]
+    #[schema(required = true, format = "uuid")]
     key_id: Option<String>,
     /// The App Key. Shown in this answer and never again; `null` for an app that signs its requests.
+    #[schema(required = true)]
     client_secret: Option<String>,
 }
 

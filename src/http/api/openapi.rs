@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use actix_web::web::{Bytes, Data};
 use actix_web::{HttpRequest, HttpResponse};
+use utoipa::openapi::schema::{ArrayBuilder, Components, Schema};
 use utoipa::openapi::security::{ClientCredentials, Flow, HttpAuthScheme, HttpBuilder, OAuth2, Scopes, SecurityScheme};
-use utoipa::openapi::{ContentBuilder, RefOr, Response, ResponseBuilder, Server};
+use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response, ResponseBuilder, Server};
 use utoipa::{IntoResponses, OpenApi, ToSchema};
 
 use super::{apis, app_keys, apps, records, whoami};
@@ -67,7 +68,7 @@ const CHANGE_REFUSALS: &[(&str, &str)] = &[
 
 fn refusals(list: &[(&str, &str)]) -> BTreeMap<String, RefOr<Response>> {
     let refusal = |(status, description): &(&str, &str)| {
-        let problem = RefOr::Ref(utoipa::openapi::Ref::from_schema_name("Problem"));
+        let problem = RefOr::Ref(Ref::from_schema_name("Problem"));
         let content = ContentBuilder::new().schema(Some(problem)).build();
         let response = ResponseBuilder::new().description(*description).content(PROBLEM_JSON, content).build();
         ((*status).to_owned(), RefOr::T(response))
@@ -121,6 +122,18 @@ impl IntoResponses for ChangeRefusals {
 )]
 struct Description;
 
+/// Lets a page name the type of its items instead of describing it once more: generators make a type of each description.
+fn name_items(components: &mut Components) {
+    let named: Vec<String> = components.schemas.keys().cloned().collect();
+    let listed = named.iter().filter_map(|page| Some((page, page.strip_prefix("Page_")?)));
+    for (page, item) in listed.filter(|(_, item)| named.iter().any(|name| name == item)) {
+        if let Some(RefOr::T(Schema::Object(page))) = components.schemas.get_mut(page) {
+            let items = ArrayBuilder::new().description(Some("The items, in the order of the list."));
+            page.properties.insert("items".to_owned(), items.items(Ref::from_schema_name(item)).into());
+        }
+    }
+}
+
 /// The document of a server with that issuer.
 ///
 /// # Errors
@@ -136,6 +149,7 @@ pub fn document(issuer: &str) -> Result<String, serde_json::Error> {
     let components = description.components.get_or_insert_default();
     components.add_security_scheme("oauth2", SecurityScheme::OAuth2(OAuth2::new([flow])));
     components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
+    name_items(components);
     let mut text = description.to_pretty_json()?;
     text.push('\n');
     Ok(text)

@@ -27,6 +27,7 @@ pub(super) struct Page<T> {
     /// The items, in the order of the list.
     items: Vec<T>,
     /// Give it as `cursor` to get the next page; `null` on the last.
+    #[schema(required = true)]
     next_cursor: Option<String>,
 }
 

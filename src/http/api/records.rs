@@ -46,7 +46,7 @@ pub(super) struct SigningKey {
     #[schema(format = DateTime)]
     signs_from: String,
     /// When it stops being published, if that is known.
-    #[schema(format = DateTime)]
+    #[schema(required = true, format = DateTime)]
     gone_at: Option<String>,
 }
 
@@ -97,9 +97,11 @@ pub(super) struct Deed {
     /// When.
     #[schema(format = DateTime)]
     at: String,
-    /// Who: `app:` and an App SID, `cli:` and a user of the machine, `server`.
+    /// Who: `app:` and an App SID (through this API), `client:` and an App SID (at another endpoint), `cli:` and a user of
+    /// the machine, `server`.
     actor: String,
     /// From which address; `null` for deeds of the server and of commands.
+    #[schema(required = true)]
     address: Option<String>,
     /// What.
     #[schema(example = "app.create")]
