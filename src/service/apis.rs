@@ -20,6 +20,8 @@ use crate::oauth::{SigningAlgorithm, TokenProfile};
 
 /// What a scope means to people is at most this long.
 const LONGEST_DESCRIPTION: usize = 500;
+/// Scopes of one API: each answer about it holds all of them.
+const MOST_SCOPES: usize = 1_000;
 
 /// An API to be registered.
 #[derive(Debug)]
@@ -109,6 +111,7 @@ pub fn create(m: &Management, new: &NewApi<'_>) -> Result<VersionedApi, ServiceE
     if new.identifier == own {
         return Err(ServiceError::Conflict(format!("{own} is the identifier of Brevet's own API")));
     }
+    check_count(new.scopes.len(), SCOPE_OF_NEW_API)?;
     for scope in &new.scopes {
         check_scope(scope, SCOPE_OF_NEW_API)?;
     }
@@ -266,6 +269,7 @@ pub fn add_scope(m: &Management, which: impl Into<WhichApi>, scope: ScopeRecord)
     let (deed, which) = (m.deed(), which.into());
     m.database.write(move |conn| {
         let api = find(conn, &deed, &which)?;
+        check_count(api.scopes.len() + 1, SCOPE_ALONE)?;
         refuse_reserved(conn, std::slice::from_ref(&scope))?;
         apis::insert_scope(conn, api.id, api.organisation_id, &scope).map_err(taken_scope)?;
         let detail = json!({ "scope": scope.name });
@@ -347,6 +351,13 @@ fn check_identifier(identifier: &str) -> Result<(), ServiceError> {
 type ScopeFields = (&'static str, &'static str);
 const SCOPE_ALONE: ScopeFields = ("name", "description");
 const SCOPE_OF_NEW_API: ScopeFields = ("scopes", "scopes");
+
+fn check_count(scopes: usize, (field, _): ScopeFields) -> Result<(), ServiceError> {
+    if scopes <= MOST_SCOPES {
+        return Ok(());
+    }
+    Err(ServiceError::field(field, format!("an API can have at most {MOST_SCOPES} scopes")))
+}
 
 fn check_scope(scope: &ScopeRecord, (name_field, description_field): ScopeFields) -> Result<(), ServiceError> {
     let ScopeRecord { name, description } = scope;

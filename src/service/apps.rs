@@ -233,7 +233,9 @@ pub(super) fn resolve_scopes(
 
 /// An absolute URI cannot collide with a registered claim ([RFC 7519 §4.2](https://www.rfc-editor.org/rfc/rfc7519#section-4.2)).
 fn check_claims(claims: &Claims) -> Result<(), ServiceError> {
-    if let Some(name) = claims.keys().find(|name| Url::parse(name).is_err()) {
+    // The parser is lenient about spaces around a URL.
+    let is_uri = |name: &str| name.bytes().all(|byte| byte.is_ascii_graphic()) && Url::parse(name).is_ok();
+    if let Some(name) = claims.keys().find(|name| !is_uri(name)) {
         return Err(ServiceError::field_shown(
             "claims",
             "the name of a claim must be an absolute URI, such as https://example.com/plan",

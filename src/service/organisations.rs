@@ -83,13 +83,20 @@ fn check_slug(slug: &str) -> Result<(), ServiceError> {
     )))
 }
 
-/// A name for people: not empty, not long, no control characters.
+/// What nobody sees, or what lets a name look like another: control characters, spaces without width, marks that turn the
+/// direction of writing. The joiners that some scripts need are none of them.
+fn is_unseen(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+}
+
+/// A name for people: not empty, not long, nothing that cannot be seen.
 pub(super) fn checked_name(name: &str) -> Result<String, ServiceError> {
     let name = name.trim();
-    if name.is_empty() || name.chars().count() > LONGEST_NAME || name.chars().any(char::is_control) {
+    if name.is_empty() || name.chars().count() > LONGEST_NAME || name.chars().any(is_unseen) {
         return Err(ServiceError::field(
             "name",
-            format!("a name needs 1 to {LONGEST_NAME} characters, none of them a control character"),
+            format!("a name needs 1 to {LONGEST_NAME} characters, none of them a control character or invisible"),
         ));
     }
     Ok(name.to_owned())

@@ -34,6 +34,9 @@ fn a_value_that_cannot_be_used_is_told_by_its_member() {
         ("POST", "/apps", json!({ "name": "" }), "name"),
         ("POST", "/apps", json!({ "name": "a\u{0}b" }), "name"),
         ("POST", "/apps", json!({ "name": long }), "name"),
+        ("POST", "/apps", json!({ "name": "\u{200b}" }), "name"),
+        ("POST", "/apps", json!({ "name": "abc\u{202e}fdp" }), "name"),
+        ("POST", "/apps", json!({ "name": "n", "claims": { " https://x.example/evil": 1 } }), "claims"),
         ("POST", "/apps", json!({ "name": "n", "scopes": "billing:read" }), "scopes"),
         ("POST", "/apps", json!({ "name": "n", "scopes": [7] }), "scopes"),
         ("POST", "/apps", json!({ "name": "n", "scopes": ["evil:scope"] }), "scopes"),
@@ -105,6 +108,12 @@ fn a_value_that_cannot_be_used_is_told_by_its_member() {
         ("POST", &scopes, json!({ "name": "a", "description": "x".repeat(501) }), "description"),
         ("POST", &scopes, json!({ "name": "a", "description": 1 }), "description"),
     ];
+    let many = |count: usize| (0..count).map(|number| json!({ "name": format!("many:{number}") })).collect::<Vec<_>>();
+    let too_many = json!({ "name": "n", "identifier": "urn:many", "scopes": many(1_001) });
+    assert_eq!(problem(&scene.post("/apis", &too_many)), "400 invalid_request (scopes)");
+    let full = scene.post("/apis", &json!({ "name": "n", "identifier": "urn:many", "scopes": many(1_000) }));
+    let one_more = format!("/apis/{}/scopes", text(&full.assert_status(201).json(), "id"));
+    assert_eq!(problem(&scene.post(&one_more, &json!({ "name": "one:more" }))), "400 invalid_request (name)");
     for (method, path, body, field) in cases {
         let answer = scene.send(method, path, &[], Some(body));
         assert_eq!(
