@@ -157,13 +157,16 @@ struct Row {
 }
 
 /// SQLite takes `$1` as the name of a parameter and numbers names as they first appear: in order, so both databases
-/// agree. What is not wanted is bound as a value that everything passes.
+/// agree. The ids of all apps lie between the two that are bound.
 const LIST: &str = "SELECT u.app_id AS app_id, u.hour - u.hour % $1 AS start, \
      CAST(SUM(u.issued) AS BIGINT) AS issued, CAST(SUM(u.refused) AS BIGINT) AS refused \
      FROM usage u JOIN apps a ON a.id = u.app_id \
-     WHERE a.organisation_id = $2 AND u.hour >= $3 AND u.hour < $4 AND (u.app_id = $5 OR $5 = '') \
-     AND (u.hour - u.hour % $1 > $6 OR (u.hour - u.hour % $1 = $6 AND u.app_id > $7)) \
-     GROUP BY 1, 2 ORDER BY 2, 1 LIMIT $8";
+     WHERE a.organisation_id = $2 AND u.hour >= $3 AND u.hour < $4 AND a.id >= $5 AND a.id <= $6 \
+     AND (u.hour - u.hour % $1 > $7 OR (u.hour - u.hour % $1 = $7 AND u.app_id > $8)) \
+     GROUP BY 1, 2 ORDER BY 2, 1 LIMIT $9";
+
+/// Before and behind every id in hexadecimal, in each order of letters.
+const ALL_IDS: (&str, &str) = ("", "g");
 
 /// Counts of an organisation's apps by span and app, at most `limit`, those after `after`.
 ///
@@ -177,19 +180,32 @@ pub fn list(
     limit: i64,
 ) -> Result<Vec<UsageRecord>, DbError> {
     let span = i64::try_from(filter.span.as_secs()).unwrap_or(i64::MAX).max(3_600);
-    let from = filter.from.seconds() - filter.from.seconds().rem_euclid(span);
     let (after_start, after_app) = after.map_or((-1, String::new()), |(start, app)| (start.seconds(), app.to_string()));
-    let only = filter.client_id.map(|client_id| client_id.to_string()).unwrap_or_default();
-    let rows: Vec<Row> = on_either!(conn, c => sql_query(LIST)
-        .bind::<BigInt, _>(span)
-        .bind::<Text, _>(organisation_id.to_string())
-        .bind::<BigInt, _>(from)
-        .bind::<BigInt, _>(filter.to.seconds())
-        .bind::<Text, _>(only)
-        .bind::<BigInt, _>(after_start)
-        .bind::<Text, _>(after_app)
-        .bind::<BigInt, _>(limit)
-        .load(c))?;
+    let only = filter.client_id.map(|client_id| client_id.to_string());
+    let (first_id, last_id) = only.as_deref().map_or(ALL_IDS, |only| (only, only));
+    let earliest = filter.from.seconds().max(after_start);
+    let from = earliest - earliest.rem_euclid(span);
+    // Where many apps have counts the first span fills the page: all counts of the organisation are sorted only if not.
+    let second = from.saturating_add(span);
+    let mut rows: Vec<Row> = Vec::new();
+    for (from, to) in [(from, second.min(filter.to.seconds())), (second, filter.to.seconds())] {
+        let wanted = limit.saturating_sub(i64::try_from(rows.len()).unwrap_or(i64::MAX));
+        if wanted <= 0 || from >= to {
+            break;
+        }
+        let found: Vec<Row> = on_either!(&mut *conn, c => sql_query(LIST)
+            .bind::<BigInt, _>(span)
+            .bind::<Text, _>(organisation_id.to_string())
+            .bind::<BigInt, _>(from)
+            .bind::<BigInt, _>(to)
+            .bind::<Text, _>(first_id)
+            .bind::<Text, _>(last_id)
+            .bind::<BigInt, _>(after_start)
+            .bind::<Text, _>(&after_app)
+            .bind::<BigInt, _>(wanted)
+            .load(c))?;
+        rows.extend(found);
+    }
     let record = |row: Row| {
         let corrupt = || DbError::Corrupt { table: "usage", column: "app_id", id: row.app_id.clone() };
         Ok(UsageRecord {
