@@ -159,6 +159,8 @@ pub struct Database {
     reachable: Arc<AtomicBool>,
     /// To write for a request; see [`Self::write_off_thread`].
     turns: Arc<Semaphore>,
+    /// To look through lists for a request; see [`Self::browse_off_thread`].
+    turns_to_browse: Arc<Semaphore>,
 }
 
 impl fmt::Debug for Database {
@@ -190,7 +192,8 @@ impl Database {
             .error_handler(Box::new(r2d2::NopErrorHandler))
             .build_unchecked(connector);
         let turns = off_thread::turns_to_write(&backend, pool_size);
-        Ok(Self { pool, writer, backend, timeout, reachable, turns })
+        let turns_to_browse = off_thread::turns_to_browse(pool_size);
+        Ok(Self { pool, writer, backend, timeout, reachable, turns, turns_to_browse })
     }
 
     /// Which database it is.

@@ -104,7 +104,7 @@ impl Authority {
         m: Management,
         walk: impl FnOnce(&Management) -> Result<T, ServiceError> + Send + 'static,
     ) -> Result<T, ServiceError> {
-        self.directory.database().off_thread(move |_| walk(&m)).await
+        self.directory.database().browse_off_thread(move |_| walk(&m)).await
     }
 
     /// Runs a walk of `m` that changes the memory, away from the threads that answer requests. When it returns, this node

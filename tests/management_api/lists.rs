@@ -1,14 +1,18 @@
 //! Lists come in pages, by cursors that stay good whatever is added or deleted meanwhile.
 
 use std::collections::HashSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use brevet::service::apps;
+use brevet::db::usage::{self, AppCount};
+use brevet::service::{Management, apps};
 use serde_json::{Value, json};
 
-use super::{Scene, problem, scene, text};
-use crate::support::new_app;
+use super::{Scene, problem, scene, scene_with, text};
+use crate::support::{Credentials, new_app, postgres};
 
 /// Reads a list to its end, and does something between two pages.
 fn read_all(scene: &Scene, path: &str, limit: usize, mut between: impl FnMut()) -> Vec<Value> {
@@ -93,6 +97,70 @@ fn what_is_added_or_deleted_meanwhile_moves_nothing() {
     let second = scene.get(&format!("/audit?limit=3&cursor={next}")).json();
     scene.app.create_app(&[]);
     assert_eq!(scene.get(&format!("/audit?limit=3&cursor={next}")).json(), second);
+}
+
+#[test]
+fn counts_that_stand_far_apart_are_found() {
+    counts_far_apart(&[]);
+    if let Some(url) = postgres::database() {
+        counts_far_apart(&[("database-url", &url)]);
+    }
+}
+
+fn counts_far_apart(settings: &[(&str, &str)]) {
+    let scene = scene_with(settings);
+    let apps = [scene.app.create_app(&[]), scene.app.create_app(&[])];
+    let start = brevet::clock::Clock::now(&*scene.app.clock);
+    let hours = [0_u32, 1, 2, 8, 9, 10, 72, 73, 74, 500, 700];
+    for (number, hour) in hours.iter().enumerate() {
+        let at = start + Duration::from_secs(3_600) * *hour;
+        // The first app in every span, the second in every other.
+        let count = |app: &Credentials| AppCount { client_id: app.id(), issued: i64::from(*hour) + 1, refused: 0 };
+        let counts: Vec<AppCount> = apps.iter().take(1 + number % 2).map(count).collect();
+        scene.app.management.database().write(move |conn| usage::add(conn, &counts, at)).unwrap();
+    }
+    let all = "/usage?from=2026-11-01T00:00:00Z&to=2027-01-31T00:00:00Z";
+    for (path, first, second) in [(all.to_owned(), 11, 5), (format!("{all}&by=day"), 4, 3)] {
+        let whole = read_all(&scene, &path, 100, || {});
+        let starts: Vec<String> = whole.iter().map(|count| text(count, "start") + &text(count, "client_id")).collect();
+        assert!(starts.is_sorted(), "{starts:?}");
+        let of = |app: &Credentials| whole.iter().filter(|count| text(count, "client_id") == app.client_id).count();
+        assert_eq!((of(&apps[0]), of(&apps[1])), (first, second), "{path}: {starts:?}");
+        for limit in [1, 2, 7] {
+            assert_eq!(read_all(&scene, &path, limit, || {}), whole, "{path} by {limit}");
+        }
+        let only = read_all(&scene, &format!("{path}&client_id={}", apps[1].client_id), 2, || {});
+        assert_eq!(only.len(), second, "{path}");
+    }
+}
+
+#[test]
+fn those_who_read_lists_leave_connections_to_the_token_road() {
+    let scene = scene();
+    let cold = scene.app.create_app(&["billing:read"]);
+    let (release, held) = std::sync::mpsc::channel::<()>();
+    let held = Arc::new(Mutex::new(held));
+    let busy = Arc::new(AtomicUsize::new(0));
+    for _ in 0..16 {
+        let (app, held, busy) = (scene.app.authority.clone(), held.clone(), busy.clone());
+        std::thread::spawn(move || {
+            let slow = move |m: &Management| {
+                let read = m.database().read(|_| {
+                    busy.fetch_add(1, Ordering::SeqCst);
+                    Ok(held.lock().unwrap().recv().is_err())
+                });
+                Ok(read?)
+            };
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(app.look(app.management.clone(), slow))
+        });
+    }
+    while busy.load(Ordering::SeqCst) < 4 {
+        std::thread::yield_now();
+    }
+    let answer = scene.app.token_request(&[], &cold.form());
+    drop(release);
+    assert_eq!(answer.status, 200, "{}", answer.body);
 }
 
 #[test]

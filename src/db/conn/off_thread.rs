@@ -22,6 +22,12 @@ pub(super) fn turns_to_write(backend: &Backend, pool_size: u32) -> Arc<Semaphore
     Arc::new(Semaphore::new(usize::try_from(turns).unwrap_or(1)))
 }
 
+/// How many requests may look through lists at once: they take long where there is much, and connections are left to those
+/// who need one row for a token.
+pub(super) fn turns_to_browse(pool_size: u32) -> Arc<Semaphore> {
+    Arc::new(Semaphore::new(usize::try_from(pool_size.div_ceil(2)).unwrap_or(1)))
+}
+
 impl Database {
     /// Like [`Self::read`], for the threads that answer requests: see [`Self::off_thread`].
     ///
@@ -64,8 +70,37 @@ impl Database {
         T: Send + 'static,
         E: From<DbError> + Send + 'static,
     {
-        let turn = timeout(self.timeout, self.turns.clone().acquire_owned()).await;
-        let turn = turn.map_err(|_elapsed| DbError::Unavailable("too many changes wait".to_owned()))?;
+        self.in_turn(&self.turns, "too many changes wait", work).await
+    }
+
+    /// Like [`Self::off_thread`], for work that reads much. Few do it at once; the others wait, no longer than the setting
+    /// `database-timeout`.
+    ///
+    /// # Errors
+    /// What `work` returns, or `Unavailable`.
+    pub async fn browse_off_thread<T, E>(
+        &self,
+        work: impl FnOnce(&Self) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<DbError> + Send + 'static,
+    {
+        self.in_turn(&self.turns_to_browse, "too many wait for lists", work).await
+    }
+
+    async fn in_turn<T, E>(
+        &self,
+        turns: &Arc<Semaphore>,
+        crowded: &'static str,
+        work: impl FnOnce(&Self) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<DbError> + Send + 'static,
+    {
+        let turn = timeout(self.timeout, turns.clone().acquire_owned()).await;
+        let turn = turn.map_err(|_elapsed| DbError::Unavailable(crowded.to_owned()))?;
         let work = move |database: &Self| {
             let _turn = turn;
             work(database)
