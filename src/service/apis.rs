@@ -225,10 +225,15 @@ pub fn update(m: &Management, which: impl Into<WhichApi>, update: &ApiUpdate) ->
     let (profile, algorithm, lifetime) = (update.profile, update.algorithm, update.lifetime);
     m.database.write(move |conn| {
         let mut api = find(conn, &deed, &which)?;
+        let before = api.clone();
         api.name = name.unwrap_or(api.name);
         api.profile = profile.unwrap_or(api.profile);
         api.algorithm = algorithm.unwrap_or(api.algorithm);
         api.lifetime = lifetime.unwrap_or(api.lifetime);
+        if api == before {
+            // What changes nothing is no deed.
+            return VersionedApi::new(api);
+        }
         apis::update(conn, &api)?;
         let detail = json!({
             "name": api.name, "profile": api.profile.name(), "algorithm": api.algorithm.name(),

@@ -267,6 +267,11 @@ fn an_api_is_registered_changed_and_deleted(settings: Settings) {
     let (header, claims) = crate::support::decode_jwt(&scene.app.token(&credentials(&robot)));
     assert_eq!((&header["alg"], &claims["scope"]), (&json!("ES256"), &json!(["stock:read"])));
 
+    for nothing in [json!({}), json!({ "name": "Stock", "lifetime": "30m" })] {
+        let answer = scene.patch(&path, &nothing).assert_status(200);
+        assert_eq!((answer.json(), answer.header("etag")), (created.json(), created.header("etag")));
+    }
+    assert_eq!(scene.get("/audit?action=api.update").json()["items"], json!([]), "what changes nothing is no deed");
     let changed =
         scene.patch(&path, &json!({ "name": "Stocks", "profile": "rfc9068", "alg": "RS256", "lifetime": null }));
     let body = changed.assert_status(200).json();
