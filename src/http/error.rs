@@ -12,6 +12,7 @@ use super::answer::no_store;
 use super::body::BodyError;
 use super::observe::{Outcome, request_id};
 use super::problem::{Fault, PROBLEM_JSON, Problem, ProblemMembers};
+use crate::config::Config;
 use crate::oauth::error::{FAILED, UNAVAILABLE};
 use crate::oauth::metadata::path;
 use crate::oauth::{ClientId, OAuthError, OAuthErrorCode};
@@ -136,6 +137,19 @@ impl ApiError {
     pub(super) fn internal(request: &HttpRequest, detail: &impl fmt::Display) -> Self {
         let error = Self::new(request, StatusCode::INTERNAL_SERVER_ERROR, "server_error", FAILED);
         Self { detail: Some(detail.to_string()), ..error }
+    }
+
+    /// A handler panicked: the request gets an answer, the connection and the process live on.
+    pub(super) fn panicked(config: &Config, path: &str, request_id: String) -> Self {
+        let (status, error) = (StatusCode::INTERNAL_SERVER_ERROR, "server_error");
+        Self {
+            status,
+            error,
+            description: FAILED.to_owned(),
+            detail: Some("a handler panicked".to_owned()),
+            request_id,
+            more: Box::new(More { problem: Problem::at(config, path, status, error), ..More::default() }),
+        }
     }
 
     /// A body that was not read, or is not what it must be.
@@ -295,29 +309,4 @@ pub(super) fn method_not_allowed(request: &HttpRequest, allowed: &'static str) -
         response.headers_mut().insert(ALLOW, value);
     }
     response
-}
-
-/// A handler panicked: the request gets an answer, the connection and the process live on.
-#[derive(Debug)]
-pub(super) struct Panicked {
-    pub(super) request_id: String,
-}
-
-impl fmt::Display for Panicked {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a handler panicked")
-    }
-}
-
-impl ResponseError for Panicked {
-    fn error_response(&self) -> HttpResponse<BoxBody> {
-        let body = ApiErrorBody {
-            problem: None,
-            errors: &[],
-            error: "server_error",
-            error_description: FAILED,
-            request_id: &self.request_id,
-        };
-        no_store(&mut HttpResponse::InternalServerError()).json(body)
-    }
 }

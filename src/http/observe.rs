@@ -16,7 +16,7 @@ use log::kv::{Key, Value};
 
 use super::caller::address;
 use super::dpop;
-use super::error::Panicked;
+use super::error::ApiError;
 use super::site::Site;
 use crate::oauth::metadata::path;
 use crate::oauth::{ClientId, OAuthError};
@@ -84,11 +84,13 @@ pub(super) async fn observe<B: MessageBody + 'static>(
     let id = site.request_ids.next();
     let address = address(&site.authority, request.request());
     let method = method_name(request.method());
+    // Not the request itself: it can be routed only while nobody else holds it.
+    let uri = request.uri().clone();
     request.extensions_mut().insert(id.clone());
     let Ok(answered) = AssertUnwindSafe(next.call(request)).catch_unwind().await else {
         site.metrics.panics.inc();
         log::error!(request_id = id.0, method; "a handler panicked");
-        return Err(Panicked { request_id: id.0 }.into());
+        return Err(ApiError::panicked(&site.authority.config, uri.path(), id.0).into());
     };
     let mut response = answered?;
     let outcome = response.response_mut().extensions_mut().remove::<Outcome>().unwrap_or_default();
@@ -158,5 +160,51 @@ impl log::kv::Source for Line<'_> {
             field("detail", detail.as_str().into())?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::body::to_bytes;
+    use actix_web::middleware::from_fn;
+    use actix_web::test::{TestRequest, init_service, try_call_service};
+    use actix_web::{App, HttpResponse, web};
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::clock::SystemClock;
+    use crate::config::{Config, Settings, SourceValues};
+    use crate::service::{Authority, Management};
+
+    async fn broken() -> HttpResponse {
+        panic!("on purpose")
+    }
+
+    #[test]
+    fn a_handler_that_panics_is_answered_as_any_other_fault() {
+        let data = tempfile::tempdir().unwrap();
+        let flags = [("data-dir".to_owned(), data.path().display().to_string())].into();
+        let sources = SourceValues { flags, variables: Vec::new(), file: None };
+        let config = Config::new(&Settings::resolve(&sources).unwrap()).unwrap();
+        let management = Management::open(config.into(), std::sync::Arc::new(SystemClock), "test").unwrap();
+        let site = Site::new(Authority::open(&management).unwrap().into()).unwrap();
+        actix_web::rt::System::new().block_on(async {
+            let app = App::new().app_data(Data::new(site)).wrap(from_fn(observe)).default_service(web::to(broken));
+            let app = init_service(app).await;
+            for (path, kind) in [
+                ("/api/v1/apps", json!("http://127.0.0.1:8080/docs/errors#server_error")),
+                ("/connect/token", Value::Null),
+            ] {
+                let error = try_call_service(&app, TestRequest::with_uri(path).to_request()).await.unwrap_err();
+                let answer = error.error_response();
+                assert_eq!(answer.status(), 500, "{path}");
+                let expected = if kind.is_null() { "application/json" } else { "application/problem+json" };
+                assert_eq!(answer.headers().get("content-type").unwrap(), expected, "{path}");
+                let octets = to_bytes(answer.into_body()).await.unwrap();
+                let body: Value = serde_json::from_slice(&octets).unwrap();
+                assert_eq!((&body["type"], &body["error"]), (&kind, &json!("server_error")), "{path}");
+                assert!(!body["request_id"].as_str().unwrap().is_empty());
+            }
+        });
     }
 }

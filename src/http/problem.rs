@@ -7,6 +7,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::site::Site;
+use crate::config::Config;
 use crate::oauth::metadata::path;
 
 pub(super) const PROBLEM_JSON: &str = "application/problem+json";
@@ -92,16 +93,19 @@ pub(super) struct ProblemMembers<'a> {
 impl Problem {
     /// The problem that a refusal under `/api/v1` is; elsewhere it is none.
     pub(super) fn of(request: &HttpRequest, status: StatusCode, code: &str) -> Option<Self> {
-        let authority = &request.app_data::<Data<Site>>()?.authority;
-        let path = request.path();
-        let path = path.strip_prefix(authority.config.issuer_path().as_str()).unwrap_or(path);
+        Self::at(&request.app_data::<Data<Site>>()?.authority.config, request.path(), status, code)
+    }
+
+    /// The same where there is no request any more.
+    pub(super) fn at(config: &Config, path: &str, status: StatusCode, code: &str) -> Option<Self> {
+        let path = path.strip_prefix(config.issuer_path().as_str()).unwrap_or(path);
         let rest = path.strip_prefix(path::API)?;
         if !rest.is_empty() && !rest.starts_with('/') {
             return None;
         }
         let reason = status.canonical_reason().unwrap_or("Error");
         let title = KINDS.iter().find(|kind| kind.code == code).map_or(reason, |kind| kind.title);
-        Some(Self { kind: format!("{}{}#{code}", authority.issuer(), path::ERRORS), title })
+        Some(Self { kind: format!("{}{}#{code}", config.issuer, path::ERRORS), title })
     }
 
     pub(super) fn members<'a>(&'a self, status: StatusCode, detail: &'a str) -> ProblemMembers<'a> {
