@@ -78,9 +78,13 @@ pub(super) fn management_scopes(valid: &ValidToken) -> impl Iterator<Item = &str
     granted.map(|granted| &*granted.name).filter(|name| valid.token.claims.scope.contains(name))
 }
 
+/// What every handler gets.
+pub(super) fn site(request: &HttpRequest) -> Result<&Data<Site>, ApiError> {
+    request.app_data::<Data<Site>>().ok_or_else(|| ApiError::internal(request, &"no site"))
+}
+
 async fn check(request: &HttpRequest, scope: Option<&'static str>) -> Result<ValidToken, ApiError> {
-    let site = request.app_data::<Data<Site>>().ok_or_else(|| ApiError::internal(request, &"no site"))?;
-    let authority = &site.authority;
+    let authority = &site(request)?.authority;
     let issuer = authority.issuer();
     let refused = |refusal: Refusal| refusal.at(Door::Own { issuer }, request);
     let valid = valid_token(authority, request, || Ok(Asked::of_us(request, issuer))).await.map_err(refused)?;

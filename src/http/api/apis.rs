@@ -1,21 +1,20 @@
 //! `/api/v1/apis`: what the organisation's apps can have tokens for.
 
+use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
-use actix_web::web::{Data, Path, Payload};
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::web::{Path, Payload};
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::json::{Body, Span, given};
 use super::openapi::{ChangeRefusals, Refusals};
-use super::page::{Page, PageParams, Query};
+use super::page::{Page, PageParams};
 use super::visit::Visit;
 use crate::clock::print_span;
 use crate::db::apis::{ApiRecord, ScopeRecord};
 use crate::http::error::ApiError;
-use crate::http::guard::{Access, ApisRead, ApisWrite};
-use crate::http::site::Site;
+use crate::http::guard::{ApisRead, ApisWrite};
 use crate::oauth::{SigningAlgorithm, TokenProfile};
 use crate::service::apis::{self, ApiUpdate};
 
@@ -175,13 +174,8 @@ const TAKEN: &str = "The identifier is taken on this server, or a scope's name i
 /// The APIs of the organisation and Brevet's own, in the order of their ids
 #[utoipa::path(get, path = "/apis", tag = "apis", params(PageParams), security(("oauth2" = ["apis:read"]), ("bearer" = ["apis:read"])),
     responses((status = 200, body = Page<Api>, description = "A page of APIs"), Refusals))]
-pub(in crate::http) async fn list_apis(
-    site: Data<Site>,
-    request: HttpRequest,
-    access: Access<ApisRead>,
-) -> Result<HttpResponse, ApiError> {
-    let visit = Visit::new(&site, &request, &access);
-    let query = Query::read(&request, &[])?;
+pub(in crate::http) async fn list_apis(visit: Visit<ApisRead>) -> Result<HttpResponse, ApiError> {
+    let query = visit.query(&[])?;
     let (limit, after) = (query.limit()?, query.cursor("apis", |text| Uuid::try_parse(text).ok())?);
     let organisation = visit.organisation();
     let found = visit.look(move |m| apis::list_page(m, &organisation, after, limit + 1)).await?;
@@ -193,13 +187,7 @@ pub(in crate::http) async fn list_apis(
 #[utoipa::path(post, path = "/apis", tag = "apis", request_body = NewApi, security(("oauth2" = ["apis:write"]), ("bearer" = ["apis:write"])),
     params(("Idempotency-Key" = Option<String>, Header, max_length = 255, description = "The same key and body within 24 hours give the same answer again")),
     responses((status = 201, body = Api, description = "The API", headers(("ETag" = String), ("Location" = String))), ChangeRefusals))]
-pub(in crate::http) async fn create_api(
-    site: Data<Site>,
-    request: HttpRequest,
-    access: Access<ApisWrite>,
-    payload: Payload,
-) -> Result<HttpResponse, ApiError> {
-    let visit = Visit::new(&site, &request, &access);
+pub(in crate::http) async fn create_api(visit: Visit<ApisWrite>, payload: Payload) -> Result<HttpResponse, ApiError> {
     let (new, octets) = visit.body::<NewApi>(payload).await?;
     let organisation = visit.organisation();
     let create = move |m: &_| {
@@ -224,13 +212,7 @@ pub(in crate::http) async fn create_api(
     params(("id" = String, Path, format = "uuid"), ("If-None-Match" = Option<String>, Header)),
     responses((status = 200, body = Api, description = "The API", headers(("ETag" = String))),
         (status = 304, description = "It is as the asker knows it"), Refusals))]
-pub(in crate::http) async fn show_api(
-    site: Data<Site>,
-    request: HttpRequest,
-    access: Access<ApisRead>,
-    path: Path<String>,
-) -> Result<HttpResponse, ApiError> {
-    let visit = Visit::new(&site, &request, &access);
+pub(in crate::http) async fn show_api(visit: Visit<ApisRead>, path: Path<String>) -> Result<HttpResponse, ApiError> {
     let id = visit.id(&path)?;
     let found = visit.look(move |m| apis::show(m, id)).await?;
     Ok(visit.object(&found.version, &Api::from(found.api)))
@@ -241,13 +223,10 @@ pub(in crate::http) async fn show_api(
     params(("id" = String, Path, format = "uuid"), ("If-Match" = Option<String>, Header, description = "Only if it still has this entity tag")),
     responses((status = 200, body = Api, description = "The API as it is now", headers(("ETag" = String))), ChangeRefusals))]
 pub(in crate::http) async fn change_api(
-    site: Data<Site>,
-    request: HttpRequest,
-    access: Access<ApisWrite>,
+    visit: Visit<ApisWrite>,
     path: Path<String>,
     payload: Payload,
 ) -> Result<HttpResponse, ApiError> {
-    let visit = Visit::new(&site, &request, &access);
     let id = visit.id(&path)?;
     let (change, _) = visit.body::<ApiChange>(payload).await?;
     let update = ApiUpdate {
@@ -264,13 +243,7 @@ pub(in crate::http) async fn change_api(
 #[utoipa::path(delete, path = "/apis/{id}", tag = "apis", security(("oauth2" = ["apis:write"]), ("bearer" = ["apis:write"])),
     params(("id" = String, Path, format = "uuid"), ("If-Match" = Option<String>, Header, description = "Only if it still has this entity tag")),
     responses((status = 204, description = "It is gone"), ChangeRefusals))]
-pub(in crate::http) async fn delete_api(
-    site: Data<Site>,
-    request: HttpRequest,
-    access: Access<ApisWrite>,
-    path: Path<String>,
-) -> Result<HttpResponse, ApiError> {
-    let visit = Visit::new(&site, &request, &access);
+pub(in crate::http) async fn delete_api(visit: Visit<ApisWrite>, path: Path<String>) -> Result<HttpResponse, ApiError> {
     let id = visit.id(&path)?;
     visit.change("Apps have scopes of this API; take them away first.", move |m| apis::delete(m, id)).await?;
     Ok(visit.done())
@@ -281,13 +254,10 @@ pub(in crate::http) async fn delete_api(
     params(("id" = String, Path, format = "uuid"), ("If-Match" = Option<String>, Header, description = "Only if the API still has this entity tag")),
     responses((status = 200, body = Api, description = "The API as it is now", headers(("ETag" = String))), ChangeRefusals))]
 pub(in crate::http) async fn add_scope(
-    site: Data<Site>,
-    request: HttpRequest,
-    access: Access<ApisWrite>,
+    visit: Visit<ApisWrite>,
     path: Path<String>,
     payload: Payload,
 ) -> Result<HttpResponse, ApiError> {
-    let visit = Visit::new(&site, &request, &access);
     let id = visit.id(&path)?;
     let (scope, _) = visit.body::<Scope>(payload).await?;
     let changed = visit.change(TAKEN, move |m| apis::add_scope(m, id, scope.into())).await?;
@@ -300,12 +270,9 @@ pub(in crate::http) async fn add_scope(
         ("If-Match" = Option<String>, Header, description = "Only if the API still has this entity tag")),
     responses((status = 204, description = "It is gone; tokens that have it keep it until they expire"), ChangeRefusals))]
 pub(in crate::http) async fn remove_scope(
-    site: Data<Site>,
-    request: HttpRequest,
-    access: Access<ApisWrite>,
+    visit: Visit<ApisWrite>,
     path: Path<(String, String)>,
 ) -> Result<HttpResponse, ApiError> {
-    let visit = Visit::new(&site, &request, &access);
     let id = visit.id(&path.0)?;
     let name = path.1.clone();
     visit.change("The scope cannot be taken away.", move |m| apis::remove_scope(m, id, &name)).await?;

@@ -1,21 +1,20 @@
 //! `/api/v1/apps/{client_id}/keys`: the App Keys of an app.
 
+use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
-use actix_web::web::{Data, Path, Payload};
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::web::{Path, Payload};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 use utoipa::ToSchema;
 
 use super::json::{Body, Span, given};
 use super::openapi::{ChangeRefusals, Refusals};
-use super::page::{Page, PageParams, Query};
+use super::page::{Page, PageParams};
 use super::visit::Visit;
 use crate::clock::Timestamp;
 use crate::db::app_keys::AppKeyRecord;
 use crate::http::error::ApiError;
-use crate::http::guard::{Access, AppsRead, AppsWrite};
-use crate::http::site::Site;
+use crate::http::guard::{AppsRead, AppsWrite};
 use crate::oauth::ClientId;
 use crate::service::ServiceError;
 use crate::service::app_keys::{self, CreatedKey};
@@ -137,15 +136,9 @@ impl Body for Rotation {
 #[utoipa::path(get, path = "/apps/{client_id}/keys", tag = "app keys", security(("oauth2" = ["apps:read"]), ("bearer" = ["apps:read"])),
     params(("client_id" = String, Path, format = "uuid"), PageParams),
     responses((status = 200, body = Page<AppKey>, description = "A page of keys, never the keys themselves"), Refusals))]
-pub(in crate::http) async fn list_keys(
-    site: Data<Site>,
-    request: HttpRequest,
-    access: Access<AppsRead>,
-    path: Path<String>,
-) -> Result<HttpResponse, ApiError> {
-    let visit = Visit::new(&site, &request, &access);
+pub(in crate::http) async fn list_keys(visit: Visit<AppsRead>, path: Path<String>) -> Result<HttpResponse, ApiError> {
     let client_id = visit.client_id(&path)?;
-    let query = Query::read(&request, &[])?;
+    let query = visit.query(&[])?;
     let (limit, after) = (query.limit()?, query.cursor("app-keys", |text| uuid::Uuid::try_parse(text).ok())?);
     let mut found = visit.look(move |m| app_keys::list(m, client_id)).await?;
     found.retain(|key| after.is_none_or(|after| key.id > after));
@@ -162,13 +155,10 @@ pub(in crate::http) async fn list_keys(
         ("Idempotency-Key" = Option<String>, Header, max_length = 255, description = "The same key and body within 24 hours give the same answer again")),
     responses((status = 201, body = NewKeyAnswer, description = "The App Key, this once", headers(("Location" = String))), ChangeRefusals))]
 pub(in crate::http) async fn add_key(
-    site: Data<Site>,
-    request: HttpRequest,
-    access: Access<AppsWrite>,
+    visit: Visit<AppsWrite>,
     path: Path<String>,
     payload: Payload,
 ) -> Result<HttpResponse, ApiError> {
-    let visit = Visit::new(&site, &request, &access);
     let client_id = visit.client_id(&path)?;
     let (new, octets) = visit.body::<NewKey>(payload).await?;
     let expires_in = new.expires_in.map(|span| span.0);
@@ -186,13 +176,10 @@ pub(in crate::http) async fn add_key(
         ("Idempotency-Key" = Option<String>, Header, max_length = 255, description = "The same key and body within 24 hours give the same answer again")),
     responses((status = 201, body = NewKeyAnswer, description = "The new App Key, this once", headers(("Location" = String))), ChangeRefusals))]
 pub(in crate::http) async fn rotate_key(
-    site: Data<Site>,
-    request: HttpRequest,
-    access: Access<AppsWrite>,
+    visit: Visit<AppsWrite>,
     path: Path<String>,
     payload: Payload,
 ) -> Result<HttpResponse, ApiError> {
-    let visit = Visit::new(&site, &request, &access);
     let client_id = visit.client_id(&path)?;
     let (rotation, octets) = visit.body::<Rotation>(payload).await?;
     let overlap = rotation.overlap.map_or(DEFAULT_OVERLAP, |span| span.0);
@@ -216,12 +203,9 @@ pub(in crate::http) async fn rotate_key(
         ("If-Match" = Option<String>, Header, description = "Only if the app still has this entity tag")),
     responses((status = 204, description = "It is refused from now on"), ChangeRefusals))]
 pub(in crate::http) async fn revoke_key(
-    site: Data<Site>,
-    request: HttpRequest,
-    access: Access<AppsWrite>,
+    visit: Visit<AppsWrite>,
     path: Path<(String, String)>,
 ) -> Result<HttpResponse, ApiError> {
-    let visit = Visit::new(&site, &request, &access);
     let (client_id, key_id) = (visit.client_id(&path.0)?, visit.id(&path.1)?);
     let conflict = "That is the app's last live key: rotate it, or disable the app.";
     visit.change(conflict, move |m| app_keys::revoke(m, client_id, key_id)).await?;

@@ -1,21 +1,20 @@
 //! `/api/v1/apps`: the apps of the token's organisation.
 
+use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
-use actix_web::web::{Data, Path, Payload};
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::web::{Path, Payload};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::json::{Body, Span, given};
 use super::openapi::{ChangeRefusals, Refusals};
-use super::page::{Page, PageParams, Query};
+use super::page::{Page, PageParams};
 use super::visit::Visit;
 use crate::clock::{Timestamp, print_span};
 use crate::db::apps::{AppRecord, Claims};
 use crate::http::error::ApiError;
-use crate::http::guard::{Access, AppsRead, AppsWrite};
-use crate::http::site::Site;
+use crate::http::guard::{AppsRead, AppsWrite};
 use crate::oauth::ClientId;
 use crate::oauth::client::ClientAuthentication;
 use crate::service::ServiceError;
@@ -266,13 +265,8 @@ impl Body for AppChange {
 /// The apps of the organisation, in the order of their ids
 #[utoipa::path(get, path = "/apps", tag = "apps", params(PageParams), security(("oauth2" = ["apps:read"]), ("bearer" = ["apps:read"])),
     responses((status = 200, body = Page<App>, description = "A page of apps"), Refusals))]
-pub(in crate::http) async fn list_apps(
-    site: Data<Site>,
-    request: HttpRequest,
-    access: Access<AppsRead>,
-) -> Result<HttpResponse, ApiError> {
-    let visit = Visit::new(&site, &request, &access);
-    let query = Query::read(&request, &[])?;
+pub(in crate::http) async fn list_apps(visit: Visit<AppsRead>) -> Result<HttpResponse, ApiError> {
+    let query = visit.query(&[])?;
     let (limit, after) = (query.limit()?, query.cursor("apps", ClientId::parse)?);
     let organisation = visit.organisation();
     let found = visit.look(move |m| apps::list(m, &organisation, after, limit + 1)).await?;
@@ -286,13 +280,7 @@ pub(in crate::http) async fn list_apps(
 #[utoipa::path(post, path = "/apps", tag = "apps", request_body = NewApp, security(("oauth2" = ["apps:write"]), ("bearer" = ["apps:write"])),
     params(("Idempotency-Key" = Option<String>, Header, max_length = 255, description = "The same key and body within 24 hours give the same answer again")),
     responses((status = 201, body = NewAppAnswer, description = "The app, and its App Key this once", headers(("ETag" = String), ("Location" = String))), ChangeRefusals))]
-pub(in crate::http) async fn create_app(
-    site: Data<Site>,
-    request: HttpRequest,
-    access: Access<AppsWrite>,
-    payload: Payload,
-) -> Result<HttpResponse, ApiError> {
-    let visit = Visit::new(&site, &request, &access);
+pub(in crate::http) async fn create_app(visit: Visit<AppsWrite>, payload: Payload) -> Result<HttpResponse, ApiError> {
     let (new, octets) = visit.body::<NewApp>(payload).await?;
     let organisation = visit.organisation();
     let conflict = "Something it needs is not there any more.";
@@ -306,13 +294,7 @@ pub(in crate::http) async fn create_app(
     params(("client_id" = String, Path, format = "uuid"), ("If-None-Match" = Option<String>, Header)),
     responses((status = 200, body = App, description = "The app", headers(("ETag" = String))),
         (status = 304, description = "It is as the asker knows it"), Refusals))]
-pub(in crate::http) async fn show_app(
-    site: Data<Site>,
-    request: HttpRequest,
-    access: Access<AppsRead>,
-    path: Path<String>,
-) -> Result<HttpResponse, ApiError> {
-    let visit = Visit::new(&site, &request, &access);
+pub(in crate::http) async fn show_app(visit: Visit<AppsRead>, path: Path<String>) -> Result<HttpResponse, ApiError> {
     let client_id = visit.client_id(&path)?;
     let found = visit.look(move |m| apps::show(m, client_id)).await?;
     Ok(visit.object(&found.version, &App::from(found.app)))
@@ -328,13 +310,10 @@ pub(in crate::http) async fn show_app(
     params(("client_id" = String, Path, format = "uuid"), ("If-Match" = Option<String>, Header, description = "Only if it still has this entity tag")),
     responses((status = 200, body = App, description = "The app as it is now", headers(("ETag" = String))), ChangeRefusals))]
 pub(in crate::http) async fn change_app(
-    site: Data<Site>,
-    request: HttpRequest,
-    access: Access<AppsWrite>,
+    visit: Visit<AppsWrite>,
     path: Path<String>,
     payload: Payload,
 ) -> Result<HttpResponse, ApiError> {
-    let visit = Visit::new(&site, &request, &access);
     let client_id = visit.client_id(&path)?;
     let (change, _) = visit.body::<AppChange>(payload).await?;
     let conflict = "Something it needs is not there any more.";
@@ -346,13 +325,7 @@ pub(in crate::http) async fn change_app(
 #[utoipa::path(delete, path = "/apps/{client_id}", tag = "apps", security(("oauth2" = ["apps:write"]), ("bearer" = ["apps:write"])),
     params(("client_id" = String, Path, format = "uuid"), ("If-Match" = Option<String>, Header, description = "Only if it still has this entity tag")),
     responses((status = 204, description = "It is gone"), ChangeRefusals))]
-pub(in crate::http) async fn delete_app(
-    site: Data<Site>,
-    request: HttpRequest,
-    access: Access<AppsWrite>,
-    path: Path<String>,
-) -> Result<HttpResponse, ApiError> {
-    let visit = Visit::new(&site, &request, &access);
+pub(in crate::http) async fn delete_app(visit: Visit<AppsWrite>, path: Path<String>) -> Result<HttpResponse, ApiError> {
     let client_id = visit.client_id(&path)?;
     visit.change("The app cannot be deleted.", move |m| apps::delete(m, client_id)).await?;
     Ok(visit.done())
@@ -376,12 +349,9 @@ pub(super) struct CutOff {
     params(("client_id" = String, Path, format = "uuid"), ("If-Match" = Option<String>, Header, description = "Only if it still has this entity tag")),
     responses((status = 200, body = CutOff, description = "From when on tokens are good"), ChangeRefusals))]
 pub(in crate::http) async fn revoke_tokens(
-    site: Data<Site>,
-    request: HttpRequest,
-    access: Access<AppsWrite>,
+    visit: Visit<AppsWrite>,
     path: Path<String>,
 ) -> Result<HttpResponse, ApiError> {
-    let visit = Visit::new(&site, &request, &access);
     let client_id = visit.client_id(&path)?;
     let revoke = move |m: &_| cut_offs::revoke_app_tokens(m, client_id);
     let not_before = visit.change("The tokens cannot be revoked.", revoke).await?;

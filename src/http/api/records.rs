@@ -2,23 +2,21 @@
 
 use std::time::Duration;
 
+use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
-use actix_web::web::Data;
-use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::openapi::Refusals;
-use super::page::{Page, PageParams, Query};
+use super::page::{Page, PageParams};
 use super::visit::Visit;
 use crate::clock::Timestamp;
 use crate::db::audit::{AuditFilter, AuditRecord};
 use crate::db::usage::{UsageFilter, UsageRecord};
 use crate::http::error::ApiError;
-use crate::http::guard::{Access, AuditRead, KeysRead, UsageRead};
-use crate::http::site::Site;
+use crate::http::guard::{AuditRead, KeysRead, UsageRead};
 use crate::oauth::ClientId;
 use crate::service::signing_keys::KeyDetails;
 use crate::service::{audit, signing_keys, usage};
@@ -68,13 +66,8 @@ impl From<KeyDetails> for SigningKey {
 /// They belong to all organisations; to rotate them is an operator's deed, on the command line.
 #[utoipa::path(get, path = "/keys", tag = "signing keys", params(PageParams), security(("oauth2" = ["keys:read"]), ("bearer" = ["keys:read"])),
     responses((status = 200, body = Page<SigningKey>, description = "A page of signing keys"), Refusals))]
-pub(in crate::http) async fn list_signing_keys(
-    site: Data<Site>,
-    request: HttpRequest,
-    access: Access<KeysRead>,
-) -> Result<HttpResponse, ApiError> {
-    let visit = Visit::new(&site, &request, &access);
-    let query = Query::read(&request, &[])?;
+pub(in crate::http) async fn list_signing_keys(visit: Visit<KeysRead>) -> Result<HttpResponse, ApiError> {
+    let query = visit.query(&[])?;
     let after = query.cursor("keys", |text| {
         let (signs_from, kid) = text.split_once(' ')?;
         Some((Timestamp::from_seconds(signs_from.parse().ok()?), kid.to_owned()))
@@ -149,13 +142,8 @@ pub(super) struct AuditParams {
 /// Who did what in the organisation, newest first
 #[utoipa::path(get, path = "/audit", tag = "audit", params(AuditParams, PageParams), security(("oauth2" = ["audit:read"]), ("bearer" = ["audit:read"])),
     responses((status = 200, body = Page<Deed>, description = "A page of deeds"), Refusals))]
-pub(in crate::http) async fn list_deeds(
-    site: Data<Site>,
-    request: HttpRequest,
-    access: Access<AuditRead>,
-) -> Result<HttpResponse, ApiError> {
-    let visit = Visit::new(&site, &request, &access);
-    let query = Query::read(&request, &["actor", "action", "target", "from", "to"])?;
+pub(in crate::http) async fn list_deeds(visit: Visit<AuditRead>) -> Result<HttpResponse, ApiError> {
+    let query = visit.query(&["actor", "action", "target", "from", "to"])?;
     let filter = AuditFilter {
         actor: query.get("actor").map(str::to_owned),
         action: query.get("action").map(str::to_owned),
@@ -218,13 +206,8 @@ pub(super) struct UsageParams {
 /// Tokens that the organisation's apps got and were refused, by hour or day, oldest first
 #[utoipa::path(get, path = "/usage", tag = "usage", params(UsageParams, PageParams), security(("oauth2" = ["usage:read"]), ("bearer" = ["usage:read"])),
     responses((status = 200, body = Page<Usage>, description = "A page of counts, up to ten seconds late"), Refusals))]
-pub(in crate::http) async fn list_usage(
-    site: Data<Site>,
-    request: HttpRequest,
-    access: Access<UsageRead>,
-) -> Result<HttpResponse, ApiError> {
-    let visit = Visit::new(&site, &request, &access);
-    let query = Query::read(&request, &["by", "client_id", "from", "to"])?;
+pub(in crate::http) async fn list_usage(visit: Visit<UsageRead>) -> Result<HttpResponse, ApiError> {
+    let query = visit.query(&["by", "client_id", "from", "to"])?;
     let span = query.parsed("by", "hour or day", |text| match text {
         "hour" => Some((HOUR, DEFAULT_HOURS)),
         "day" => Some((DAY, DEFAULT_DAYS)),

@@ -1,18 +1,24 @@
 //! A request of the management API that came past the guard: on whose behalf, on what condition, and how it is answered.
 
+use std::future::Future;
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::sync::Arc;
+
 use actix_web::http::StatusCode;
 use actix_web::http::header::{ETAG, HeaderName, IF_MATCH, IF_NONE_MATCH, LOCATION};
-use actix_web::web::{Bytes, Payload};
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::web::{Bytes, Data, Payload};
+use actix_web::{FromRequest, HttpRequest, HttpResponse, dev};
 use serde::Serialize;
 use uuid::Uuid;
 
 use super::json::{self, Body};
+use super::page::Query;
 use crate::clock::Timestamp;
 use crate::http::answer::no_store;
 use crate::http::caller::caller;
 use crate::http::error::ApiError;
-use crate::http::guard::{Access, management_scopes};
+use crate::http::guard::{Access, Demand, management_scopes, site};
 use crate::http::observe::Outcome;
 use crate::http::site::Site;
 use crate::oauth::metadata::path;
@@ -22,21 +28,40 @@ use crate::service::{Condition, Management, ServiceError, Version};
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const LONGEST_KEY: usize = 255;
 
-pub(super) struct Visit<'r> {
-    site: &'r Site,
-    request: &'r HttpRequest,
-    client: &'r Client,
+/// A handler that takes one runs only for a token that is good and has the scope that `D` demands.
+pub(in crate::http) struct Visit<D> {
+    site: Data<Site>,
+    request: HttpRequest,
+    client: Arc<Client>,
     management: Management,
     now: Timestamp,
+    demand: PhantomData<D>,
 }
 
-impl<'r> Visit<'r> {
-    pub(super) fn new<D>(site: &'r Site, request: &'r HttpRequest, access: &'r Access<D>) -> Self {
-        let client = &access.valid.client;
-        let caller = caller(&site.authority, request);
+impl<D: Demand> FromRequest for Visit<D> {
+    type Error = ApiError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, ApiError>>>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut dev::Payload) -> Self::Future {
+        let access = Access::<D>::from_request(request, payload);
+        let request = request.clone();
+        Box::pin(async move { Self::new(request, access.await?) })
+    }
+}
+
+impl<D> Visit<D> {
+    fn new(request: HttpRequest, access: Access<D>) -> Result<Self, ApiError> {
+        let site = site(&request)?.clone();
         let scopes = management_scopes(&access.valid).map(str::to_owned).collect();
-        let management = site.authority.management.on_behalf_of(client, scopes, caller.address);
-        Self { site, request, client, management, now: caller.now }
+        let client = access.valid.client;
+        let caller = caller(&site.authority, &request);
+        let management = site.authority.management.on_behalf_of(&client, scopes, caller.address);
+        Ok(Self { site, request, client, management, now: caller.now, demand: PhantomData })
+    }
+
+    /// The query of a list, which besides `limit` and `cursor` may have the parameters that are `known`.
+    pub(super) fn query(&self, known: &[&str]) -> Result<Query<'_>, ApiError> {
+        Query::read(&self.request, known)
     }
 
     pub(super) fn now(&self) -> Timestamp {
@@ -50,19 +75,19 @@ impl<'r> Visit<'r> {
 
     /// An app named in the path. What cannot be one is answered as one that does not exist.
     pub(super) fn client_id(&self, text: &str) -> Result<ClientId, ApiError> {
-        ClientId::parse(text).ok_or_else(|| ApiError::not_found(self.request))
+        ClientId::parse(text).ok_or_else(|| ApiError::not_found(&self.request))
     }
 
     /// An id of ours named in the path, in the one spelling that it has.
     pub(super) fn id(&self, text: &str) -> Result<Uuid, ApiError> {
         let id = Uuid::try_parse(text).ok().filter(|id| id.hyphenated().to_string() == text);
-        id.ok_or_else(|| ApiError::not_found(self.request))
+        id.ok_or_else(|| ApiError::not_found(&self.request))
     }
 
     /// What the body says, and its octets.
     pub(super) async fn body<T: Body>(&self, payload: Payload) -> Result<(T, Bytes), ApiError> {
-        let octets = json::read(self.request, payload, self.site.authority.config.request_timeout).await?;
-        Ok((json::parse(self.request, &octets)?, octets))
+        let octets = json::read(&self.request, payload, self.site.authority.config.request_timeout).await?;
+        Ok((json::parse(&self.request, &octets)?, octets))
     }
 
     /// Runs a walk that changes nothing.
@@ -71,7 +96,7 @@ impl<'r> Visit<'r> {
         walk: impl FnOnce(&Management) -> Result<T, ServiceError> + Send + 'static,
     ) -> Result<T, ApiError> {
         let found = self.site.authority.look(self.management.clone(), walk).await;
-        found.map_err(|error| ApiError::service(self.request, &error, "").of_client(self.client.client_id))
+        found.map_err(|error| ApiError::service(&self.request, &error, "").of_client(self.client.client_id))
     }
 
     /// Runs a walk that changes something, if the condition of `If-Match` holds. `conflict` says what can stand against it.
@@ -107,7 +132,7 @@ impl<'r> Visit<'r> {
         walk: impl FnOnce(&Management) -> Result<T, ServiceError> + Send + 'static,
     ) -> Result<T, ApiError> {
         let done = self.site.authority.change(management.on(self.condition()), walk).await;
-        done.map_err(|error| ApiError::service(self.request, &error, conflict).of_client(self.client.client_id))
+        done.map_err(|error| ApiError::service(&self.request, &error, conflict).of_client(self.client.client_id))
     }
 
     /// `If-Match` ([RFC 9110 §13.1.1](https://www.rfc-editor.org/rfc/rfc9110#section-13.1.1)): weak tags never match, and
@@ -137,7 +162,7 @@ impl<'r> Visit<'r> {
             |key: &&str| (1..=LONGEST_KEY).contains(&key.len()) && key.bytes().all(|byte| matches!(byte, 0x21..=0x7e));
         let refused = || {
             ApiError::bad_request(
-                self.request,
+                &self.request,
                 "Idempotency-Key must be one text of 1 to 255 printable ASCII characters without space.",
             )
         };
