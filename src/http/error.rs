@@ -51,26 +51,30 @@ fn oauth_body<'a>(issuer: &str, error: &'static str, error_description: &'a str)
     OAuthErrorBody { error, error_description, error_uri: format!("{issuer}{}#{error}", path::ERRORS) }
 }
 
-/// The answer to a form that was not read.
-pub(super) fn body_answer(issuer: &str, error: BodyError) -> HttpResponse {
-    let wanted = "Send the parameters as application/x-www-form-urlencoded, in UTF-8.";
-    unread_answer(issuer, error, (StatusCode::BAD_REQUEST, wanted))
-}
-
-/// The answer to a JSON text that was not read.
-pub(super) fn json_body_answer(issuer: &str, error: BodyError) -> HttpResponse {
-    let wanted = "Send the metadata as application/json, in UTF-8.";
-    unread_answer(issuer, error, (StatusCode::UNSUPPORTED_MEDIA_TYPE, wanted))
-}
-
-fn unread_answer(issuer: &str, error: BodyError, wrong_type: (StatusCode, &'static str)) -> HttpResponse {
-    let (status, description) = match error {
+/// What is said about a body that was not read; `wrong_type` about one of another media type than the route takes.
+fn body_refusal(error: BodyError, wrong_type: (StatusCode, &'static str)) -> (StatusCode, &'static str) {
+    match error {
         BodyError::WrongType => wrong_type,
         BodyError::Encoded => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "Send the body without a content encoding."),
         BodyError::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "The body is larger than 64 KiB."),
         BodyError::TooSlow => (StatusCode::REQUEST_TIMEOUT, "The body did not come in time."),
         BodyError::Broken => (StatusCode::BAD_REQUEST, "The body could not be read."),
-    };
+    }
+}
+
+/// The answer to a form that was not read.
+pub(super) fn body_answer(issuer: &str, error: BodyError) -> HttpResponse {
+    let wanted = "Send the parameters as application/x-www-form-urlencoded, in UTF-8.";
+    unread_answer(issuer, body_refusal(error, (StatusCode::BAD_REQUEST, wanted)))
+}
+
+/// The answer to metadata that were not read.
+pub(super) fn json_body_answer(issuer: &str, error: BodyError) -> HttpResponse {
+    let wanted = "Send the metadata as application/json, in UTF-8.";
+    unread_answer(issuer, body_refusal(error, (StatusCode::UNSUPPORTED_MEDIA_TYPE, wanted)))
+}
+
+fn unread_answer(issuer: &str, (status, description): (StatusCode, &'static str)) -> HttpResponse {
     let mut builder = HttpResponse::build(status);
     // What was not read must not be taken for the next request.
     builder.insert_header((CONNECTION, "close")).force_close();
@@ -154,22 +158,12 @@ impl ApiError {
 
     /// A body that was not read, or is not what it must be.
     pub(super) fn body(request: &HttpRequest, error: BodyError) -> Self {
-        let (status, code, description) = match error {
-            BodyError::WrongType => (
-                StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                "unsupported_media_type",
-                "Send the body as application/json, in UTF-8.",
-            ),
-            BodyError::Encoded => (
-                StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                "unsupported_media_type",
-                "Send the body without a content encoding.",
-            ),
-            BodyError::TooLarge => {
-                (StatusCode::PAYLOAD_TOO_LARGE, "content_too_large", "The body is larger than 64 KiB.")
-            }
-            BodyError::TooSlow => (StatusCode::REQUEST_TIMEOUT, "invalid_request", "The body did not come in time."),
-            BodyError::Broken => (StatusCode::BAD_REQUEST, "invalid_request", "The body could not be read."),
+        let wrong_type = (StatusCode::UNSUPPORTED_MEDIA_TYPE, "Send the body as application/json, in UTF-8.");
+        let (status, description) = body_refusal(error, wrong_type);
+        let code = match status {
+            StatusCode::UNSUPPORTED_MEDIA_TYPE => "unsupported_media_type",
+            StatusCode::PAYLOAD_TOO_LARGE => "content_too_large",
+            _ => "invalid_request",
         };
         let mut refusal = Self::new(request, status, code, description);
         refusal.more.closing = true;
