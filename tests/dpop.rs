@@ -780,6 +780,12 @@ fn a_proxy_says_what_the_proof_is_for() {
         let refused = verify("&dpop=forwarded", "PUT", bills, &proxy);
         assert_eq!((refused.status.as_u16(), refused.error().as_str()), (403, "invalid_request"), "{value}");
     }
+    for url in ["https://shop.example?/bills", "https://shop.example#/bills", "https://@shop.example/", "shop.example/"]
+    {
+        let proxy = [("x-original-method", "PUT"), ("x-original-url", url)];
+        let refused = verify("&dpop=original", "PUT", "https://shop.example/", &proxy);
+        assert_eq!((refused.status.as_u16(), refused.error().as_str()), (403, "invalid_request"), "{url}");
+    }
     let bearer = [("authorization", &*format!("Bearer {token}"))];
     let refused = app.get("/connect/verify?aud=https://billing.example&dpop=forwarded", &bearer);
     assert_eq!(refused.status, 401);

@@ -55,7 +55,14 @@ impl Asked {
                 let url = is_clear.then(|| format!("{scheme}://{host}{uri}"))?;
                 Some(Self { method: only("x-forwarded-method")?, url })
             }
-            Description::Original => Some(Self { method: only("x-original-method")?, url: only("x-original-url")? }),
+            Description::Original => {
+                let url = only("x-original-url")?;
+                // The same, where a client may write the host: after that, the path must begin.
+                let (_, rest) = url.split_once("://")?;
+                let is_clear = rest.chars().find(|c| "/?#@\\".contains(*c)) == Some('/');
+                let method = only("x-original-method")?;
+                is_clear.then_some(Self { method, url })
+            }
         }
     }
 }
