@@ -14,8 +14,10 @@ use base64::engine::general_purpose::STANDARD;
 use brevet::clock::{Clock, SystemClock};
 use brevet::config::{Config, Settings, SourceValues};
 use brevet::db::signing_keys;
+use brevet::keys::dpop::Shown;
 use brevet::keys::envelope::MasterKey;
 use brevet::oauth::client::PresentedCredentials;
+use brevet::oauth::dpop::ProvenRequest;
 use brevet::oauth::header::Header;
 use brevet::oauth::request::TokenParams;
 use brevet::secret::Secret;
@@ -339,6 +341,11 @@ fn debug_output_of_settings_memory_and_requests_holds_no_secret() {
     let params = TokenParams::from_form(form.as_bytes()).unwrap();
     let basic = app.basic();
     let header = Header::One(basic.as_bytes());
+    let assertion = Signer::ed25519("k").sign(&claims(&app.client_id, 1));
+    needles.add_token("an assertion", &assertion);
+    let assertion_form = crate::client_assertion::form(&assertion);
+    let assertion_params = TokenParams::from_form(assertion_form.as_bytes()).unwrap();
+    let request = ProvenRequest { method: "GET", url: &assertion, access_token: Some(&app.secret) };
     let shown = [
         ("Management", format!("{management:?}")),
         ("Authority", format!("{authority:?}")),
@@ -352,6 +359,12 @@ fn debug_output_of_settings_memory_and_requests_holds_no_secret() {
                 PresentedCredentials::read(header, &TokenParams::from_form(b"grant_type=client_credentials").unwrap())
             ),
         ),
+        ("TokenParams with an assertion", format!("{assertion_params:?}")),
+        (
+            "PresentedCredentials by assertion",
+            format!("{:?}", PresentedCredentials::read(Header::None, &assertion_params)),
+        ),
+        ("Shown", format!("{:?}", Shown::WithProof(&assertion, request))),
         ("Secret", format!("{:?}", Secret::new(app.secret.as_str()))),
         ("SourceValues", format!("{:?}", sources(data.path(), &variables))),
     ];

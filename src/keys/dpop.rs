@@ -3,6 +3,8 @@
 
 mod used;
 
+use std::fmt;
+
 pub use self::used::{Use, UsedProofs};
 use super::jwk::PublicJwk;
 use super::jws::{JwsError, UnverifiedJws};
@@ -54,12 +56,22 @@ pub fn verify_proof(proof: &str, request: &ProvenRequest<'_>, now: Timestamp) ->
 }
 
 /// How an access token was shown.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub enum Shown<'a> {
     /// By the scheme `Bearer`: whoever has it may use it.
     Bearer,
     /// By the scheme `DPoP`: with this proof, for this request, which names the token.
     WithProof(&'a str, ProvenRequest<'a>),
+}
+
+/// Without the proof, which its request may still need.
+impl fmt::Debug for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bearer => f.write_str("Bearer"),
+            Self::WithProof(_, request) => write!(f, "WithProof([redacted], {request:?})"),
+        }
+    }
 }
 
 /// Why a token must not be used by whoever showed it.

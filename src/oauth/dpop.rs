@@ -118,7 +118,7 @@ impl From<ProofError> for OAuthError {
 }
 
 /// The request that a proof must be for.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub struct ProvenRequest<'a> {
     /// The method, as it stands in the request.
     pub method: &'a str,
@@ -126,6 +126,13 @@ pub struct ProvenRequest<'a> {
     pub url: &'a str,
     /// The access token that came with it; none at the token endpoint.
     pub access_token: Option<&'a str>,
+}
+
+/// Without the address, whose query may hold anything, and the access token.
+impl fmt::Debug for ProvenRequest<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ProvenRequest").field("method", &self.method).finish_non_exhaustive()
+    }
 }
 
 /// The claims of a proof ([RFC 9449 §4.2](https://www.rfc-editor.org/rfc/rfc9449#section-4.2)). A duplicate member or
