@@ -1,5 +1,7 @@
 //! Two nodes on one database, and a node whose database goes away.
 
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -8,9 +10,13 @@ use std::time::{Duration, Instant};
 use brevet::clock::ManualClock;
 use brevet::directory::Tail;
 use brevet::keys::verify::{JwksKeys, verify_access_token};
+use brevet::oauth::client::KeySource;
 use brevet::oauth::{ClientId, SigningAlgorithm};
 use brevet::service::{app_keys, apps, organisations, revocation, signing_keys};
 
+use crate::client_assertion;
+use crate::support::http::Answer;
+use crate::support::signer::Signer;
 use crate::support::{Credentials, START, TestApp, decode_jwt, new_app, postgres};
 
 /// A change is known on every node within a second; on a busy machine a test may hear of it a little later.
@@ -319,4 +325,132 @@ fn a_node_bears_the_loss_of_its_database_and_recovers_by_itself() {
     let details = apps::show(&node.app.management, strangers[0].id()).unwrap();
     assert_eq!((details.issued_24h, details.refused_24h), (1, 0));
     assert!(apps::show(&node.app.management, held.id()).unwrap().issued_24h >= 2);
+}
+
+/// Between a server and its database: passes everything on, or accepts everything and answers nothing.
+struct Silence {
+    url: String,
+    silent: Arc<AtomicBool>,
+    ended: Arc<AtomicBool>,
+    address: SocketAddr,
+}
+
+impl Silence {
+    fn before(database: &str) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let (before, after) = database.split_once('@').unwrap();
+        let (target, name) = after.split_once('/').unwrap();
+        let url = format!("{before}@{address}/{name}");
+        let (silent, ended) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+        let (is_silent, is_over, target) = (silent.clone(), ended.clone(), target.to_owned());
+        thread::spawn(move || {
+            for near in listener.incoming() {
+                if is_over.load(Ordering::SeqCst) {
+                    return;
+                }
+                let (Ok(near), Ok(far)) = (near, TcpStream::connect(&target)) else { continue };
+                for (from, to) in [(near.try_clone().unwrap(), far.try_clone().unwrap()), (far, near)] {
+                    let is_silent = is_silent.clone();
+                    thread::spawn(move || pass_on(from, to, &is_silent));
+                }
+            }
+        });
+        Self { url, silent, ended, address }
+    }
+
+    fn set(&self, silent: bool) {
+        self.silent.store(silent, Ordering::SeqCst);
+    }
+}
+
+fn pass_on(mut from: TcpStream, mut to: TcpStream, is_silent: &AtomicBool) {
+    let mut buffer = [0; 16 * 1024];
+    while let Ok(length @ 1..) = from.read(&mut buffer) {
+        while is_silent.load(Ordering::SeqCst) {
+            thread::sleep(Duration::from_millis(20));
+        }
+        if to.write_all(&buffer[..length]).is_err() {
+            break;
+        }
+    }
+    // One side is gone: so shall be the other.
+    let _gone = to.shutdown(Shutdown::Both);
+}
+
+/// Ends the silence, also when the test fails: a server waits for its database when it stops.
+struct Speaks<'a>(&'a Silence);
+
+impl Drop for Speaks<'_> {
+    fn drop(&mut self) {
+        self.0.set(false);
+        self.0.ended.store(true, Ordering::SeqCst);
+        // Wakes the listener.
+        let _gone = TcpStream::connect(self.0.address);
+    }
+}
+
+/// Check 227.
+#[test]
+fn a_database_that_never_answers_holds_nobody_up() {
+    let Some(url) = postgres::database() else {
+        return;
+    };
+    let database = Silence::before(&url);
+    let settings = [
+        ("database-url", database.url.as_str()),
+        ("database-timeout", "1s"),
+        ("stale-limit", "600s"),
+        ("throttle-failures", "off"),
+    ];
+    let app = TestApp::with(&settings);
+    let _speaks_at_the_end = Speaks(&database);
+    let held = app.create_app(&["billing:read"]);
+    let (token, revoked) = (app.token(&held), app.token(&held));
+    let signer = Signer::ed25519("k");
+    let signing = app.create_app_with("acme", client_assertion::signing(KeySource::Jwks(signer.jwks().into())));
+    let assertion =
+        || client_assertion::form(&signer.sign(&client_assertion::claims(&signing.client_id, START.seconds())));
+    app.token_request(&[], &assertion()).assert_status(200);
+    let stranger = app.create_app(&["billing:read"]);
+
+    database.set(true);
+    let refused = |ask: &dyn Fn() -> Answer| {
+        let began_at = Instant::now();
+        let answer = ask();
+        assert_eq!((answer.status.as_u16(), answer.error().as_str()), (503, "temporarily_unavailable"));
+        assert_ne!(answer.header("retry-after"), "");
+        assert!(began_at.elapsed() < Duration::from_secs(15), "{:?}", began_at.elapsed());
+    };
+    let (app, held, revoked, stranger) = (&app, &held, &revoked, &stranger);
+    let (assertion, refused) = (&assertion, &refused);
+    thread::scope(|scope| {
+        // More than the pool has connections, and again when those before gave up.
+        let asking: Vec<_> = (0..60)
+            .map(|number| {
+                scope.spawn(move || match number % 3 {
+                    0 => refused(&|| app.token_request(&[], &assertion())),
+                    1 => refused(&|| app.revoke(held, revoked)),
+                    _ => refused(&|| app.token_request(&[], &stranger.form())),
+                })
+            })
+            .collect();
+        while asking.iter().any(|thread| !thread.is_finished()) {
+            let began_at = Instant::now();
+            assert_eq!(app.get_with_token("/api/v1/whoami", &token).status, 200);
+            assert_eq!(app.introspect(held, &token).assert_status(200).json()["active"], true);
+            app.token(held);
+            app.get("/.well-known/jwks.json", &[]).assert_status(200);
+            assert!(began_at.elapsed() < Duration::from_secs(5), "{:?}", began_at.elapsed());
+        }
+        asking.into_iter().for_each(|thread| thread.join().unwrap());
+    });
+
+    database.set(false);
+    wait_for("assertions are good again", Duration::from_secs(30), || {
+        app.token_request(&[], &assertion()).status == 200
+    });
+    wait_for("tokens are revoked again", Duration::from_secs(30), || app.revoke(held, revoked).status == 200);
+    assert_eq!(app.get_with_token("/api/v1/whoami", revoked).status, 401);
+    app.token(stranger);
 }
