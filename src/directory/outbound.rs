@@ -152,12 +152,12 @@ pub fn check_url(text: &str, allow_private: bool) -> Result<Url, String> {
 /// Looks names up and leaves out the addresses that may not be connected to. The connection goes to what is returned
 /// here, so a name that changes its address between two questions gains nothing.
 #[derive(Debug)]
-struct JudgingResolver {
-    names: DefaultResolver,
+struct JudgingResolver<R> {
+    names: R,
     allow_private: bool,
 }
 
-impl Resolver for JudgingResolver {
+impl<R: Resolver> Resolver for JudgingResolver<R> {
     fn resolve(&self, uri: &Uri, config: &Config, timeout: NextTimeout) -> Result<ResolvedSocketAddrs, Error> {
         let found = self.names.resolve(uri, config, timeout)?;
         let mut allowed = self.empty();
@@ -361,6 +361,32 @@ mod tests {
             assert!(refusal.to_string().contains("no address of the internet"), "{host}: {refusal}");
         }
         assert_eq!(listener.accept().unwrap_err().kind(), std::io::ErrorKind::WouldBlock, "somebody connected");
+    }
+
+    /// Says the same of every name.
+    #[derive(Debug)]
+    struct Says(Vec<std::net::SocketAddr>);
+
+    impl Resolver for Says {
+        fn resolve(&self, _: &Uri, _: &Config, _: NextTimeout) -> Result<ResolvedSocketAddrs, Error> {
+            let mut found = self.empty();
+            self.0.iter().for_each(|address| found.push(*address));
+            Ok(found)
+        }
+    }
+
+    #[test]
+    fn of_a_name_with_good_and_bad_addresses_only_the_good_ones_are_left() {
+        let all =
+            ["127.0.0.1:1", "1.1.1.1:1", "[::ffff:10.0.0.1]:1", "169.254.169.254:1", "[fe80::1]:1", "192.0.2.1:1"];
+        let left = |allow_private| {
+            let names = Says(all.iter().map(|address| address.parse().unwrap()).collect());
+            let (uri, timeout) = (Uri::from_static("https://mixed.example/"), NextTimeout::default());
+            let found = JudgingResolver { names, allow_private }.resolve(&uri, &Config::default(), timeout).unwrap();
+            found.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(left(false), ["1.1.1.1:1"]);
+        assert_eq!(left(true), ["127.0.0.1:1", "1.1.1.1:1", "[::ffff:10.0.0.1]:1"]);
     }
 
     #[test]
