@@ -151,7 +151,7 @@ fn data_that_cannot_be_used_exits_with_65_and_says_what_could_be() {
     let data = data_directory();
     assert_snapshot!(refusal(&data, "org create --slug acme --name Acme"), @"65: the slug `acme` is taken; choose another");
     assert_snapshot!(refusal(&data, "org create --slug Acme --name Acme"), @"65: `Acme` cannot be a slug: use 1 to 50 lower-case letters, digits and hyphens, no hyphen at either end");
-    assert_snapshot!(refusal(&data, "org create --slug a --name="), @"65: a name needs 1 to 100 characters, none of them a control character");
+    assert_snapshot!(refusal(&data, "org create --slug a --name="), @"65: a name needs 1 to 100 characters, none of them a control character or invisible");
     assert_snapshot!(refusal(&data, "api create --org acme --name n --identifier billing"), @"65: `billing` cannot be an API's identifier: write an absolute URI without a fragment, such as https://api.example.com");
     assert_snapshot!(refusal(&data, "api create --org acme --name n --identifier https://billing.example"), @"65: the identifier https://billing.example is taken on this server");
     assert_snapshot!(refusal(&data, "api create --org acme --name n --identifier http://127.0.0.1:8080/api/v1"), @"65: http://127.0.0.1:8080/api/v1 is the identifier of Brevet's own API");

@@ -659,9 +659,9 @@ fn a_client_shows_changes_and_deletes_itself(settings: &[(&str, &str)]) {
     }
     let actions = stage.actions(id);
     assert_eq!(actions.first().map(String::as_str), Some("app.create by registration-token"));
-    assert_eq!(actions.last().map(String::as_str), Some("app.delete by client"));
-    assert_eq!(actions.iter().filter(|action| *action == "app.update by client").count(), 5, "{actions:?}");
-    assert_eq!(actions.iter().filter(|action| *action == "app.authentication by client").count(), 2, "{actions:?}");
+    assert_eq!(actions.last().map(String::as_str), Some("app.delete by app"));
+    assert_eq!(actions.iter().filter(|action| *action == "app.update by app").count(), 5, "{actions:?}");
+    assert_eq!(actions.iter().filter(|action| *action == "app.authentication by app").count(), 2, "{actions:?}");
 }
 
 #[test]

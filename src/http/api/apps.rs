@@ -49,10 +49,10 @@ pub(super) struct App {
     /// How it proves who it is: `client_secret`, with App Keys, or `private_key_jwt`, with JWTs that it signs.
     auth_method: &'static str,
     /// The public keys registered with it, a JWK set; `null` if it has none or they are at `jwks_uri`.
-    #[schema(value_type = Option<Object>)]
+    #[schema(required = true, value_type = Option<Object>)]
     jwks: Option<Value>,
     /// Where its public keys are.
-    #[schema(format = "uri")]
+    #[schema(required = true, format = "uri")]
     jwks_uri: Option<String>,
     /// Whether it gets no token without a DPoP proof.
     dpop_required: bool,
