@@ -19,8 +19,10 @@ use crate::support::http::Answer;
 use crate::support::signer::Signer;
 use crate::support::{Credentials, START, TestApp, decode_jwt, new_app, postgres};
 
-/// A change is known on every node within a second; on a busy machine a test may hear of it a little later.
-const PROMISE: Duration = Duration::from_secs(3);
+/// What is promised: a change is known on every node within this.
+const PROMISE: Duration = Duration::from_secs(1);
+/// A machine that is busy with other tests may need longer now and then.
+const LIMIT: Duration = Duration::from_secs(5);
 const ISSUER: &str = "http://127.0.0.1:8080";
 
 macro_rules! on_both_databases {
@@ -94,6 +96,12 @@ fn wait_for(what: &str, limit: Duration, so: impl Fn() -> bool) -> Duration {
     start.elapsed()
 }
 
+/// Whether the promise is kept as a rule: more often than not, for a machine may be busy.
+fn assert_promise_kept(mut took: Vec<Duration>) {
+    took.sort_unstable();
+    assert!(took[took.len() / 2] <= PROMISE, "{took:?}");
+}
+
 fn what_is_switched_off_on_one_node_is_refused_on_the_other(settings: &[(&str, &str)]) {
     let (here, there) = two_nodes(settings);
     let m = &here.app.management;
@@ -102,26 +110,34 @@ fn what_is_switched_off_on_one_node_is_refused_on_the_other(settings: &[(&str, &
     let [off_token, deleted_token, rotated_token, revoked_token, bystander_token] = &tokens;
     assert!(tokens.iter().all(|token| there.guard_status(token) == 200));
 
+    let mut took = Vec::new();
     apps::set_enabled(m, off.id(), false).unwrap();
-    wait_for("a disabled app", PROMISE, || there.token_status(&off) == 401 && there.guard_status(off_token) == 401);
+    took.push(wait_for("a disabled app", LIMIT, || {
+        there.token_status(&off) == 401 && there.guard_status(off_token) == 401
+    }));
     apps::set_enabled(m, off.id(), true).unwrap();
-    wait_for("an enabled app", PROMISE, || there.token_status(&off) == 200 && there.guard_status(off_token) == 200);
+    took.push(wait_for("an enabled app", LIMIT, || {
+        there.token_status(&off) == 200 && there.guard_status(off_token) == 200
+    }));
     apps::delete(m, deleted.id()).unwrap();
-    wait_for("a deleted app", PROMISE, || {
+    took.push(wait_for("a deleted app", LIMIT, || {
         there.token_status(&deleted) == 401 && there.guard_status(deleted_token) == 401
-    });
+    }));
     let fresh = app_keys::rotate(m, rotated.id(), Duration::ZERO, None).unwrap();
     let fresh = Credentials { secret: fresh.client_secret.reveal().to_owned(), ..rotated.clone() };
-    wait_for("a rotated App Key", PROMISE, || there.token_status(&rotated) == 401 && there.token_status(&fresh) == 200);
+    took.push(wait_for("a rotated App Key", LIMIT, || {
+        there.token_status(&rotated) == 401 && there.token_status(&fresh) == 200
+    }));
     assert_eq!(there.guard_status(rotated_token), 200, "a token outlives the key that got it");
     revocation::revoke(m, revoked_token).unwrap();
-    wait_for("a revoked token", PROMISE, || there.guard_status(revoked_token) == 401);
+    took.push(wait_for("a revoked token", LIMIT, || there.guard_status(revoked_token) == 401));
     assert_eq!(there.token_status(&revoked), 200);
     assert_eq!(there.guard_status(bystander_token), 200);
     organisations::set_enabled(m, "acme", false).unwrap();
-    wait_for("a disabled organisation", PROMISE, || {
+    took.push(wait_for("a disabled organisation", LIMIT, || {
         there.token_status(&bystander) == 401 && there.guard_status(bystander_token) == 401
-    });
+    }));
+    assert_promise_kept(took);
 }
 
 fn what_is_registered_on_one_node_is_known_on_the_other(settings: &[(&str, &str)]) {
@@ -147,6 +163,7 @@ fn what_a_client_revokes_on_one_node_is_refused_on_the_other(settings: &[(&str, 
     let (here, there) = two_nodes(settings);
     let client = here.app.create_app(&["billing:read"]);
     let feed = |node: &Node| node.app.get("/connect/revocations", &[]).assert_status(200);
+    let mut took = Vec::new();
     for _ in 0..5 {
         let [dead, alive] = [(); 2].map(|()| here.app.token(&client));
         assert!([&dead, &alive].iter().all(|token| there.guard_status(token) == 200));
@@ -159,19 +176,20 @@ fn what_a_client_revokes_on_one_node_is_refused_on_the_other(settings: &[(&str, 
             here.app.revoke(&client, &dead).assert_status(200);
             let revoked_at = Instant::now();
             assert_eq!(here.guard_status(&dead), 401, "where it was revoked, it is refused at once");
-            wait_for("a revoked token", PROMISE, || there.guard_status(&dead) == 401);
+            took.push(wait_for("a revoked token", LIMIT, || there.guard_status(&dead) == 401));
             let told = there.app.introspect(&client, &dead).assert_status(200).body;
             assert_eq!(told, r#"{"active":false}"#);
             let (status, heard_at) = waiting.join().unwrap();
             assert_eq!(status, 200);
-            assert!(heard_at.saturating_duration_since(revoked_at) < 2 * PROMISE, "the feed of the other node");
+            took.push(heard_at.saturating_duration_since(revoked_at));
         });
         assert_eq!(there.guard_status(&alive), 200);
-        wait_for("the same feed", PROMISE, || {
+        wait_for("the same feed", LIMIT, || {
             let (here, there) = (feed(&here), feed(&there));
             here.body == there.body && here.header("etag") == there.header("etag")
         });
     }
+    assert_promise_kept(took);
 }
 
 fn keys_that_are_rotated_on_one_node_sign_on_the_other(settings: &[(&str, &str)]) {
@@ -183,13 +201,13 @@ fn keys_that_are_rotated_on_one_node_sign_on_the_other(settings: &[(&str, &str)]
     assert_eq!(here.jwks(), there.jwks());
 
     let next = signing_keys::generate(&here.app.management, SigningAlgorithm::Rs256).unwrap();
-    wait_for("a next key", PROMISE, || there.jwks().contains(&next));
+    wait_for("a next key", LIMIT, || there.jwks().contains(&next));
     assert_ne!(kid(&there), next, "it does not sign yet");
     // By then every node knows it, so it may sign at once.
     here.app.clock.advance(Duration::from_secs(2));
     let (rotated, _) = signing_keys::rotate(&here.app.management, SigningAlgorithm::Rs256, true).unwrap();
     assert_eq!(rotated, next);
-    wait_for("a rotation", PROMISE, || kid(&there) == next && kid(&here) == next);
+    wait_for("a rotation", LIMIT, || kid(&there) == next && kid(&here) == next);
     let new = there.app.token(&app);
     assert!(here.verifies(&new) && here.verifies(&old));
     assert!(there.verifies(&new) && there.verifies(&old));
@@ -318,7 +336,7 @@ fn a_node_bears_the_loss_of_its_database_and_recovers_by_itself() {
     assert_eq!(ask_all(&strangers[16..]), [200; 16], "after {took:?}: no connection from before is used");
     assert_eq!(node.guard_status(&token), 200);
     apps::set_enabled(&node.app.management, held.id(), false).unwrap();
-    wait_for("a disabled app", PROMISE, || node.token_status(&held) == 401);
+    wait_for("a disabled app", LIMIT, || node.token_status(&held) == 401);
 
     // What was counted meanwhile was kept.
     node.app.authority.usage.flush(node.app.management.database(), START).unwrap();

@@ -592,7 +592,7 @@ fn an_actix_service_refuses_with_503_while_it_cannot_judge() {
 }
 
 #[test]
-fn whatever_kills_a_token_at_the_server_is_learnt_without_waiting_for_the_next_question() {
+fn whatever_kills_a_token_at_the_server_is_learnt_within_two_seconds() {
     type Kill = fn(&TestApp, &crate::support::Credentials, &str);
     let kills: [(&str, Kill); 6] = [
         ("token revoke", |app, _, token| {
@@ -608,6 +608,7 @@ fn whatever_kills_a_token_at_the_server_is_learnt_without_waiting_for_the_next_q
             cut_offs::revoke_all_tokens(&app.management).unwrap();
         }),
     ];
+    let mut took = Vec::new();
     for (what, kill) in kills {
         let app = TestApp::new();
         let client = app.create_app(&["billing:read"]);
@@ -622,9 +623,13 @@ fn whatever_kills_a_token_at_the_server_is_learnt_without_waiting_for_the_next_q
         app.catch_up();
         let killed_at = Instant::now();
         becomes(&guard, &token, &Err(REVOKED));
-        // A moment as a rule, and far from the half minute for which the server holds a question without news.
+        // Far from the half minute for which the server holds a question without news.
         assert!(killed_at.elapsed() < Duration::from_secs(10), "{what}: {:?}", killed_at.elapsed());
+        took.push(killed_at.elapsed());
     }
+    // More often than not, for a machine may be busy.
+    took.sort_unstable();
+    assert!(took[took.len() / 2] < Duration::from_secs(2), "{took:?}");
 }
 
 #[test]
