@@ -610,10 +610,16 @@ fn a_client_shows_changes_and_deletes_itself(settings: &[(&str, &str)]) {
     };
     assert_eq!(members(&changed), "\"robot 2\" \"billing:read\" true \"client_secret_post\"");
 
-    // What is left out is as if it had never been said.
+    // What is left out is as if it had never been said, but a bound client stays bound until an operator lets it go.
     let reset = stage.put(&client, &json!({}));
-    let expected = format!("\"{id}\" \"billing:read billing:write\" false \"client_secret_basic\"");
+    let expected = format!("\"{id}\" \"billing:read billing:write\" true \"client_secret_basic\"");
     assert_eq!(members(&reset), expected);
+    assert_eq!(stage.app.token_request(&[], &client.credentials.form()).error(), "invalid_dpop_proof");
+    let let_go = AppUpdate { dpop_required: Some(false), ..AppUpdate::default() };
+    apps::update(&stage.app.management, client.credentials.id(), let_go).unwrap();
+    stage.app.catch_up();
+    let reset = stage.get(&client);
+    assert_eq!(reset.json()["dpop_bound_access_tokens"], false);
     assert_eq!(stage.app.token_request(&[], &client.credentials.form()).status, 200, "the secret stays");
 
     // As most clients do it: what was answered is sent back.

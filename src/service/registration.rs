@@ -154,7 +154,8 @@ pub async fn update(
         let change = AppUpdate {
             name: Some(metadata.name.unwrap_or_else(|| app.client_id.to_string())),
             authentication: Some(metadata.authentication).filter(|wanted| *wanted != app.authentication),
-            dpop_required: Some(metadata.dpop_bound),
+            // A client may bind itself, and is not let go: an operator may have bound it.
+            dpop_required: Some(metadata.dpop_bound || app.dpop_required),
             ..scope_changes(&registration, &app, metadata.scopes.as_deref())?
         };
         let client_id = app.client_id;
