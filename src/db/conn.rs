@@ -54,6 +54,13 @@ pub enum Backend {
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// A database that could not be reached is tried again at least this often.
 const TRY_AGAIN_EVERY: Duration = Duration::from_millis(500);
+/// A host that vanished without a word is noticed within half a minute, so that its connections are made anew.
+const KEEPALIVES: &[(&str, &str)] = &[
+    ("keepalives_idle", "10"),
+    ("keepalives_interval", "5"),
+    ("keepalives_count", "3"),
+    ("tcp_user_timeout", "25000"),
+];
 /// Makes connections for the pool.
 struct Connector {
     url: Secret,
@@ -81,13 +88,15 @@ impl Connector {
 
     fn open_postgresql(&self) -> Result<PgConnection, DbError> {
         let url = self.url.reveal();
-        let with_timeout = if url.contains("connect_timeout=") {
-            url.to_owned()
-        } else {
-            let separator = if url.contains('?') { '&' } else { '?' };
-            format!("{url}{separator}connect_timeout={}", self.timeout.as_secs().max(2))
-        };
-        let mut conn = PgConnection::establish(&with_timeout).map_err(|error| {
+        let connect_timeout = self.timeout.as_secs().max(2).to_string();
+        let mut with_defaults = url.to_owned();
+        for (name, value) in [("connect_timeout", connect_timeout.as_str())].iter().chain(KEEPALIVES) {
+            if !url.contains(&format!("{name}=")) {
+                let separator = if with_defaults.contains('?') { '&' } else { '?' };
+                with_defaults.push_str(&format!("{separator}{name}={value}"));
+            }
+        }
+        let mut conn = PgConnection::establish(&with_defaults).map_err(|error| {
             DbError::Unavailable(format!("PostgreSQL: {}", without_url(&error, url).trim().replace('\n', " ")))
         })?;
         conn.batch_execute(&format!(
