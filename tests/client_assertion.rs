@@ -28,22 +28,7 @@ pub const ISSUER: &str = "http://127.0.0.1:8080";
 const URN: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 const NO_THROTTLE: (&str, &str) = ("throttle-failures", "off");
 
-macro_rules! on_both_databases {
-    ($($test:ident)*) => {
-        mod on_sqlite {
-            $(#[test] fn $test() { super::$test(&[]); })*
-        }
-        mod on_postgresql {
-            $(#[test] fn $test() {
-                if let Some(url) = crate::support::postgres::database() {
-                    super::$test(&[("database-url", &url)]);
-                }
-            })*
-        }
-    };
-}
-
-on_both_databases! {
+crate::support::postgres::on_both_databases! {
     an_assertion_is_good_once
     of_twelve_copies_at_once_on_two_nodes_one_gets_a_token
     a_jti_with_a_nul_is_refused_and_nothing_breaks

@@ -38,23 +38,7 @@ use crate::support::{START, TestApp, decode_jwt, new_app, postgres, test_config}
 
 type Pairs<'a> = &'a [(&'a str, &'a str)];
 
-/// Each chapter is a test on SQLite and a test on PostgreSQL.
-macro_rules! on_both_databases {
-    ($($chapter:ident)*) => {
-        mod on_sqlite {
-            $(#[test] fn $chapter() { super::$chapter(&[]); })*
-        }
-        mod on_postgresql {
-            $(#[test] fn $chapter() {
-                if let Some(url) = crate::support::postgres::database() {
-                    super::$chapter(&[("database-url", &url)]);
-                }
-            })*
-        }
-    };
-}
-
-on_both_databases! {
+crate::support::postgres::on_both_databases! {
     organisations_and_their_people_are_kept
     apis_and_their_scopes_are_kept
     apps_and_their_keys_are_kept

@@ -398,22 +398,7 @@ fn a_proof_is_good_once_and_only_one_may_be_sent() {
     client.show(&token, &first).assert_status(200);
 }
 
-macro_rules! on_both_databases {
-    ($($test:ident)*) => {
-        mod on_sqlite {
-            $(#[test] fn $test() { super::$test(&[]); })*
-        }
-        mod on_postgresql {
-            $(#[test] fn $test() {
-                if let Some(url) = crate::support::postgres::database() {
-                    super::$test(&[("database-url", &url)]);
-                }
-            })*
-        }
-    };
-}
-
-on_both_databases! {
+crate::support::postgres::on_both_databases! {
     a_proof_that_one_node_took_is_refused_by_every_node
     of_many_who_come_with_one_proof_at_once_one_is_served
     whether_tokens_must_be_bound_is_kept_and_changed

@@ -25,22 +25,7 @@ const PROMISE: Duration = Duration::from_secs(1);
 const LIMIT: Duration = Duration::from_secs(5);
 const ISSUER: &str = "http://127.0.0.1:8080";
 
-macro_rules! on_both_databases {
-    ($($test:ident)*) => {
-        mod on_sqlite {
-            $(#[test] fn $test() { super::$test(&[]); })*
-        }
-        mod on_postgresql {
-            $(#[test] fn $test() {
-                if let Some(url) = crate::support::postgres::database() {
-                    super::$test(&[("database-url", &url)]);
-                }
-            })*
-        }
-    };
-}
-
-on_both_databases! {
+crate::support::postgres::on_both_databases! {
     what_is_switched_off_on_one_node_is_refused_on_the_other
     what_is_registered_on_one_node_is_known_on_the_other
     what_a_client_revokes_on_one_node_is_refused_on_the_other

@@ -25,22 +25,7 @@ const ISSUER: &str = "http://127.0.0.1:8080";
 const DAY: Duration = Duration::from_secs(86_400);
 const SCOPES: &[&str] = &["billing:read", "billing:write"];
 
-macro_rules! on_both_databases {
-    ($($test:ident)*) => {
-        mod on_sqlite {
-            $(#[test] fn $test() { super::$test(&[]); })*
-        }
-        mod on_postgresql {
-            $(#[test] fn $test() {
-                if let Some(url) = crate::support::postgres::database() {
-                    super::$test(&[("database-url", &url)]);
-                }
-            })*
-        }
-    };
-}
-
-on_both_databases! {
+crate::support::postgres::on_both_databases! {
     of_twenty_at_once_as_many_are_registered_as_the_token_says
     a_client_shows_changes_and_deletes_itself
     what_an_operator_takes_away_stays_away

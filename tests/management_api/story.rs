@@ -11,22 +11,7 @@ use crate::client_assertion::{claims, form};
 use crate::support::signer::Signer;
 use crate::support::{Credentials, START};
 
-macro_rules! on_both_databases {
-    ($($chapter:ident)*) => {
-        mod on_sqlite {
-            $(#[test] fn $chapter() { super::$chapter(&[]); })*
-        }
-        mod on_postgresql {
-            $(#[test] fn $chapter() {
-                if let Some(url) = crate::support::postgres::database() {
-                    super::$chapter(&[("database-url", &url)]);
-                }
-            })*
-        }
-    };
-}
-
-on_both_databases! {
+crate::support::postgres::on_both_databases! {
     an_app_is_registered_changed_switched_off_and_deleted
     an_app_is_registered_with_public_keys_and_changes_how_it_proves_who_it_is
     an_app_is_held_to_dpop_and_released

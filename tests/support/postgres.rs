@@ -244,3 +244,20 @@ fn free_port() -> u16 {
         }
     }
 }
+
+/// Each of these functions, which take settings, is a test on SQLite and a test on PostgreSQL.
+macro_rules! on_both_databases {
+    ($($test:ident)*) => {
+        mod on_sqlite {
+            $(#[test] fn $test() { super::$test(&[]); })*
+        }
+        mod on_postgresql {
+            $(#[test] fn $test() {
+                if let Some(url) = crate::support::postgres::database() {
+                    super::$test(&[("database-url", &url)]);
+                }
+            })*
+        }
+    };
+}
+pub(crate) use on_both_databases;
