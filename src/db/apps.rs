@@ -73,6 +73,7 @@ struct Row {
     jwks: Option<String>,
     jwks_uri: Option<String>,
     dpop_required: i64,
+    _description: String,
 }
 
 impl Row {

@@ -25,6 +25,73 @@ diesel::table! {
         password_hash -> Text,
         disabled_at -> Nullable<BigInt>,
         created_at -> BigInt,
+        name -> Text,
+        is_operator -> BigInt,
+        email_verified_at -> Nullable<BigInt>,
+        sealed_totp -> Nullable<Binary>,
+        totp_confirmed_at -> Nullable<BigInt>,
+        totp_last_step -> BigInt,
+    }
+}
+
+diesel::table! {
+    recovery_codes (developer_id, hash) {
+        developer_id -> Text,
+        hash -> Text,
+        used_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    passkeys (id) {
+        id -> Text,
+        developer_id -> Text,
+        credential_id -> Text,
+        credential -> Text,
+        name -> Text,
+        created_at -> BigInt,
+        last_used_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    identities (provider, subject) {
+        provider -> Text,
+        subject -> Text,
+        developer_id -> Text,
+        created_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    sessions (id) {
+        id -> Text,
+        hash -> Text,
+        developer_id -> Text,
+        organisation_id -> Nullable<Text>,
+        awaits_second_factor -> BigInt,
+        created_at -> BigInt,
+        seen_at -> BigInt,
+        confirmed_at -> BigInt,
+        expires_at -> BigInt,
+        address -> Text,
+        user_agent -> Text,
+    }
+}
+
+diesel::table! {
+    links (id) {
+        id -> Text,
+        hash -> Text,
+        purpose -> Text,
+        developer_id -> Nullable<Text>,
+        organisation_id -> Nullable<Text>,
+        email -> Nullable<Text>,
+        role -> Nullable<Text>,
+        created_at -> BigInt,
+        created_by -> Text,
+        expires_at -> BigInt,
+        used_at -> Nullable<BigInt>,
     }
 }
 
@@ -58,6 +125,7 @@ diesel::table! {
         name -> Text,
         description -> Text,
         position -> BigInt,
+        sensitive -> BigInt,
     }
 }
 
@@ -75,6 +143,7 @@ diesel::table! {
         jwks -> Nullable<Text>,
         jwks_uri -> Nullable<Text>,
         dpop_required -> BigInt,
+        description -> Text,
     }
 }
 
@@ -168,6 +237,24 @@ diesel::table! {
 }
 
 diesel::table! {
+    usage_refusals (app_id, hour, error) {
+        app_id -> Text,
+        hour -> BigInt,
+        error -> Text,
+        refused -> BigInt,
+    }
+}
+
+diesel::table! {
+    usage_scopes (app_id, hour, scope) {
+        app_id -> Text,
+        hour -> BigInt,
+        scope -> Text,
+        issued -> BigInt,
+    }
+}
+
+diesel::table! {
     app_key_uses (app_id, app_key_id) {
         app_id -> Text,
         app_key_id -> Text,
@@ -237,5 +324,8 @@ diesel::allow_tables_to_appear_in_same_query!(
     organisations,
     developers,
     memberships,
-    usage
+    sessions,
+    usage,
+    usage_refusals,
+    usage_scopes
 );

@@ -1,0 +1,97 @@
+-- People: what they are called, how they prove who they are, and whether they run the whole server.
+ALTER TABLE developers ADD COLUMN name TEXT NOT NULL DEFAULT '';
+ALTER TABLE developers ADD COLUMN is_operator BIGINT NOT NULL DEFAULT 0 CHECK (is_operator IN (0, 1));
+ALTER TABLE developers ADD COLUMN email_verified_at BIGINT;
+-- The seed of one-time codes, sealed under the master key; it counts once it is confirmed. The last step used is never taken again.
+ALTER TABLE developers ADD COLUMN sealed_totp BYTEA;
+ALTER TABLE developers ADD COLUMN totp_confirmed_at BIGINT;
+ALTER TABLE developers ADD COLUMN totp_last_step BIGINT NOT NULL DEFAULT 0;
+
+CREATE TABLE recovery_codes (
+    developer_id TEXT NOT NULL REFERENCES developers (id) ON DELETE CASCADE,
+    hash TEXT COLLATE "C" NOT NULL,
+    used_at BIGINT,
+    PRIMARY KEY (developer_id, hash)
+);
+
+CREATE TABLE passkeys (
+    id TEXT COLLATE "C" NOT NULL PRIMARY KEY,
+    developer_id TEXT NOT NULL REFERENCES developers (id) ON DELETE CASCADE,
+    credential_id TEXT COLLATE "C" NOT NULL UNIQUE,
+    credential TEXT NOT NULL,
+    name TEXT NOT NULL,
+    created_at BIGINT NOT NULL,
+    last_used_at BIGINT
+);
+
+CREATE INDEX passkeys_developer ON passkeys (developer_id);
+
+-- Who a person is at an external sign-in provider.
+CREATE TABLE identities (
+    provider TEXT COLLATE "C" NOT NULL,
+    subject TEXT COLLATE "C" NOT NULL,
+    developer_id TEXT NOT NULL REFERENCES developers (id) ON DELETE CASCADE,
+    created_at BIGINT NOT NULL,
+    PRIMARY KEY (provider, subject)
+);
+
+CREATE INDEX identities_developer ON identities (developer_id);
+
+-- Who is signed in where. The cookie holds a secret; here is its keyed hash. A session that waits for a second factor
+-- opens nothing yet.
+CREATE TABLE sessions (
+    id TEXT COLLATE "C" NOT NULL PRIMARY KEY,
+    hash TEXT COLLATE "C" NOT NULL UNIQUE,
+    developer_id TEXT NOT NULL REFERENCES developers (id) ON DELETE CASCADE,
+    organisation_id TEXT REFERENCES organisations (id) ON DELETE SET NULL,
+    awaits_second_factor BIGINT NOT NULL CHECK (awaits_second_factor IN (0, 1)),
+    created_at BIGINT NOT NULL,
+    seen_at BIGINT NOT NULL,
+    confirmed_at BIGINT NOT NULL,
+    expires_at BIGINT NOT NULL,
+    address TEXT NOT NULL,
+    user_agent TEXT NOT NULL
+);
+
+CREATE INDEX sessions_developer ON sessions (developer_id);
+CREATE INDEX sessions_expiry ON sessions (expires_at);
+
+-- Links that work once: first set-up, invitation, proof of an address, another password.
+CREATE TABLE links (
+    id TEXT COLLATE "C" NOT NULL PRIMARY KEY,
+    hash TEXT COLLATE "C" NOT NULL UNIQUE,
+    purpose TEXT NOT NULL CHECK (purpose IN ('setup', 'invitation', 'verification', 'reset')),
+    developer_id TEXT REFERENCES developers (id) ON DELETE CASCADE,
+    organisation_id TEXT REFERENCES organisations (id) ON DELETE CASCADE,
+    email TEXT,
+    role TEXT CHECK (role IN ('owner', 'admin', 'developer', 'viewer')),
+    created_at BIGINT NOT NULL,
+    created_by TEXT NOT NULL,
+    expires_at BIGINT NOT NULL,
+    used_at BIGINT
+);
+
+CREATE INDEX links_developer ON links (developer_id);
+CREATE INDEX links_organisation ON links (organisation_id);
+CREATE INDEX links_expiry ON links (expires_at);
+
+ALTER TABLE apps ADD COLUMN description TEXT NOT NULL DEFAULT '';
+CREATE INDEX apps_organisation_name ON apps (organisation_id, name, id);
+ALTER TABLE api_scopes ADD COLUMN sensitive BIGINT NOT NULL DEFAULT 0 CHECK (sensitive IN (0, 1));
+
+-- What apps were refused, by error, and which scopes their tokens had. As `usage`: without references.
+CREATE TABLE usage_refusals (
+    app_id TEXT COLLATE "C" NOT NULL,
+    hour BIGINT NOT NULL,
+    error TEXT COLLATE "C" NOT NULL,
+    refused BIGINT NOT NULL,
+    PRIMARY KEY (app_id, hour, error)
+);
+
+CREATE TABLE usage_scopes (
+    app_id TEXT COLLATE "C" NOT NULL,
+    hour BIGINT NOT NULL,
+    scope TEXT COLLATE "C" NOT NULL,
+    issued BIGINT NOT NULL,
+    PRIMARY KEY (app_id, hour, scope)
+);

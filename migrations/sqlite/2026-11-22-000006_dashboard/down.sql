@@ -1,0 +1,16 @@
+DROP TABLE usage_scopes;
+DROP TABLE usage_refusals;
+ALTER TABLE api_scopes DROP COLUMN sensitive;
+DROP INDEX apps_organisation_name;
+ALTER TABLE apps DROP COLUMN description;
+DROP TABLE links;
+DROP TABLE sessions;
+DROP TABLE identities;
+DROP TABLE passkeys;
+DROP TABLE recovery_codes;
+ALTER TABLE developers DROP COLUMN totp_last_step;
+ALTER TABLE developers DROP COLUMN totp_confirmed_at;
+ALTER TABLE developers DROP COLUMN sealed_totp;
+ALTER TABLE developers DROP COLUMN email_verified_at;
+ALTER TABLE developers DROP COLUMN is_operator;
+ALTER TABLE developers DROP COLUMN name;
