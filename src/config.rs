@@ -80,6 +80,10 @@ pub struct Config {
     pub key_life: KeyLife,
     /// `throttle-failures`, a minute; `None` for `off`
     pub throttle_failures: Option<u32>,
+    /// `session-ttl`
+    pub session_ttl: Duration,
+    /// `session-idle`
+    pub session_idle: Duration,
     /// `dpop-nonce`
     pub dpop_nonce: bool,
     /// `trusted-proxies`
@@ -131,6 +135,8 @@ impl Config {
                 retain: settings.checked("key-retain", parse_span)?,
             },
             throttle_failures: settings.checked("throttle-failures", |text| off_or(text, per_minute))?,
+            session_ttl: settings.checked("session-ttl", positive_span)?,
+            session_idle: settings.checked("session-idle", positive_span)?,
             dpop_nonce: settings.checked("dpop-nonce", boolean)?,
             trusted_proxies: settings.checked("trusted-proxies", networks)?,
             outbound_allow_private: settings.checked("outbound-allow-private", boolean)?,

@@ -18,6 +18,7 @@ pub mod registered_clients;
 pub mod registration_tokens;
 pub mod revocations;
 mod schema;
+pub mod sessions;
 pub mod signing_keys;
 mod sqlite;
 pub mod usage;

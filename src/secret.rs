@@ -79,6 +79,10 @@ pub enum SecretKind {
     /// With which a registered client is shown and changed
     /// ([RFC 7592](https://www.rfc-editor.org/rfc/rfc7592#section-3)).
     RegistrationAccessToken,
+    /// With which a browser shows that somebody is signed in.
+    Session,
+    /// The part of a one-time link that nobody can guess.
+    Link,
 }
 
 impl SecretKind {
@@ -87,6 +91,8 @@ impl SecretKind {
             Self::ClientSecret => "bvk_",
             Self::InitialAccessToken => "bvr_",
             Self::RegistrationAccessToken => "bvc_",
+            Self::Session => "bvs_",
+            Self::Link => "bvl_",
         }
     }
 }
@@ -273,7 +279,13 @@ mod tests {
 
     #[test]
     fn a_secret_is_of_one_kind_only() {
-        let kinds = [SecretKind::ClientSecret, SecretKind::InitialAccessToken, SecretKind::RegistrationAccessToken];
+        let kinds = [
+            SecretKind::ClientSecret,
+            SecretKind::InitialAccessToken,
+            SecretKind::RegistrationAccessToken,
+            SecretKind::Session,
+            SecretKind::Link,
+        ];
         for kind in kinds {
             assert_eq!(kind.prefix().len(), PREFIX_LENGTH);
             let secret = generate_secret(kind).unwrap();

@@ -28,6 +28,7 @@ pub mod registration;
 pub mod registration_tokens;
 pub mod revocation;
 pub mod revocation_feed;
+pub mod sessions;
 pub mod signing_keys;
 mod throttle;
 pub mod token;

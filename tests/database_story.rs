@@ -88,6 +88,7 @@ fn refusal<T: Debug>(result: Result<T, ServiceError>) -> String {
         ServiceError::BeyondPower(_) => "beyond power",
         ServiceError::Stale => "stale",
         ServiceError::KeyReused => "key reused",
+        ServiceError::Repeated => "repeated",
         ServiceError::Conflict(_) => "conflict",
         ServiceError::Unavailable(_) => "unavailable",
         ServiceError::Setup(_) => "setup",

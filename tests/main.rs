@@ -24,6 +24,7 @@ mod client_assertion;
 mod client_authentication;
 mod client_jwks_uri;
 mod clients;
+mod dashboard;
 mod database_story;
 mod discovery;
 mod documentation;

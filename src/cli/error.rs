@@ -95,6 +95,7 @@ impl From<ServiceError> for CliError {
             | ServiceError::Conflict(_)
             | ServiceError::BeyondPower(_)
             | ServiceError::Stale
+            | ServiceError::Repeated
             | ServiceError::KeyReused => BAD_DATA,
             ServiceError::Unavailable(_) => UNAVAILABLE,
             ServiceError::Setup(_) => CONFIGURATION,

@@ -101,6 +101,8 @@ pub const SETTINGS: &[Setting] = &[
         "N/min",
         "Wrong App Keys per App SID and address before the answer is 429; `off` for no limit",
     ),
+    setting("session-ttl", "12h", "SPAN", "How long somebody stays signed in to the dashboard, however busy"),
+    setting("session-idle", "1h", "SPAN", "How long somebody stays signed in without doing anything"),
     setting(
         "dpop-nonce",
         "false",

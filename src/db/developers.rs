@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::conn::AnyConnection;
 use super::error::DbError;
-use super::organisations::parse_id;
+use super::organisations::{OrganisationRecord, Row as OrganisationRow, parse_id};
 use super::schema::{developers, memberships, organisations};
 use crate::clock::Timestamp;
 
@@ -36,6 +36,12 @@ impl Role {
             Self::Developer => "developer",
             Self::Viewer => "viewer",
         }
+    }
+
+    /// Whether whoever has this role may do what that one may.
+    pub fn includes(self, least: Self) -> bool {
+        let rank = |role| Self::ALL.iter().position(|known| *known == role);
+        rank(self) <= rank(least)
     }
 
     /// The role of that name.
@@ -78,6 +84,27 @@ pub struct Member {
     pub login: Option<String>,
     /// Since when the person may not sign in.
     pub disabled_at: Option<Timestamp>,
+}
+
+/// A person.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Person {
+    /// Ours.
+    pub id: Uuid,
+    /// In canonical form.
+    pub email: String,
+    /// What the person wants to be called; may be empty.
+    pub name: String,
+    /// Whether the person runs the whole server.
+    pub is_operator: bool,
+    /// Since when the address is known to be the person's.
+    pub email_verified_at: Option<Timestamp>,
+    /// Since when one-time codes are asked for.
+    pub totp_confirmed_at: Option<Timestamp>,
+    /// Since when the person may not sign in.
+    pub disabled_at: Option<Timestamp>,
+    /// When the account was made.
+    pub created_at: Timestamp,
 }
 
 /// Adds a person.
@@ -129,6 +156,56 @@ pub fn find_by_email(conn: &mut AnyConnection, email: &str) -> Result<Option<(Uu
         .first(conn)
         .optional()?;
     row.map(|(id, hash)| Ok((parse_id(&id, "developers")?, hash))).transpose()
+}
+
+/// The person of that id.
+///
+/// # Errors
+/// When the database does not answer.
+pub fn find(conn: &mut AnyConnection, id: Uuid) -> Result<Option<Person>, DbError> {
+    type Row = (String, String, String, i64, Option<i64>, Option<i64>, Option<i64>, i64);
+    let row: Option<Row> = developers::table
+        .find(id.to_string())
+        .select((
+            developers::id,
+            developers::email,
+            developers::name,
+            developers::is_operator,
+            developers::email_verified_at,
+            developers::totp_confirmed_at,
+            developers::disabled_at,
+            developers::created_at,
+        ))
+        .first(conn)
+        .optional()?;
+    let person = |(id, email, name, is_operator, verified, totp, disabled, created): Row| {
+        Ok(Person {
+            id: parse_id(&id, "developers")?,
+            email,
+            name,
+            is_operator: is_operator != 0,
+            email_verified_at: verified.map(Timestamp::from_seconds),
+            totp_confirmed_at: totp.map(Timestamp::from_seconds),
+            disabled_at: disabled.map(Timestamp::from_seconds),
+            created_at: Timestamp::from_seconds(created),
+        })
+    };
+    row.map(person).transpose()
+}
+
+/// The organisations where a person has a role, by name.
+///
+/// # Errors
+/// When the database does not answer.
+pub fn list_workplaces(conn: &mut AnyConnection, id: Uuid) -> Result<Vec<(OrganisationRecord, Role)>, DbError> {
+    let rows: Vec<(OrganisationRow, String)> = organisations::table
+        .inner_join(memberships::table)
+        .filter(memberships::developer_id.eq(id.to_string()))
+        .order((organisations::name, organisations::id))
+        .select((organisations::all_columns, memberships::role))
+        .load(conn)?;
+    let corrupt = || DbError::Corrupt { table: "memberships", column: "role", id: id.to_string() };
+    rows.into_iter().map(|(row, role)| Ok((row.try_into()?, Role::from_name(&role).ok_or_else(corrupt)?))).collect()
 }
 
 /// Members of all organisations, or of the one with that slug.

@@ -29,7 +29,7 @@ pub struct OrganisationRecord {
 }
 
 #[derive(Queryable)]
-struct Row {
+pub(super) struct Row {
     id: String,
     slug: String,
     name: String,

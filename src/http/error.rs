@@ -5,13 +5,17 @@ use std::fmt;
 use actix_web::body::BoxBody;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{ALLOW, CONNECTION, RETRY_AFTER, WWW_AUTHENTICATE};
+use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse, ResponseError};
 use serde::Serialize;
 
 use super::answer::no_store;
 use super::body::BodyError;
+use super::dashboard::home::missing;
 use super::observe::{Outcome, request_id};
+use super::pages::wants_html;
 use super::problem::{Fault, PROBLEM_JSON, Problem, ProblemMembers};
+use super::site::Site;
 use crate::config::Config;
 use crate::oauth::error::{FAILED, UNAVAILABLE};
 use crate::oauth::metadata::path;
@@ -189,7 +193,9 @@ impl ApiError {
                 Self::faults(request, vec![Fault { field: "scopes", message }])
             }
             ServiceError::Invalid(_) => Self::bad_request(request, "A value cannot be used."),
-            ServiceError::Conflict(_) => Self::new(request, StatusCode::CONFLICT, "conflict", conflict),
+            ServiceError::Conflict(_) | ServiceError::Repeated => {
+                Self::new(request, StatusCode::CONFLICT, "conflict", conflict)
+            }
             ServiceError::BeyondPower(_) => Self::new(
                 request,
                 StatusCode::FORBIDDEN,
@@ -285,8 +291,13 @@ impl ResponseError for ApiError {
     }
 }
 
-/// No route of that path.
+/// No route of that path: said on a page to who looks for one.
 pub(super) async fn not_found(request: HttpRequest) -> Result<HttpResponse, ApiError> {
+    if wants_html(&request)
+        && let Some(site) = request.app_data::<Data<Site>>()
+    {
+        return Ok(missing(site, &request));
+    }
     Err(ApiError::not_found(&request))
 }
 

@@ -1,19 +1,18 @@
-//! Pages for people: rendered at start, because they follow from the settings alone.
+//! Templates and the files that pages need, all part of the program.
 
-use actix_web::http::StatusCode;
-use actix_web::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderName, REFERRER_POLICY};
+use std::collections::HashMap;
+
+use actix_web::http::header::ACCEPT;
 use actix_web::web::{Bytes, Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
-use handlebars::Handlebars;
+use handlebars::{Handlebars, RenderError, RenderErrorReason, handlebars_helper};
 use rust_embed::RustEmbed;
 use serde::Serialize;
+use serde_json::Value;
 
 use super::answer::cacheable;
 use super::error::ApiError;
-use super::problem::KINDS;
 use super::site::Site;
-use crate::oauth::OAuthErrorCode;
-use crate::oauth::metadata::path;
 
 #[derive(RustEmbed)]
 #[folder = "templates"]
@@ -23,83 +22,78 @@ struct Templates;
 #[folder = "static"]
 struct Assets;
 
-const STYLESHEET: &str = "brevet.css";
-const POLICY: &str =
-    "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'";
-const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
-
-/// Pages ready to be sent.
+/// Templates, and files under names that change with their content.
 pub(super) struct Pages {
-    pub(super) home: Bytes,
-    pub(super) errors: Bytes,
-    pub(super) authorize: Bytes,
-    /// The stylesheet under a name that changes with its content.
-    stylesheet: (String, Bytes),
+    handlebars: Handlebars<'static>,
+    /// What stands in front of every path: the path of the issuer.
+    pub(super) base: String,
+    /// The address of each file, by its name in `static/`.
+    addresses: HashMap<String, String>,
+    /// Each file, by the last part of its address.
+    assets: HashMap<String, Asset>,
 }
 
-#[derive(Serialize)]
-struct Context<'a> {
-    title: &'a str,
-    issuer: &'a str,
-    version: &'a str,
-    stylesheet: &'a str,
-    token_endpoint: &'a str,
-    jwks: &'a str,
-    discovery: &'a str,
-    whoami: &'a str,
-    errors_page: &'a str,
-    errors: &'a [ErrorAdvice],
-    problems: &'a [ErrorAdvice],
+struct Asset {
+    content_type: &'static str,
+    body: Bytes,
 }
 
-#[derive(Serialize)]
-struct ErrorAdvice {
-    code: &'static str,
-    advice: &'static str,
-}
+// What is wrong with a field, or nothing.
+handlebars_helper!(field_fault: |faults: Json, field: str| {
+    let of_field = |fault: &&Value| fault.get("field").and_then(Value::as_str) == Some(field);
+    let first = faults.as_array().and_then(|faults| faults.iter().find(of_field));
+    first.and_then(|fault| fault.get("message")).and_then(Value::as_str).unwrap_or_default().to_owned()
+});
 
 impl Pages {
-    pub(super) fn new(issuer: &str) -> Result<Self, handlebars::RenderError> {
+    pub(super) fn new(base: &str) -> Result<Self, RenderError> {
         let mut handlebars = Handlebars::new();
         handlebars.set_strict_mode(true);
+        handlebars.register_helper("fault", Box::new(field_fault));
         handlebars
             .register_embed_templates_with_extension::<Templates>(".hbs")
-            .map_err(|error| handlebars::RenderErrorReason::Other(error.to_string()))?;
-        let asset = Assets::get(STYLESHEET)
-            .ok_or_else(|| handlebars::RenderErrorReason::Other(format!("{STYLESHEET} is missing")))?;
-        let digest: String = asset.metadata.sha256_hash().iter().take(6).map(|byte| format!("{byte:02x}")).collect();
-        let name = format!("brevet.{digest}.css");
-        let errors: Vec<ErrorAdvice> =
-            OAuthErrorCode::ALL.iter().map(|code| ErrorAdvice { code: code.name(), advice: code.advice() }).collect();
-        let problems: Vec<ErrorAdvice> =
-            KINDS.iter().map(|kind| ErrorAdvice { code: kind.code, advice: kind.advice }).collect();
-        let under = |path: &str| format!("{issuer}{path}");
-        let (token_endpoint, jwks, discovery) =
-            (under(path::TOKEN), under(path::JWKS), under(path::OPENID_CONFIGURATION));
-        let (whoami, errors_page, stylesheet) =
-            (format!("{issuer}{}/whoami", path::API), under(path::ERRORS), format!("{issuer}/static/{name}"));
-        let render = |template: &str, title: &str| {
-            let context = Context {
-                title,
-                issuer,
-                version: env!("CARGO_PKG_VERSION"),
-                stylesheet: &stylesheet,
-                token_endpoint: &token_endpoint,
-                jwks: &jwks,
-                discovery: &discovery,
-                whoami: &whoami,
-                errors_page: &errors_page,
-                errors: &errors,
-                problems: &problems,
-            };
-            handlebars.render(template, &context).map(Bytes::from)
+            .map_err(|error| RenderErrorReason::Other(error.to_string()))?;
+        let (mut addresses, mut assets) = (HashMap::new(), HashMap::new());
+        for name in Assets::iter() {
+            let file = Assets::get(&name).ok_or_else(|| RenderErrorReason::Other(format!("{name} is missing")))?;
+            let digest: String = file.metadata.sha256_hash().iter().take(6).map(|byte| format!("{byte:02x}")).collect();
+            let (stem, ending) = name.rsplit_once('.').unwrap_or((&name, ""));
+            let present = format!("{stem}.{digest}.{ending}");
+            addresses.insert(name.to_string(), format!("{base}/static/{present}"));
+            assets.insert(
+                present,
+                Asset { content_type: content_type(ending), body: Bytes::from(file.data.into_owned()) },
+            );
+        }
+        Ok(Self { handlebars, base: base.to_owned(), addresses, assets })
+    }
+
+    /// A template filled in.
+    pub(super) fn render(&self, template: &str, context: &impl Serialize) -> Result<String, RenderError> {
+        self.handlebars.render(template, context)
+    }
+
+    /// The present address of a file in `static/`; empty if there is none.
+    pub(super) fn asset(&self, name: &str) -> &str {
+        self.addresses.get(name).map_or("", String::as_str)
+    }
+
+    /// The names of the templates that are pages.
+    #[cfg(test)]
+    pub(super) fn templates() -> Vec<String> {
+        let is_page = |name: &String| {
+            !name.starts_with("partials/") && !name.starts_with("layout") && !name.starts_with("snippets/")
         };
-        Ok(Self {
-            home: render("home", "Brevet")?,
-            errors: render("errors", "Errors")?,
-            authorize: render("authorize", "Nobody signs in here")?,
-            stylesheet: (name, Bytes::from(asset.data.into_owned())),
-        })
+        Templates::iter().filter_map(|name| name.strip_suffix(".hbs").map(str::to_owned)).filter(is_page).collect()
+    }
+}
+
+fn content_type(ending: &str) -> &'static str {
+    match ending {
+        "css" => "text/css; charset=utf-8",
+        "js" => "text/javascript; charset=utf-8",
+        "svg" => "image/svg+xml",
+        _ => "application/octet-stream",
     }
 }
 
@@ -112,37 +106,13 @@ pub(super) fn wants_html(request: &HttpRequest) -> bool {
         .is_some_and(|accept| accept.contains("text/html"))
 }
 
-/// A page with the headers that keep it safe.
-pub(super) fn html(status: StatusCode, page: Bytes) -> HttpResponse {
-    HttpResponse::build(status)
-        .content_type("text/html; charset=utf-8")
-        .insert_header((CONTENT_SECURITY_POLICY, POLICY))
-        .insert_header((REFERRER_POLICY, "no-referrer"))
-        .insert_header((OPENER_POLICY, "same-origin"))
-        .insert_header((CACHE_CONTROL, "no-cache"))
-        .body(page)
-}
-
-/// What runs here and where to begin.
-pub(super) async fn home(site: Data<Site>) -> HttpResponse {
-    html(StatusCode::OK, site.pages.home.clone())
-}
-
-/// The page that `error_uri` leads to.
-pub(super) async fn errors(site: Data<Site>) -> HttpResponse {
-    html(StatusCode::OK, site.pages.errors.clone())
-}
-
-/// The stylesheet, under its present name only.
+/// A file, under its present name only.
 pub(super) async fn asset(
     site: Data<Site>,
     request: HttpRequest,
     name: Path<String>,
 ) -> Result<HttpResponse, ApiError> {
-    let (present, body) = &site.pages.stylesheet;
-    if *name != *present {
-        return Err(ApiError::not_found(&request));
-    }
-    let etag = format!("\"{present}\"");
-    Ok(cacheable(&request, "text/css; charset=utf-8", "public, max-age=31536000, immutable", &etag, body.clone()))
+    let asset = site.pages.assets.get(name.as_str()).ok_or_else(|| ApiError::not_found(&request))?;
+    let etag = format!("\"{name}\"");
+    Ok(cacheable(&request, asset.content_type, "public, max-age=31536000, immutable", &etag, asset.body.clone()))
 }

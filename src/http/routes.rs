@@ -1,12 +1,12 @@
-//! Every route on one page.
+//! Every route on one page, but those for people, which stand in `dashboard::routes`.
 
 use actix_web::http::Method;
 use actix_web::web::{self, ServiceConfig};
-use actix_web::{Handler, HttpRequest, Resource, Responder};
 
 use super::connect::{authorize, introspect, register, revocation, revocation_feed, token, verify};
-use super::error::{method_not_allowed, not_found};
-use super::{api, pages, well_known};
+use super::error::not_found;
+use super::methods::{for_methods, get, only, post, reading};
+use super::{api, dashboard, pages, well_known};
 use crate::oauth::metadata::path;
 
 /// Adds the public routes, under `/` and, for an issuer with a path, under that path too, so that it does not matter
@@ -57,9 +57,8 @@ fn under_issuer(config: &mut ServiceConfig) {
         .service(get(path::JWKS, well_known::jwks))
         .service(get(path::JWKS_ALIAS, well_known::jwks))
         .configure(resource_routes)
-        .service(get(path::ERRORS, pages::errors))
         .service(get("/static/{name}", pages::asset))
-        .service(get("/", pages::home));
+        .configure(dashboard::routes::routes);
 }
 
 fn resource_routes(config: &mut ServiceConfig) {
@@ -92,51 +91,4 @@ fn resource_routes(config: &mut ServiceConfig) {
         .service(reading(under("/keys"), records::list_signing_keys, "GET, HEAD"))
         .service(reading(under("/audit"), records::list_deeds, "GET, HEAD"))
         .service(reading(under("/usage"), records::list_usage, "GET, HEAD"));
-}
-
-/// A resource that takes GET and HEAD, and whatever is added to it; other methods are told what it takes.
-fn reading<F, Args>(resource: Resource, handler: F, allowed: &'static str) -> Resource
-where
-    F: Handler<Args>,
-    Args: actix_web::FromRequest + 'static,
-    F::Output: Responder + 'static,
-{
-    only(resource, allowed).route(web::get().to(handler.clone())).route(web::head().to(handler))
-}
-
-/// A resource that takes what is added to it; other methods are told what it takes.
-fn only(resource: Resource, allowed: &'static str) -> Resource {
-    resource.default_service(web::to(move |request: HttpRequest| async move { method_not_allowed(&request, allowed) }))
-}
-
-/// A route for GET and HEAD; other methods are told so.
-fn get<F, Args>(path: &str, handler: F) -> Resource
-where
-    F: Handler<Args>,
-    Args: actix_web::FromRequest + 'static,
-    F::Output: Responder + 'static,
-{
-    reading(web::resource(path), handler, "GET, HEAD")
-}
-
-/// A route for POST; other methods are told so.
-fn post<F, Args>(path: &str, handler: F) -> Resource
-where
-    F: Handler<Args>,
-    Args: actix_web::FromRequest + 'static,
-    F::Output: Responder + 'static,
-{
-    for_methods(&[Method::POST], "POST", path, handler)
-}
-
-/// A route for some methods, which `allowed` lists; other methods are told so.
-fn for_methods<F, Args>(methods: &[Method], allowed: &'static str, path: &str, handler: F) -> Resource
-where
-    F: Handler<Args>,
-    Args: actix_web::FromRequest + 'static,
-    F::Output: Responder + 'static,
-{
-    methods.iter().fold(only(web::resource(path), allowed), move |resource, method| {
-        resource.route(web::method(method.clone()).to(handler.clone()))
-    })
 }

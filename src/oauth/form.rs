@@ -12,7 +12,7 @@ pub enum FormError {
     Utf8,
     /// There is a control character.
     Control,
-    /// There are more than [`MOST_PARAMETERS`].
+    /// There are more than anybody needs.
     TooMany,
 }
 
@@ -30,6 +30,8 @@ impl FormError {
 
 /// More than any grant needs.
 pub const MOST_PARAMETERS: usize = 100;
+/// More than any page has fields.
+const MOST_FIELDS: usize = 2_000;
 
 /// A decoded name and value.
 pub type Pair<'a> = (Cow<'a, str>, Cow<'a, str>);
@@ -39,16 +41,28 @@ pub type Pair<'a> = (Cow<'a, str>, Cow<'a, str>);
 /// # Errors
 /// When any part of it is not well-formed.
 pub fn parse_form(body: &[u8]) -> Result<Vec<Pair<'_>>, FormError> {
+    parse(body, MOST_PARAMETERS, char::is_control)
+}
+
+/// The same for what people write in a browser: values may have several lines, and tabs.
+///
+/// # Errors
+/// When any part of it is not well-formed.
+pub fn parse_text_form(body: &[u8]) -> Result<Vec<Pair<'_>>, FormError> {
+    parse(body, MOST_FIELDS, |c| c.is_control() && !matches!(c, '\n' | '\r' | '\t'))
+}
+
+fn parse(body: &[u8], most: usize, is_refused: fn(char) -> bool) -> Result<Vec<Pair<'_>>, FormError> {
     let mut pairs = Vec::with_capacity(8);
     for part in body.split(|byte| *byte == b'&').filter(|part| !part.is_empty()) {
-        if pairs.len() == MOST_PARAMETERS {
+        if pairs.len() == most {
             return Err(FormError::TooMany);
         }
         let (name, value) = match part.iter().position(|byte| *byte == b'=') {
             Some(at) => (part.get(..at).unwrap_or_default(), part.get(at + 1..).unwrap_or_default()),
             None => (part, &[][..]),
         };
-        pairs.push((decode(name)?, decode(value)?));
+        pairs.push((decode(name)?, decode_but(value, is_refused)?));
     }
     Ok(pairs)
 }
@@ -58,6 +72,10 @@ pub fn parse_form(body: &[u8]) -> Result<Vec<Pair<'_>>, FormError> {
 /// # Errors
 /// When the encoding is malformed, the result is not UTF-8 or has a control character.
 pub fn decode(encoded: &[u8]) -> Result<Cow<'_, str>, FormError> {
+    decode_but(encoded, char::is_control)
+}
+
+fn decode_but(encoded: &[u8], is_refused: fn(char) -> bool) -> Result<Cow<'_, str>, FormError> {
     let decoded = if encoded.iter().any(|byte| matches!(byte, b'+' | b'%')) {
         let mut octets = Vec::with_capacity(encoded.len());
         let mut rest = encoded.iter();
@@ -72,7 +90,7 @@ pub fn decode(encoded: &[u8]) -> Result<Cow<'_, str>, FormError> {
     } else {
         Cow::Borrowed(std::str::from_utf8(encoded).map_err(|_not_utf8| FormError::Utf8)?)
     };
-    if decoded.chars().any(char::is_control) { Err(FormError::Control) } else { Ok(decoded) }
+    if decoded.chars().any(is_refused) { Err(FormError::Control) } else { Ok(decoded) }
 }
 
 /// Whether a URL's query names one of these parameters, however the name is encoded.

@@ -4,9 +4,11 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::organisations::find as find_organisation;
-use super::{Management, ServiceError};
+use super::sessions::{self, Browser, SignedIn};
+use super::{Authority, Caller, Management, ServiceError};
 use crate::db::developers::{self, Member, NewDeveloper, Role};
-use crate::secret::{Secret, hash_password};
+use crate::db::sessions::SessionRecord;
+use crate::secret::{Secret, hash_password, verify_password};
 
 /// NIST SP 800-63B: length is what counts; no composition rules.
 const SHORTEST_PASSWORD: usize = 12;
@@ -97,6 +99,60 @@ pub fn reset_password(m: &Management, email: &str, password: &Secret) -> Result<
         developers::update_password(conn, id, &hash)?;
         Ok(deed.record(conn, None, "user.reset-password", &id.to_string(), json!({ "email": email }), None)?)
     })
+}
+
+/// Signs a person in: the secret of a session, or nothing for a wrong address or password.
+///
+/// # Errors
+/// When the database does not answer or too many wait.
+pub async fn sign_in(
+    authority: &Authority,
+    browser: Browser,
+    email: &str,
+    password: Secret,
+) -> Result<Option<Secret>, ServiceError> {
+    let Ok(email) = canonical_email(email) else { return Ok(None) };
+    let m = authority.management.clone();
+    authority
+        .change(m, move |m| {
+            let Some((id, hash)) = m.database.read(|conn| developers::find_by_email(conn, &email))? else {
+                return Ok(None);
+            };
+            if !verify_password(&hash, &password) {
+                return Ok(None);
+            }
+            let m = m.clone();
+            m.database.clone().write(move |conn| sessions::begin(conn, &m, id, &browser, None, false)).map(Some)
+        })
+        .await
+}
+
+/// Asks somebody who is signed in for a proof that it is still the same person. Gives the session another secret, and what
+/// cannot be undone may be done for a while; nothing for a wrong proof.
+///
+/// # Errors
+/// When the database does not answer or too many wait.
+pub async fn confirm(
+    authority: &Authority,
+    caller: Caller,
+    signed_in: &SignedIn,
+    password: Secret,
+    _code: Secret,
+) -> Result<Option<Secret>, ServiceError> {
+    let (m, email) = (authority.management.clone(), signed_in.person.email.clone());
+    let session = SessionRecord { confirmed_at: caller.now, ..signed_in.session.clone() };
+    authority
+        .change(m, move |m| {
+            let Some((_, hash)) = m.database.read(|conn| developers::find_by_email(conn, &email))? else {
+                return Ok(None);
+            };
+            if !verify_password(&hash, &password) {
+                return Ok(None);
+            }
+            let m = m.clone();
+            m.database.clone().write(move |conn| sessions::renew(conn, &m, &session)).map(Some)
+        })
+        .await
 }
 
 fn find(conn: &mut crate::db::AnyConnection, email: &str) -> Result<(Uuid, String), ServiceError> {

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -15,9 +16,12 @@ use super::ServiceError;
 use crate::clock::Timestamp;
 use crate::db::audit::AuditEntry;
 use crate::db::changes::{self, ChangeKind};
+use crate::db::developers::Role;
 use crate::db::idempotency::KeptAnswer;
+use crate::db::used_jti::{self, Jti};
 use crate::db::{AnyConnection, DbError, apis, audit, idempotency};
 use crate::keys::envelope::MasterKey;
+use crate::oauth::api::management_scope;
 use crate::oauth::{Client, ClientId};
 use crate::secret::sha256;
 
@@ -62,7 +66,7 @@ impl Condition {
 enum Reach {
     /// Whoever runs commands, and the server itself.
     Everything,
-    /// An app: its organisation, with the scopes of the management API that its token has and it still has.
+    /// An app or a person: one organisation, with those scopes of the management API whose power it has and may hand on.
     Organisation { id: Uuid, scopes: Arc<[String]> },
 }
 
@@ -75,6 +79,17 @@ struct Attempt {
     master_key: Arc<MasterKey>,
 }
 
+/// A form that makes something, by what tells one rendering of it from the next. What it makes may hold a secret, so it is
+/// not kept: a form sent again makes nothing and gives nothing.
+#[derive(Debug, Clone)]
+struct Form {
+    developer_id: Uuid,
+    rendering: Arc<str>,
+}
+
+/// Forms older than this are over, because no session lives that long.
+const FORMS_REMEMBERED: Duration = Duration::from_secs(7 * 86_400);
+
 /// Who does something.
 #[derive(Debug, Clone)]
 pub(super) struct Doer {
@@ -84,6 +99,7 @@ pub(super) struct Doer {
     reach: Reach,
     condition: Condition,
     attempt: Option<Attempt>,
+    form: Option<Form>,
 }
 
 impl Doer {
@@ -95,6 +111,7 @@ impl Doer {
             reach: Reach::Everything,
             condition: Condition::Always,
             attempt: None,
+            form: None,
         }
     }
 
@@ -106,7 +123,32 @@ impl Doer {
             reach: Reach::Organisation { id: client.organisation.id, scopes: scopes.into() },
             condition: Condition::Always,
             attempt: None,
+            form: None,
         }
+    }
+
+    /// A person at work in an organisation, where a role says how far the power goes: what a role may do to apps and APIs
+    /// it may also let an app do.
+    pub(super) fn person(developer_id: Uuid, organisation_id: Uuid, role: Role, address: IpAddr) -> Self {
+        let scopes = if role == Role::Viewer { Vec::new() } else { management_scope::names() };
+        Self {
+            actor: person_actor(developer_id).into(),
+            address: Some(address),
+            reach: Reach::Organisation { id: organisation_id, scopes: scopes.into_iter().map(str::to_owned).collect() },
+            condition: Condition::Always,
+            attempt: None,
+            form: None,
+        }
+    }
+
+    /// A person who does something to the own account, or to the whole server.
+    pub(super) fn unbounded_person(developer_id: Uuid, address: IpAddr) -> Self {
+        Self { address: Some(address), ..Self::unbounded(&person_actor(developer_id)) }
+    }
+
+    /// The same, but what it makes it makes once for this rendering of a form.
+    pub(super) fn with_form(self, developer_id: Uuid, rendering: &str) -> Self {
+        Self { form: Some(Form { developer_id, rendering: rendering.into() }), ..self }
     }
 
     /// The same on a condition.
@@ -135,7 +177,7 @@ impl Doer {
         let Reach::Organisation { scopes, .. } = &self.reach else { return Ok(()) };
         let mut own = granted.iter().filter(|(api_id, _)| *api_id == apis::MANAGEMENT_API);
         match own.find(|(_, scope)| !scopes.contains(scope)) {
-            Some((_, scope)) => Err(ServiceError::BeyondPower(format!("its token has not the scope {scope}"))),
+            Some((_, scope)) => Err(ServiceError::BeyondPower(format!("the power of the scope {scope} is missing"))),
             None => Ok(()),
         }
     }
@@ -144,6 +186,11 @@ impl Doer {
 /// An app in the audit, whether it works on itself at the token endpoint or on others through the management API.
 fn app_actor(client_id: ClientId) -> String {
     format!("app:{client_id}")
+}
+
+/// A person in the audit.
+pub(super) fn person_actor(developer_id: Uuid) -> String {
+    format!("user:{developer_id}")
 }
 
 /// What an audit row needs besides what was done.
@@ -186,6 +233,12 @@ impl Deed {
         conn: &mut AnyConnection,
         make: impl FnOnce(&mut AnyConnection) -> Result<T, ServiceError>,
     ) -> Result<T, ServiceError> {
+        if let Some(form) = &self.doer.form {
+            let (purpose, forget_at) = (form.developer_id.to_string(), self.now + FORMS_REMEMBERED);
+            if used_jti::record(conn, "form", &purpose, &form.rendering, forget_at)? == Jti::Replayed {
+                return Err(ServiceError::Repeated);
+            }
+        }
         let Some(attempt) = &self.doer.attempt else { return make(conn) };
         let name = format!("{} {}", attempt.client_id, attempt.key_hash);
         match idempotency::find(conn, attempt.client_id, &attempt.key_hash, self.now)? {

@@ -31,6 +31,8 @@ pub enum ServiceError {
     Stale,
     /// An idempotency key came with another request before.
     KeyReused,
+    /// A form that makes something was sent before: what it makes was made then.
+    Repeated,
     /// It stands against what is there.
     Conflict(String),
     /// The memory cannot be reached or used now.
@@ -54,6 +56,7 @@ impl fmt::Display for ServiceError {
             | Self::Setup(text)
             | Self::Internal(text) => f.write_str(text),
             Self::Stale => f.write_str("it was changed since it was read"),
+            Self::Repeated => f.write_str("the form was sent before"),
             Self::KeyReused => f.write_str("the idempotency key was used for another request"),
         }
     }

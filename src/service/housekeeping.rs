@@ -6,7 +6,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use super::{Authority, Management, ServiceError, signing_keys};
-use crate::db::{changes, cut_offs, idempotency, revocations, usage, used_jti};
+use crate::db::{changes, cut_offs, idempotency, revocations, sessions, usage, used_jti};
 
 /// Counts are never older than this in the database.
 const WRITE_COUNTS_EVERY: Duration = Duration::from_secs(10);
@@ -95,12 +95,13 @@ fn delete_stale_counts(m: &Management, _: &Authority) -> Result<(), ServiceError
 }
 
 fn delete_expired(m: &Management, authority: &Authority) -> Result<(), ServiceError> {
-    let now = m.now();
+    let (now, idle) = (m.now(), m.config.session_idle);
     m.database.write(move |conn| {
         // What expired within the hour stands in the revocation feed until the hour is over, on every node.
         revocations::delete_expired(conn, now.hour())?;
         cut_offs::delete_old(conn, now.hour())?;
         idempotency::delete_expired(conn, now)?;
+        sessions::delete_expired(conn, now, idle)?;
         changes::delete_old(conn, now)
     })?;
     // In portions, each a transaction of its own: others may write in between.

@@ -10,18 +10,26 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use brevet::clock::{ManualClock, Timestamp};
 use brevet::config::{Config, Settings, SourceValues};
 use brevet::db::apis::ScopeRecord;
+use brevet::db::developers::Role;
 use brevet::oauth::{ClientId, SigningAlgorithm, TokenProfile};
+use brevet::secret::Secret;
+use brevet::service::accounts::{self, NewMember};
 use brevet::service::apis::{self, NewApi};
 use brevet::service::apps::{self, NewApp};
 use brevet::service::{Authority, Management, organisations};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::sync::oneshot;
+use uuid::Uuid;
 
+use super::browser::Browser;
 use super::http::{self, Answer};
 
 /// When every test begins: 2026-11-22T00:00:00Z.
 pub const START: Timestamp = Timestamp::from_seconds(1_795_305_600);
+
+/// The password of everybody in tests.
+pub const PASSWORD: &str = "quiet otters read maps";
 
 /// An App SID and its App Key.
 #[derive(Debug, Clone)]
@@ -108,6 +116,25 @@ impl TestApp {
 
     pub fn create_organisation(&self, slug: &str) {
         organisations::create(&self.management, slug, slug).unwrap();
+    }
+
+    /// Makes a person with a role, whose password is [`PASSWORD`].
+    pub fn create_person(&self, organisation: &str, email: &str, role: Role) -> Uuid {
+        let password = Secret::new(PASSWORD);
+        let new = NewMember { organisation, email, login: None, role, password: &password };
+        accounts::create(&self.management, &new).unwrap()
+    }
+
+    /// A browser of its own at which that person is signed in.
+    pub fn browser_of(&self, email: &str) -> Browser {
+        let browser = self.browser();
+        browser.sign_in(email, PASSWORD).assert_status(200);
+        browser
+    }
+
+    /// A browser at which nobody is signed in.
+    pub fn browser(&self) -> Browser {
+        Browser::new(&self.url)
     }
 
     pub fn create_api(&self, organisation: &str, identifier: &str, scopes: &[&str]) {

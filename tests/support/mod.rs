@@ -1,10 +1,11 @@
 //! What tests share.
 
 mod app;
+pub mod browser;
 pub mod http;
 pub mod postgres;
 pub mod process;
 pub mod signer;
 pub mod tools;
 
-pub use app::{Credentials, START, TestApp, decode_jwt, new_app, test_config};
+pub use app::{Credentials, PASSWORD, START, TestApp, decode_jwt, new_app, test_config};

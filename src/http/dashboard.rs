@@ -1,0 +1,22 @@
+//! The dashboard: pages and forms for people, rendered here, usable without JavaScript.
+//!
+//! A handler takes a [`visitor::Visitor`], whose type says who may come, runs walks of `service` through it, and answers
+//! with a [`page::View`] or with a redirect after a change. Everything a page stands in (the person, the navigation, the token
+//! against forged forms) comes from the [`scene::Scene`].
+
+mod cookies;
+mod done;
+mod error;
+mod faults;
+mod form;
+pub(super) mod home;
+mod page;
+mod resume;
+pub(super) mod routes;
+mod scene;
+mod sign_in;
+mod visitor;
+mod when;
+
+#[cfg(test)]
+mod samples;

@@ -1,0 +1,70 @@
+//! The cookies of the dashboard: who is signed in, and which browser a form was made for.
+
+use actix_web::HttpRequest;
+use actix_web::cookie::time::Duration as Age;
+use actix_web::cookie::{Cookie, SameSite};
+
+use crate::config::Config;
+use crate::secret::{Secret, SecretKind, is_generated_secret};
+
+/// What a cookie is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum CookieKind {
+    /// The secret of a session.
+    Session,
+    /// Tells one browser that nobody is signed in to from the next, so that its forms can be told from forged ones.
+    Visit,
+}
+
+impl CookieKind {
+    /// Browsers take `__Host-` only over HTTPS, from the host itself and for all its paths: no other host can plant one.
+    const fn name(self, is_https: bool) -> &'static str {
+        match (self, is_https) {
+            (Self::Session, true) => "__Host-brevet-session",
+            (Self::Session, false) => "brevet-session",
+            (Self::Visit, true) => "__Host-brevet-visit",
+            (Self::Visit, false) => "brevet-visit",
+        }
+    }
+}
+
+fn is_https(config: &Config) -> bool {
+    config.issuer.starts_with("https://")
+}
+
+/// What the browser sent: nothing unless it has the form of what we make.
+pub(super) fn read(config: &Config, request: &HttpRequest, kind: CookieKind) -> Option<Secret> {
+    let cookie = request.cookie(kind.name(is_https(config)))?;
+    is_generated_secret(SecretKind::Session, cookie.value()).then(|| Secret::new(cookie.value()))
+}
+
+/// A cookie that holds this secret as long as a session lives.
+pub(super) fn make(config: &Config, kind: CookieKind, secret: &Secret) -> Cookie<'static> {
+    let lives = i64::try_from(config.session_ttl.as_secs()).unwrap_or(i64::MAX);
+    build(config, kind, secret.reveal().to_owned(), Age::seconds(lives))
+}
+
+/// Takes the cookie away from the browser.
+pub(super) fn forget(config: &Config, kind: CookieKind) -> Cookie<'static> {
+    build(config, kind, String::new(), Age::ZERO)
+}
+
+fn build(config: &Config, kind: CookieKind, value: String, lives: Age) -> Cookie<'static> {
+    let is_https = is_https(config);
+    Cookie::build(kind.name(is_https), value)
+        .path("/")
+        .http_only(true)
+        .secure(is_https)
+        .same_site(SameSite::Lax)
+        .max_age(lives)
+        .finish()
+}
+
+/// The look that the person chose, which the page's script keeps in a cookie; nothing else depends on it.
+pub(super) fn theme(request: &HttpRequest) -> &'static str {
+    match request.cookie("brevet-theme").as_ref().map(Cookie::value) {
+        Some("light") => "light",
+        Some("dark") => "dark",
+        _ => "auto",
+    }
+}

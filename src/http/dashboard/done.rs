@@ -1,0 +1,27 @@
+//! What a page says after a change: one of these sentences, named in the address it redirects to.
+
+/// Codes and sentences. Only what stands here is ever shown, whatever an address says.
+const DONE: &[(&str, &str)] = &[
+    ("signed-in", "You are signed in."),
+    ("signed-out", "You are signed out."),
+    ("organisation-switched", "You are in another organisation now."),
+];
+
+/// The sentence of that code.
+pub(super) fn text(code: &str) -> Option<&'static str> {
+    DONE.iter().find(|(known, _)| *known == code).map(|(_, text)| *text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_code_stands_once() {
+        for (at, (code, sentence)) in DONE.iter().enumerate() {
+            assert!(!DONE[..at].iter().any(|(other, _)| other == code), "{code}");
+            assert!(sentence.ends_with('.'), "{code}");
+        }
+        assert_eq!(text("<script>"), None);
+    }
+}

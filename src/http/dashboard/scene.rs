@@ -1,0 +1,241 @@
+//! What a page stands in: the request, who is signed in, and the token against forged forms.
+
+use std::cell::RefCell;
+
+use actix_web::cookie::Cookie;
+use actix_web::http::StatusCode;
+use actix_web::http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderName, LOCATION, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY,
+};
+use actix_web::web::{Data, Payload};
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
+use serde::Serialize;
+use url::form_urlencoded;
+
+use super::cookies::{self, CookieKind};
+use super::error::{PageError, PageResult};
+use super::form::{CSRF, Form, is_foreign};
+use super::page::{Chrome, View};
+use crate::http::body::read_form;
+use crate::http::caller::caller;
+use crate::http::site::Site;
+use crate::secret::{KeyedHash, Secret, SecretKind, generate_secret, random_id};
+use crate::service::sessions::{Browser, SignedIn};
+use crate::service::{Caller, ServiceError};
+
+/// Everything comes from this host; nothing inline runs; nobody frames a page.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
+
+/// What a page stands in.
+pub(in crate::http) struct Scene {
+    site: Data<Site>,
+    request: HttpRequest,
+    caller: Caller,
+    signed_in: Option<SignedIn>,
+    /// What forms are bound to: the secret of the session, or of the visit if nobody is signed in.
+    bound_to: RefCell<Option<Secret>>,
+    cookies: RefCell<Vec<Cookie<'static>>>,
+}
+
+#[derive(Serialize)]
+struct Context<'a, V> {
+    page: Chrome<'a>,
+    #[serde(flatten)]
+    view: &'a V,
+}
+
+impl Scene {
+    /// A page that is the same for everybody.
+    pub(in crate::http) fn public(site: &Data<Site>, request: &HttpRequest) -> Self {
+        Self {
+            caller: caller(&site.authority, request),
+            site: site.clone(),
+            request: request.clone(),
+            signed_in: None,
+            bound_to: RefCell::new(None),
+            cookies: RefCell::new(Vec::new()),
+        }
+    }
+
+    /// A page for whoever is signed in, or for nobody.
+    pub(super) async fn set(site: &Data<Site>, request: &HttpRequest) -> Result<Self, PageError> {
+        let mut scene = Self::public(site, request);
+        if let Some(secret) = cookies::read(scene.config(), request, CookieKind::Session) {
+            let found = site.authority.find_session(secret.clone(), scene.caller).await;
+            let found = found.map_err(|error| PageError::service(&scene, &error))?;
+            // What awaits a second factor opens nothing.
+            scene.signed_in = found.filter(|found| !found.session.awaits_second_factor);
+            if scene.signed_in.is_some() {
+                scene.bound_to = RefCell::new(Some(secret));
+            }
+        }
+        Ok(scene)
+    }
+
+    /// The same for nobody in particular: its forms are bound to a cookie of the visit.
+    pub(super) fn with_visit(self) -> Result<Self, PageError> {
+        if self.bound_to.borrow().is_none() {
+            let secret = match cookies::read(self.config(), &self.request, CookieKind::Visit) {
+                Some(secret) => secret,
+                None => {
+                    let fresh =
+                        generate_secret(SecretKind::Session).map_err(|error| PageError::internal(&self, &error))?;
+                    self.set_cookie(cookies::make(self.config(), CookieKind::Visit, &fresh));
+                    fresh
+                }
+            };
+            *self.bound_to.borrow_mut() = Some(secret);
+        }
+        Ok(self)
+    }
+
+    pub(super) fn site(&self) -> &Data<Site> {
+        &self.site
+    }
+
+    pub(super) fn request(&self) -> &HttpRequest {
+        &self.request
+    }
+
+    pub(super) fn caller(&self) -> Caller {
+        self.caller
+    }
+
+    pub(super) fn config(&self) -> &crate::config::Config {
+        &self.site.authority.config
+    }
+
+    pub(super) fn signed_in(&self) -> Option<&SignedIn> {
+        self.signed_in.as_ref()
+    }
+
+    /// The browser, for the list of sessions.
+    pub(super) fn browser(&self) -> Browser {
+        let name = self.request.headers().get(actix_web::http::header::USER_AGENT);
+        Browser::new(&self.caller, name.and_then(|name| name.to_str().ok()).unwrap_or_default())
+    }
+
+    /// A parameter of the query; the first of that name, nothing if the query is malformed.
+    pub(super) fn query(&self, name: &str) -> Option<String> {
+        let pairs = crate::oauth::form::parse_form(self.request.query_string().as_bytes()).ok()?;
+        pairs.into_iter().find(|(known, _)| known == name).map(|(_, value)| value.into_owned())
+    }
+
+    /// Where the person is: path and query, without what was done.
+    pub(super) fn here(&self) -> String {
+        let query = self.request.query_string();
+        let kept: Vec<&str> = query.split('&').filter(|part| !part.is_empty() && !part.starts_with("done=")).collect();
+        let path = self.request.path();
+        if kept.is_empty() { path.to_owned() } else { format!("{path}?{}", kept.join("&")) }
+    }
+
+    /// Puts a cookie into the answer.
+    pub(super) fn set_cookie(&self, cookie: Cookie<'static>) {
+        self.cookies.borrow_mut().push(cookie);
+    }
+
+    /// From now on the browser shows this session, and forms are bound to it.
+    pub(super) fn show_session(&self, secret: Secret) {
+        self.set_cookie(cookies::make(self.config(), CookieKind::Session, &secret));
+        *self.bound_to.borrow_mut() = Some(secret);
+    }
+
+    /// From now on the browser shows no session.
+    pub(super) fn forget_session(&self) {
+        self.set_cookie(cookies::forget(self.config(), CookieKind::Session));
+    }
+
+    fn form_token(&self) -> Option<KeyedHash> {
+        self.bound_to.borrow().as_ref().map(|secret| self.site.authority.form_token(secret))
+    }
+
+    /// Reads a form, if it comes from one of our pages and was made for this browser. Fields in `repeated` may come several
+    /// times.
+    pub(super) async fn form(&self, payload: Payload, repeated: &[&str]) -> Result<Form, PageError> {
+        let form = self.unchecked_form(payload).await?;
+        self.check_form(&form, repeated)?;
+        Ok(form)
+    }
+
+    /// Refuses a form that does not come from one of our pages or was made for another browser.
+    pub(super) fn check_form(&self, form: &Form, repeated: &[&str]) -> Result<(), PageError> {
+        if form.repeats(repeated) {
+            return Err(PageError::bad_request(
+                self,
+                "A field came twice. Load the page again and send the form once more.",
+            ));
+        }
+        let given = KeyedHash::from_text(form.text(CSRF));
+        if given.is_none() || given != self.form_token() || is_foreign(&self.request, self.site.authority.issuer()) {
+            return Err(PageError::forbidden(
+                self,
+                "The form does not come from a page that was made for you just now. Go back, load the page again, and send it once more.",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Reads a form of which nothing is known yet.
+    pub(super) async fn unchecked_form(&self, payload: Payload) -> Result<Form, PageError> {
+        let octets = read_form(&self.request, payload, self.config().request_timeout).await;
+        let octets = octets.map_err(|error| PageError::body(self, error))?;
+        Form::parse(&octets).map_err(|error| PageError::bad_request(self, error.description()))
+    }
+
+    /// The page.
+    pub(in crate::http) fn page<V: View>(&self, view: &V) -> PageResult {
+        self.page_with(StatusCode::OK, view)
+    }
+
+    /// The page with another status: 422 for a form that was refused, 409 for a conflict.
+    pub(in crate::http) fn page_with<V: View>(&self, status: StatusCode, view: &V) -> PageResult {
+        self.render(status, view).map_err(|error| PageError::internal(self, &error))
+    }
+
+    pub(super) fn render<V: View>(&self, status: StatusCode, view: &V) -> Result<HttpResponse, ServiceError> {
+        let csrf = self.form_token().map(KeyedHash::to_text).unwrap_or_default();
+        let context = Context { page: Chrome::new(self, view, csrf, random_id()?), view };
+        let rendered = self.site.pages.render(V::TEMPLATE, &context);
+        let body = rendered.map_err(|error| ServiceError::Internal(format!("{}: {error}", V::TEMPLATE)))?;
+        Ok(self.start(status).content_type("text/html; charset=utf-8").body(body))
+    }
+
+    /// Sends the person to another page of ours after a change, which then says what was done.
+    pub(super) fn go(&self, path: &str, done: &str) -> HttpResponse {
+        let separator = if path.contains('?') { '&' } else { '?' };
+        self.redirect(&format!("{path}{separator}done={done}"))
+    }
+
+    /// Sends the person to another page of ours. `path` begins with a slash.
+    pub(super) fn redirect(&self, path: &str) -> HttpResponse {
+        let to = format!("{}{path}", self.site.pages.base);
+        self.start(StatusCode::SEE_OTHER).insert_header((LOCATION, to)).finish()
+    }
+
+    /// Sends the person to sign in and then back here.
+    pub(super) fn to_sign_in(&self) -> HttpResponse {
+        let here = self.here();
+        let here = here.strip_prefix(self.site.pages.base.as_str()).unwrap_or(&here);
+        let back: String = form_urlencoded::byte_serialize(here.as_bytes()).collect();
+        self.redirect(&if here == "/" { "/login".to_owned() } else { format!("/login?return_to={back}") })
+    }
+
+    /// An answer with the headers that keep a page safe. What depends on who asks is kept by nobody.
+    pub(super) fn start(&self, status: StatusCode) -> HttpResponseBuilder {
+        let mut builder = HttpResponse::build(status);
+        let is_private = self.bound_to.borrow().is_some() || !self.cookies.borrow().is_empty();
+        builder
+            .insert_header((CONTENT_SECURITY_POLICY, POLICY))
+            .insert_header((REFERRER_POLICY, "no-referrer"))
+            .insert_header((OPENER_POLICY, "same-origin"))
+            .insert_header((CACHE_CONTROL, if is_private { "no-store" } else { "no-cache" }));
+        if self.site.authority.issuer().starts_with("https://") {
+            builder.insert_header((STRICT_TRANSPORT_SECURITY, "max-age=31536000"));
+        }
+        for cookie in self.cookies.borrow_mut().drain(..) {
+            builder.cookie(cookie);
+        }
+        builder
+    }
+}
