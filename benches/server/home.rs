@@ -35,13 +35,14 @@ pub(crate) fn get_with_token(path: &str, token: &str) -> Vec<u8> {
 
 /// An app that was registered.
 pub(crate) struct App {
+    pub(crate) client_id: String,
     /// What follows `Authorization: Basic`.
     basic: String,
 }
 
 impl App {
     fn new(client_id: &str, client_secret: &str) -> Self {
-        Self { basic: STANDARD.encode(format!("{client_id}:{client_secret}")) }
+        Self { client_id: client_id.to_owned(), basic: STANDARD.encode(format!("{client_id}:{client_secret}")) }
     }
 
     /// A token request, asking for one of two scopes.
@@ -117,21 +118,32 @@ impl Home {
         Ok(apps)
     }
 
-    fn spawn(&self) -> Result<Server> {
+    /// Makes an owner of the organisation.
+    pub(crate) fn create_person(&self, email: &str, password: &str) -> Result<()> {
+        let file = self.directory.path().join("password");
+        std::fs::write(&file, password)?;
+        run(self
+            .brevet()
+            .args(["user", "create", "--org", "bench", "--email", email, "--role", "owner", "--password-file"])
+            .arg(&file))
+    }
+
+    fn spawn(&self, flags: &[&str]) -> Result<Server> {
         let address = free_address()?;
         let log = log_file(&self.directory.path().join("log"))?;
         let mut command = self.brevet();
         command
             .args(["serve", "--admin-listen", "off", "--shutdown-grace", "1s"])
             .args(["--workers", &WORKERS.to_string(), "--listen", &address.to_string()])
+            .args(flags)
             .stdout(log.try_clone()?)
             .stderr(log.try_clone()?);
         Ok(Server { address, process: Process::start(&mut command, "TERM")?, log })
     }
 
-    /// Starts the server and waits until it listens.
-    pub(crate) fn serve(&self) -> Result<Server> {
-        let mut server = self.spawn()?;
+    /// Starts the server with these flags and waits until it listens.
+    pub(crate) fn serve(&self, flags: &[&str]) -> Result<Server> {
+        let mut server = self.spawn(flags)?;
         server.process.wait_for(server.address)?;
         Ok(server)
     }
@@ -139,7 +151,7 @@ impl Home {
     /// Starts the server, and stops it once it has given a token: how long did that take, in seconds?
     pub(crate) fn start_to_first_token(&self, request: &[u8]) -> Result<f64> {
         let began = Instant::now();
-        let mut server = self.spawn()?;
+        let mut server = self.spawn(&[])?;
         while !answers_200(server.address, request) {
             server.process.check_alive()?;
             if began.elapsed() > Duration::from_secs(30) {

@@ -9,6 +9,7 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "the figures are the product")]
 
+mod dashboard;
 mod hello;
 mod home;
 mod load;
@@ -65,7 +66,12 @@ fn run(arguments: &[String]) -> Result<()> {
             let stage =
                 stage::Stage { options: &options, postgres: postgres.as_ref(), database: *database, apps: *apps };
             // What the pages cost does not depend on how many apps there are.
-            stage.run((at == 0).then_some(&hello), &mut report)?;
+            if options.token || options.pages {
+                stage.run((at == 0).then_some(&hello), &mut report)?;
+            }
+        }
+        if options.dashboard {
+            dashboard::run(&options, *database, postgres.as_ref(), &mut report)?;
         }
     }
     println!("{report}");

@@ -11,7 +11,7 @@ pub(crate) const HELP: &str = "cargo bench --bench server -- [OPTIONS]
   --connections N     keep-alive connections of the load                   [64]
   --seconds S         measured load on each road                           [4]
   --rounds N          into how many rounds those seconds are cut           [5]
-  --only token|pages  leave out the other half";
+  --only PART         token, pages (the other hot routes) or dashboard      [all]";
 
 /// Where the server keeps its data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +39,7 @@ pub(crate) struct Options {
     pub(crate) rounds: u32,
     pub(crate) token: bool,
     pub(crate) pages: bool,
+    pub(crate) dashboard: bool,
 }
 
 impl Options {
@@ -52,6 +53,7 @@ impl Options {
             rounds: 5,
             token: true,
             pages: true,
+            dashboard: true,
         };
         let mut words = arguments.iter();
         while let Some(word) = words.next() {
@@ -67,9 +69,10 @@ impl Options {
                 "--rounds" => options.rounds = number(value()?, 1, 100)?,
                 "--only" => {
                     let only = value()?;
-                    (options.token, options.pages) = (only == "token", only == "pages");
-                    if !options.token && !options.pages {
-                        return Err(format!("--only {only}: write token or pages").into());
+                    let is = |part| only == part;
+                    (options.token, options.pages, options.dashboard) = (is("token"), is("pages"), is("dashboard"));
+                    if !options.token && !options.pages && !options.dashboard {
+                        return Err(format!("--only {only}: write token, pages or dashboard").into());
                     }
                 }
                 unknown => return Err(format!("{unknown} is no option\n{HELP}").into()),

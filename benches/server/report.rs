@@ -6,6 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::WORKERS;
+use crate::dashboard::cost;
 use crate::options::{Database, Options};
 use crate::stage::Measured;
 
@@ -36,7 +37,7 @@ impl Figures {
     }
 
     /// The latency in ms that so many of a hundred requests do not exceed.
-    fn percentile(&self, percent: usize) -> f64 {
+    pub(crate) fn percentile(&self, percent: usize) -> f64 {
         let mut sorted = self.latencies.clone();
         sorted.sort_unstable();
         let at = (sorted.len() * percent / 100).min(sorted.len().saturating_sub(1));
@@ -90,9 +91,34 @@ pub(crate) struct MemoryRow {
     pub(crate) slowest_start: f64,
 }
 
+/// A page of the dashboard with many apps; milliseconds.
+pub(crate) struct PageCostRow {
+    pub(crate) database: Database,
+    pub(crate) page: &'static str,
+    pub(crate) figures: Figures,
+    /// Of the dearest round.
+    pub(crate) heaviest: f64,
+    /// Octets of the page.
+    pub(crate) size: usize,
+}
+
+/// Tokens while others sign in with wrong passwords; memory in MiB.
+pub(crate) struct FloodRow {
+    pub(crate) database: Database,
+    pub(crate) quiet: Figures,
+    pub(crate) during: Figures,
+    pub(crate) before: f64,
+    pub(crate) most: f64,
+    pub(crate) hashed: u32,
+    pub(crate) refused: u32,
+    pub(crate) failed: u32,
+}
+
 /// Everything that was measured.
 #[derive(Default)]
 pub(crate) struct Report {
+    pub(crate) page_costs: Vec<PageCostRow>,
+    pub(crate) floods: Vec<FloodRow>,
     pub(crate) tokens: Vec<TokenRow>,
     pub(crate) pages: Vec<PageRow>,
     pub(crate) memory: Vec<MemoryRow>,
@@ -133,6 +159,42 @@ impl fmt::Display for Report {
         }
         for row in &self.pages {
             writeln!(f, "{:<9} {:<25}  {}  {:>8.2}", row.database, row.road, row.figures, row.of_hello)?;
+        }
+        if !self.page_costs.is_empty() {
+            writeln!(
+                f,
+                "\nDashboard, 10,000 apps; processor time in ms\ndatabase  page                         p50 ms    CPU ms   dearest     kB"
+            )?;
+        }
+        for row in &self.page_costs {
+            let (p50, cpu) = (row.figures.percentile(50), cost(&row.figures));
+            writeln!(
+                f,
+                "{:<9} {:<27} {p50:>7.1}  {cpu:>8.2}  {:>8.2}  {:>5}",
+                row.database,
+                row.page,
+                row.heaviest,
+                row.size / 1_000
+            )?;
+        }
+        for row in &self.floods {
+            writeln!(
+                f,
+                "\nFlood of wrong passwords, {}: {} hashed, {} refused, {} failed",
+                row.database, row.hashed, row.refused, row.failed
+            )?;
+            writeln!(
+                f,
+                "  tokens by one client, p50 / p99 ms: quiet {:.2} / {:.2}, during {:.2} / {:.2}",
+                row.quiet.percentile(50),
+                row.quiet.percentile(99),
+                row.during.percentile(50),
+                row.during.percentile(99)
+            )?;
+            writeln!(f, "  memory in MiB: {:.1} before, at most {:.1}", row.before, row.most)?;
+        }
+        if self.memory.is_empty() {
+            return Ok(());
         }
         writeln!(f, "\nMemory in MiB, and seconds from start to first token")?;
         writeln!(f, "database      apps     idle   loaded     most   start   slowest")?;

@@ -48,7 +48,7 @@ impl Stage<'_> {
         let starts = (0..STARTS).map(|_| home.start_to_first_token(first));
         let starts = starts.collect::<Result<Vec<f64>>>()?;
 
-        let server = home.serve()?;
+        let server = home.serve(&[])?;
         thread::sleep(Duration::from_secs(1));
         let idle = server.process.memory("VmRSS")?;
         if self.options.token {
@@ -180,7 +180,7 @@ pub(crate) struct Measured {
     pub(crate) cpu: Duration,
 }
 
-fn measure(load: &mut Load, process: &Process, requests: &[Vec<u8>], until: Until) -> Result<Measured> {
+pub(crate) fn measure(load: &mut Load, process: &Process, requests: &[Vec<u8>], until: Until) -> Result<Measured> {
     let before = process.cpu()?;
     let round = load.round(requests, until, ignore)?;
     Ok(Measured { round, cpu: process.cpu()?.since(&before).serving })
