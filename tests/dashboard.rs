@@ -106,3 +106,33 @@ fn a_session_of_the_visitors_own_making_is_not_adopted() {
     let fresh = other.cookie("brevet-session").unwrap();
     assert!(fresh != planted && fresh != "planted");
 }
+
+#[test]
+fn what_was_entered_is_kept_when_the_session_ended_but_only_from_our_own_page() {
+    let app = TestApp::with(&[("session-idle", "1h")]);
+    app.create_person("acme", "ana@example.com", Role::Owner);
+    let browser = app.browser_of("ana@example.com");
+    let token = browser.get("/").attribute("input[name=csrf]", "value").unwrap();
+    app.clock.advance(std::time::Duration::from_secs(2 * 3_600));
+    let body = format!("csrf={token}&name=Invoice+sync&scope=a&password=secret");
+
+    let forged = browser.send("POST", "/logout?x=1", &[], Some("name=evil&csrf=AAAA"));
+    assert_eq!((forged.status.as_u16(), forged.header("location")), (303, "/login?done=session-ended"));
+    let foreign = browser.send("POST", "/logout?x=1", &[("sec-fetch-site", "cross-site")], Some(&body));
+    assert_eq!(foreign.status, 303);
+
+    let asked = browser.send("POST", "/logout?x=1", &[], Some(&body)).assert_status(401);
+    let asked = crate::support::browser::Page {
+        status: 401,
+        path: "/logout".to_owned(),
+        headers: asked.headers,
+        body: asked.body,
+    };
+    let resumed =
+        browser.submit(&asked, "/login", &[("email", "ana@example.com"), ("password", PASSWORD)]).assert_status(200);
+    let (target, _, body) = resumed.filled_form("/logout", &[]);
+    assert_eq!(target, "/logout?x=1");
+    assert!(body.contains("name=Invoice+sync&scope=a") && !body.contains("password"), "{body}");
+    assert_ne!(resumed.attribute("main input[name=csrf]", "value").unwrap(), token);
+    browser.submit(&resumed, "/logout", &[]).assert_status(200);
+}

@@ -1,5 +1,7 @@
 //! The cookies of the dashboard: who is signed in, and which browser a form was made for.
 
+use std::time::Duration;
+
 use actix_web::HttpRequest;
 use actix_web::cookie::time::Duration as Age;
 use actix_web::cookie::{Cookie, SameSite};
@@ -38,9 +40,12 @@ pub(super) fn read(config: &Config, request: &HttpRequest, kind: CookieKind) -> 
     is_generated_secret(SecretKind::Session, cookie.value()).then(|| Secret::new(cookie.value()))
 }
 
-/// A cookie that holds this secret as long as a session lives.
+/// How much longer than a session its cookie lives: by it a form is known that was filled in when the session ended.
+const LONGER: Duration = Duration::from_secs(86_400);
+
+/// A cookie that holds this secret as long as a session lives, and some time after it.
 pub(super) fn make(config: &Config, kind: CookieKind, secret: &Secret) -> Cookie<'static> {
-    let lives = i64::try_from(config.session_ttl.as_secs()).unwrap_or(i64::MAX);
+    let lives = i64::try_from(config.session_ttl.saturating_add(LONGER).as_secs()).unwrap_or(i64::MAX);
     build(config, kind, secret.reveal().to_owned(), Age::seconds(lives))
 }
 

@@ -15,7 +15,7 @@ use crate::service::sessions::SignedIn;
 /// Addresses longer than this are not come back to.
 const LONGEST_PATH: usize = 2_000;
 
-/// A form on hold: where it goes, and its fields without secrets.
+/// A form on hold: where it goes, below the issuer's path, and its fields without secrets.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Kept {
     action: String,
@@ -33,7 +33,7 @@ struct KeptField {
 impl Kept {
     /// What was sent to the address of this request.
     pub(super) fn of(scene: &Scene, form: &Form) -> Self {
-        Self::new(scene.request().uri().to_string(), form)
+        Self::new(scene.here(), form)
     }
 
     /// Reads what [`Self::encoded`] holds; nothing if it is not a form for a page of ours.
@@ -58,6 +58,9 @@ pub(super) fn local_path(text: &str) -> Option<&str> {
 
 /// The sign-in page for somebody whose session ended while a form was filled in: it goes on from there.
 pub(super) fn session_ended(scene: Scene, form: &Form) -> PageError {
+    if !scene.is_of_ended_session(form) {
+        return PageError::of(scene.redirect("/login?done=session-ended"));
+    }
     let kept = Kept::of(&scene, form);
     let scene = match scene.with_visit() {
         Ok(scene) => scene,

@@ -122,11 +122,14 @@ impl Scene {
         pairs.into_iter().find(|(known, _)| known == name).map(|(_, value)| value.into_owned())
     }
 
-    /// Where the person is: path and query, without what was done.
+    /// Where the person is: path and query below the issuer's path, without what was done.
     pub(super) fn here(&self) -> String {
         let query = self.request.query_string();
         let kept: Vec<&str> = query.split('&').filter(|part| !part.is_empty() && !part.starts_with("done=")).collect();
         let path = self.request.path();
+        // A proxy in front may have taken the issuer's path away, or not.
+        let path =
+            path.strip_prefix(self.site.pages.base.as_str()).filter(|rest| rest.starts_with('/')).unwrap_or(path);
         if kept.is_empty() { path.to_owned() } else { format!("{path}?{}", kept.join("&")) }
     }
 
@@ -166,14 +169,25 @@ impl Scene {
                 "A field came twice. Load the page again and send the form once more.",
             ));
         }
-        let given = KeyedHash::from_text(form.text(CSRF));
-        if given.is_none() || given != self.form_token() || is_foreign(&self.request, self.site.authority.issuer()) {
+        if !self.is_ours(form, self.form_token()) {
             return Err(PageError::forbidden(
                 self,
                 "The form does not come from a page that was made for you just now. Go back, load the page again, and send it once more.",
             ));
         }
         Ok(())
+    }
+
+    fn is_ours(&self, form: &Form, token: Option<KeyedHash>) -> bool {
+        let given = KeyedHash::from_text(form.text(CSRF));
+        given.is_some() && given == token && !is_foreign(&self.request, self.site.authority.issuer())
+    }
+
+    /// Whether a form comes from one of our pages and was made for the session that this browser still shows, though it is
+    /// over: nobody else may put words into the mouth of who signs in next.
+    pub(super) fn is_of_ended_session(&self, form: &Form) -> bool {
+        let shown = cookies::read(self.config(), &self.request, CookieKind::Session);
+        self.is_ours(form, shown.map(|secret| self.site.authority.form_token(&secret)))
     }
 
     /// Reads a form of which nothing is known yet.
@@ -216,7 +230,6 @@ impl Scene {
     /// Sends the person to sign in and then back here.
     pub(super) fn to_sign_in(&self) -> HttpResponse {
         let here = self.here();
-        let here = here.strip_prefix(self.site.pages.base.as_str()).unwrap_or(&here);
         let back: String = form_urlencoded::byte_serialize(here.as_bytes()).collect();
         self.redirect(&if here == "/" { "/login".to_owned() } else { format!("/login?return_to={back}") })
     }
