@@ -9,10 +9,12 @@ use handlebars::{Handlebars, RenderError, RenderErrorReason, handlebars_helper};
 use rust_embed::RustEmbed;
 use serde::Serialize;
 use serde_json::Value;
+use url::{Host, Url};
 
 use super::answer::cacheable;
 use super::error::ApiError;
 use super::site::Site;
+use crate::config::Config;
 
 #[derive(RustEmbed)]
 #[folder = "templates"]
@@ -27,6 +29,8 @@ pub(super) struct Pages {
     handlebars: Handlebars<'static>,
     /// What stands in front of every path: the path of the issuer.
     pub(super) base: String,
+    /// Whether the issuer is an address of this machine.
+    pub(super) is_local: bool,
     /// The address of each file, by its name in `static/`.
     addresses: HashMap<String, String>,
     /// Each file, by the last part of its address.
@@ -46,7 +50,8 @@ handlebars_helper!(field_fault: |faults: Json, field: str| {
 });
 
 impl Pages {
-    pub(super) fn new(base: &str) -> Result<Self, RenderError> {
+    pub(super) fn new(config: &Config) -> Result<Self, RenderError> {
+        let base = config.issuer_path();
         let mut handlebars = Handlebars::new();
         handlebars.set_strict_mode(true);
         handlebars.register_helper("fault", Box::new(field_fault));
@@ -65,7 +70,7 @@ impl Pages {
                 Asset { content_type: content_type(ending), body: Bytes::from(file.data.into_owned()) },
             );
         }
-        Ok(Self { handlebars, base: base.to_owned(), addresses, assets })
+        Ok(Self { handlebars, base, is_local: is_local(&config.issuer), addresses, assets })
     }
 
     /// A template filled in.
@@ -85,6 +90,15 @@ impl Pages {
             !name.starts_with("partials/") && !name.starts_with("layout") && !name.starts_with("snippets/")
         };
         Templates::iter().filter_map(|name| name.strip_suffix(".hbs").map(str::to_owned)).filter(is_page).collect()
+    }
+}
+
+fn is_local(issuer: &str) -> bool {
+    match Url::parse(issuer).ok().as_ref().and_then(Url::host) {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
     }
 }
 

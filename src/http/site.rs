@@ -47,7 +47,7 @@ impl Site {
             openapi: (Bytes::from(openapi), format!("\"{digest}\"")),
             metrics: Metrics::new().map_err(StartError::internal)?,
             documents: Documents::new(authority.issuer()).map_err(StartError::internal)?,
-            pages: Pages::new(&authority.config.issuer_path()).map_err(StartError::internal)?,
+            pages: Pages::new(&authority.config).map_err(StartError::internal)?,
             request_ids: RequestIds::new().map_err(StartError::internal)?,
             waiting: Semaphore::new((authority.config.max_connections / 4).clamp(1, MOST_WAITING)),
             draining: AtomicBool::new(false),

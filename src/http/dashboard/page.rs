@@ -82,6 +82,8 @@ pub(super) struct Chrome<'a> {
     script: &'a str,
     icons: &'a str,
     favicon: &'a str,
+    /// Whether only this machine reaches the issuer: a server to try things with.
+    is_local: bool,
     errors_page: String,
     theme: &'static str,
     csrf: String,
@@ -159,6 +161,7 @@ impl<'a> Chrome<'a> {
             script: pages.asset("brevet.js"),
             icons: pages.asset("icons.svg"),
             favicon: pages.asset("favicon.svg"),
+            is_local: pages.is_local,
             errors_page: format!("{}{}", pages.base, path::ERRORS),
             theme: cookies::theme(scene.request()),
             csrf,
