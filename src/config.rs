@@ -94,6 +94,8 @@ pub struct Config {
     pub request_timeout: Duration,
     /// `max-connections`
     pub max_connections: usize,
+    /// `apps-per-organisation`; `None` for `off`
+    pub apps_per_organisation: Option<i64>,
     /// `app-cache`
     pub app_cache: usize,
     /// `stale-limit`
@@ -142,6 +144,8 @@ impl Config {
             outbound_allow_private: settings.checked("outbound-allow-private", boolean)?,
             request_timeout: settings.checked("request-timeout", positive_span)?,
             max_connections: settings.checked("max-connections", |text| whole_number(text, 1, 10_000_000))?,
+            apps_per_organisation: settings
+                .checked("apps-per-organisation", |text| off_or(text, |text| whole_number(text, 1, 100_000_000)))?,
             app_cache: settings.checked("app-cache", |text| whole_number(text, 16, 100_000_000))?,
             stale_limit: settings.checked("stale-limit", positive_span)?,
             shutdown_grace: settings.checked("shutdown-grace", positive_span)?,
@@ -217,6 +221,7 @@ mod tests {
             ("throttle-failures", "10"),
             ("trusted-proxies", "10.0.0.0/8,localhost"),
             ("max-connections", "0"),
+            ("apps-per-organisation", "many"),
             ("database-url", "mysql://x"),
             ("database-url", "brevet.db"),
             ("auto-migrate", "maybe"),

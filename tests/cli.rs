@@ -379,6 +379,7 @@ fn apps_are_shown_switched_and_deleted() {
             "claims",
             "client_id",
             "created_at",
+            "description",
             "dpop_required",
             "issued_24h",
             "jwks_uri",

@@ -716,6 +716,7 @@ fn apps_row(organisation_id: Uuid) -> app_rows::AppRecord {
         client_id: ClientId::generate(),
         organisation_id,
         name: "robot".to_owned(),
+        description: String::new(),
         lifetime: None,
         claims: None,
         disabled_at: None,

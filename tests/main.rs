@@ -25,6 +25,7 @@ mod client_authentication;
 mod client_jwks_uri;
 mod clients;
 mod dashboard;
+mod dashboard_apps;
 mod database_story;
 mod discovery;
 mod documentation;

@@ -76,7 +76,7 @@ pub(super) enum App {
     Key(keys::AppKey),
     /// Register apps from a file with one JSON object a line
     #[command(
-        after_help = "A line: {\"name\": \"Invoice sync\", \"scopes\": [\"billing:read\"], \"lifetime\": \"1h\"}\nOptional: client_id (a UUID), client_secret (imported, of any strength), jwks or jwks_uri, claims, dpop_required.\nWithout any of client_secret, jwks and jwks_uri a key is made and printed once. Lines that cannot be used are reported with their\nnumber; the others are imported, and the exit code is 65."
+        after_help = "A line: {\"name\": \"Invoice sync\", \"scopes\": [\"billing:read\"], \"lifetime\": \"1h\"}\nOptional: description, client_id (a UUID), client_secret (imported, of any strength), jwks or jwks_uri, claims, dpop_required.\nWithout any of client_secret, jwks and jwks_uri a key is made and printed once. Lines that cannot be used are reported with their\nnumber; the others are imported, and the exit code is 65."
     )]
     Import {
         /// The organisation
@@ -101,6 +101,9 @@ pub(super) struct Create {
     /// Its name for people
     #[arg(long)]
     name: String,
+    /// What it is for, in the words of people
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    description: String,
     /// A scope of one of the organisation's APIs; may repeat
     #[arg(long, value_name = "NAME")]
     scope: Vec<String>,
@@ -128,6 +131,9 @@ pub(super) struct Update {
     /// Its name for people
     #[arg(long)]
     name: Option<String>,
+    /// What it is for, in the words of people; '' takes it away
+    #[arg(long, value_name = "TEXT")]
+    description: Option<String>,
     /// Grant this scope; may repeat
     #[arg(long, value_name = "NAME")]
     add_scope: Vec<String>,
@@ -222,6 +228,7 @@ impl App {
 fn run_create(context: &Context, m: &Management, create: Create) -> Result<(), CliError> {
     let new = NewApp {
         name: create.name,
+        description: create.description,
         scopes: create.scope,
         lifetime: create.lifetime,
         claims: create.claim.into_iter().collect::<Claims>(),
@@ -252,6 +259,7 @@ fn run_update(context: &Context, m: &Management, update: Update) -> Result<(), C
     let lifetime = if update.no_lifetime { Some(None) } else { update.lifetime.map(Some) };
     let changes = AppUpdate {
         name: update.name,
+        description: update.description,
         add_scopes: update.add_scope,
         remove_scopes: update.remove_scope,
         lifetime,

@@ -118,6 +118,7 @@ pub const SETTINGS: &[Setting] = &[
     ),
     setting("request-timeout", "10s", "SPAN", "How long a client may take to send a request's head, and then its body"),
     setting("max-connections", "25000", "N", "Connections held open at once; more wait in the system's queue"),
+    setting("apps-per-organisation", "off", "N", "The most apps an organisation may have; `off` for no limit"),
     setting("app-cache", "131072", "N", "Apps held in memory; each takes about 0.4 kB"),
     setting(
         "stale-limit",

@@ -1,11 +1,14 @@
 //! Apps: registered clients, and what they were granted.
 
+mod summaries;
+
 use std::time::Duration;
 
 use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, Queryable, RunQueryDsl};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+pub use self::summaries::{AppFilter, AppOrder, AppSummary, count_picked, list_picked};
 use super::apis::{read_lifetime, write_lifetime};
 use super::app_keys;
 use super::conn::AnyConnection;
@@ -30,6 +33,9 @@ pub struct AppRecord {
     pub organisation_id: Uuid,
     /// Its name for people.
     pub name: String,
+    /// What it is for, in the words of people. Answers that are kept from an older program do not hold it.
+    #[serde(default)]
+    pub description: String,
     /// The longest its tokens may live.
     pub lifetime: Option<Duration>,
     /// Claims that stand in each of its tokens.
@@ -73,7 +79,7 @@ struct Row {
     jwks: Option<String>,
     jwks_uri: Option<String>,
     dpop_required: i64,
-    _description: String,
+    description: String,
 }
 
 impl Row {
@@ -113,6 +119,7 @@ impl Row {
             authentication: self.authentication()?,
             dpop_required: self.dpop_required != 0,
             name: self.name,
+            description: self.description,
             scopes: scopes
                 .into_iter()
                 .map(|(api_id, scope)| Ok((parse_id(&api_id, "app_scopes")?, scope)))
@@ -135,6 +142,7 @@ pub fn insert(conn: &mut AnyConnection, app: &AppRecord) -> Result<(), DbError> 
         apps::id.eq(app.client_id.to_string()),
         apps::organisation_id.eq(app.organisation_id.to_string()),
         apps::name.eq(&app.name),
+        apps::description.eq(&app.description),
         apps::lifetime.eq(app.lifetime.map(write_lifetime)),
         apps::claims.eq(write_claims(app)),
         apps::disabled_at.eq(app.disabled_at.map(Timestamp::seconds)),
@@ -200,7 +208,7 @@ pub fn delete_scope(conn: &mut AnyConnection, client_id: ClientId, scope: &str) 
     Ok(diesel::delete(app_scopes::table.find((client_id.to_string(), scope))).execute(conn)? == 1)
 }
 
-/// Changes an app's name, its lifetime, its claims and whether its tokens must be bound.
+/// Changes an app's name and description, its lifetime, its claims and whether its tokens must be bound.
 ///
 /// # Errors
 /// When the database does not take it.
@@ -208,6 +216,7 @@ pub fn update(conn: &mut AnyConnection, app: &AppRecord) -> Result<(), DbError> 
     diesel::update(apps::table.find(app.client_id.to_string()))
         .set((
             apps::name.eq(&app.name),
+            apps::description.eq(&app.description),
             apps::lifetime.eq(app.lifetime.map(write_lifetime)),
             apps::dpop_required.eq(i64::from(app.dpop_required)),
             apps::claims.eq(write_claims(app)),
@@ -257,6 +266,14 @@ pub fn list(
     }
     let rows: Vec<Row> = query.load(conn)?;
     rows.into_iter().map(|row| row.with_scopes(conn)).collect()
+}
+
+/// How many apps an organisation has.
+///
+/// # Errors
+/// When the database does not answer.
+pub fn count(conn: &mut AnyConnection, organisation_id: Uuid) -> Result<i64, DbError> {
+    count_picked(conn, organisation_id, &AppFilter::default(), Timestamp::NEVER)
 }
 
 /// Switches an app off or on. `false` if there is none.

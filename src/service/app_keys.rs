@@ -20,6 +20,21 @@ use crate::secret::{Secret, generate_client_secret, sealed};
 /// Live keys of one app.
 const MOST_LIVE_KEYS: usize = 5;
 
+/// How long the keys that are replaced still work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Overlap {
+    /// So long; nothing for not at all.
+    For(Duration),
+    /// Until somebody revokes them.
+    UntilRevoked,
+}
+
+impl From<Duration> for Overlap {
+    fn from(span: Duration) -> Self {
+        Self::For(span)
+    }
+}
+
 /// A key just made. The only time it is seen.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct CreatedKey {
@@ -50,17 +65,19 @@ pub fn add(m: &Management, client_id: ClientId, expires_in: Option<Duration>) ->
 
 /// Adds a key and lets those there are end `overlap` from now, at once if it is nothing. A key that ends sooner anyway
 /// keeps its end; an older one that has an end, left over from an earlier rotation, ends at once, so that at most two keys
-/// overlap.
+/// overlap. With [`Overlap::UntilRevoked`] all stay as they are.
 ///
 /// # Errors
 /// `NotFound`, `BeyondPower`, `Stale`, `InvalidField`, and `Conflict` when the app has as many as it may.
 pub fn rotate(
     m: &Management,
     client_id: ClientId,
-    overlap: Duration,
+    overlap: impl Into<Overlap>,
     expires_in: Option<Duration>,
 ) -> Result<CreatedKey, ServiceError> {
+    let overlap = overlap.into();
     let end = move |conn: &mut AnyConnection, live: &[AppKeyRecord], now: Timestamp| {
+        let Overlap::For(overlap) = overlap else { return Ok(()) };
         let until = now + overlap;
         let newest = live.last().map(|key| key.id);
         for key in live {

@@ -1,5 +1,6 @@
 //! Apps: registering, showing, changing, switching off, deleting.
 
+mod search;
 mod update;
 
 use std::time::Duration;
@@ -9,13 +10,14 @@ use serde_json::json;
 use url::Url;
 use uuid::Uuid;
 
+pub use self::search::{AppPage, AppSearch, ENDING_SOON, LONG_UNUSED, LONGEST_WORDS, search};
 pub(super) use self::update::change;
 pub use self::update::{AppUpdate, update};
 use super::apis::check_lifetime;
 use super::app_authentication::check as check_authentication;
 use super::app_keys::{check_key_end, insert_key};
 use super::deed::{Deed, Version};
-use super::organisations::{checked_name, find as find_organisation};
+use super::organisations::{checked_description, checked_name, find as find_organisation};
 use super::{Management, ServiceError};
 use crate::clock::Timestamp;
 use crate::db::app_keys::AppKeyRecord;
@@ -34,6 +36,8 @@ const LONGEST_CLAIMS: usize = 2_048;
 pub struct NewApp {
     /// Its name for people.
     pub name: String,
+    /// What it is for, in the words of people; may be empty.
+    pub description: String,
     /// What it is granted.
     pub scopes: Vec<String>,
     /// The longest its tokens may live.
@@ -125,12 +129,14 @@ pub fn create(m: &Management, organisation: &str, new: NewApp) -> Result<Created
 #[derive(Debug, Clone)]
 pub(super) struct CheckedApp {
     name: String,
+    description: String,
     scopes: Vec<String>,
     lifetime: Option<Duration>,
     claims: Option<Claims>,
     key_expires_in: Option<Duration>,
     authentication: ClientAuthentication,
     dpop_required: bool,
+    most_apps: Option<i64>,
 }
 
 impl CheckedApp {
@@ -156,12 +162,14 @@ impl CheckedApp {
         scopes.dedup();
         Ok(Self {
             name: checked_name(&new.name)?,
+            description: checked_description(&new.description)?,
             scopes,
             lifetime: new.lifetime,
             claims: Some(new.claims).filter(|claims| !claims.is_empty()),
             key_expires_in: new.key_expires_in,
             authentication,
             dpop_required: new.dpop_required,
+            most_apps: m.config.apps_per_organisation,
         })
     }
 }
@@ -188,6 +196,7 @@ pub(super) fn insert(
     key: Option<&NewKey>,
 ) -> Result<Option<Uuid>, ServiceError> {
     let organisation = find_organisation(conn, slug)?;
+    check_room(conn, organisation.id, app.most_apps)?;
     // An imported app may have the id of one that was deleted: the tokens of that one stay dead, also those that a node
     // issued before it heard of the deletion.
     let deleted_at = audit::find_last(conn, "app.delete", &client_id.to_string())?;
@@ -196,6 +205,7 @@ pub(super) fn insert(
         client_id,
         organisation_id: organisation.id,
         name: app.name.clone(),
+        description: app.description.clone(),
         lifetime: app.lifetime,
         claims: app.claims.clone(),
         disabled_at: None,
@@ -213,6 +223,17 @@ pub(super) fn insert(
     let detail = json!({ "name": record.name, "scopes": app.scopes, "auth_method": record.authentication.name(), "dpop_required": record.dpop_required });
     deed.record(conn, Some(organisation.id), "app.create", &client_id.to_string(), detail, Some(ChangeKind::App))?;
     Ok(key_id)
+}
+
+/// Asked inside the transaction that adds one: writers go one after another, so of many at once none is one too many.
+fn check_room(conn: &mut AnyConnection, organisation_id: Uuid, most: Option<i64>) -> Result<(), ServiceError> {
+    let Some(most) = most else { return Ok(()) };
+    if apps::count(conn, organisation_id)? < most {
+        return Ok(());
+    }
+    Err(ServiceError::Conflict(format!(
+        "the organisation has {most} apps, the most it may (apps-per-organisation); delete one that nobody needs"
+    )))
 }
 
 pub(super) fn resolve_scopes(

@@ -25,6 +25,8 @@ const LONGEST_LINE: usize = 96 * 1_024;
 #[serde(deny_unknown_fields)]
 struct ImportLine {
     name: String,
+    #[serde(default)]
+    description: String,
     client_id: Option<String>,
     client_secret: Option<String>,
     #[serde(default)]
@@ -56,6 +58,8 @@ impl ImportLine {
 #[derive(Debug, Serialize)]
 pub struct ExportLine {
     name: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    description: String,
     client_id: String,
     scopes: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -75,6 +79,7 @@ impl From<AppRecord> for ExportLine {
         Self {
             client_id: app.client_id.to_string(),
             name: app.name,
+            description: app.description,
             scopes: app.scopes.into_iter().map(|(_, scope)| scope).collect(),
             lifetime: app.lifetime.map(print_span),
             claims: app.claims,
@@ -166,6 +171,7 @@ fn read_row(m: &Management, line: usize, text: &str) -> Result<Row, ServiceError
     let lifetime = given.lifetime.as_deref().map(parse_span).transpose().map_err(invalid)?;
     let app = NewApp {
         name: given.name,
+        description: given.description,
         scopes: given.scopes,
         lifetime,
         claims: given.claims,

@@ -11,6 +11,8 @@ use crate::db::{AnyConnection, organisations};
 
 /// Names longer than this are refused.
 pub(super) const LONGEST_NAME: usize = 100;
+/// In characters.
+const LONGEST_DESCRIPTION: usize = 500;
 
 /// Makes an organisation.
 ///
@@ -88,6 +90,21 @@ fn check_slug(slug: &str) -> Result<(), ServiceError> {
 fn is_unseen(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+}
+
+/// What something is for, in the words of people: not long, line ends as `\n`, and nothing else that cannot be seen.
+pub(super) fn checked_description(text: &str) -> Result<String, ServiceError> {
+    let text = text.replace("\r\n", "\n");
+    let text = text.trim();
+    if text.chars().count() > LONGEST_DESCRIPTION || text.chars().any(|c| c != '\n' && is_unseen(c)) {
+        return Err(ServiceError::field(
+            "description",
+            format!(
+                "a description may have at most {LONGEST_DESCRIPTION} characters, none of them a control character or invisible"
+            ),
+        ));
+    }
+    Ok(text.to_owned())
 }
 
 /// A name for people: not empty, not long, nothing that cannot be seen.

@@ -37,7 +37,7 @@ fn token_status(scene: &Scene, app: &Credentials) -> u16 {
 fn an_app_is_registered_changed_switched_off_and_deleted(settings: Settings) {
     let scene = scene_with(settings);
     let new = json!({
-        "name": " Invoice sync ", "scopes": ["billing:read"], "lifetime": "1h", "claims": { "https://acme.example/plan": "gold" },
+        "name": " Invoice sync ", "description": "Every night\r\nat two ", "scopes": ["billing:read"], "lifetime": "1h", "claims": { "https://acme.example/plan": "gold" },
     });
     let created = scene.post("/apps", &new).assert_status(201);
     let body = created.json();
@@ -46,7 +46,10 @@ fn an_app_is_registered_changed_switched_off_and_deleted(settings: Settings) {
     assert_eq!(created.header("location"), format!("http://127.0.0.1:8080/api/v1{path}"));
     assert_eq!(created.header("cache-control"), "no-store");
     assert_eq!((text(&body, "name"), text(&body, "lifetime")), ("Invoice sync".to_owned(), "1h".to_owned()));
-    assert_eq!(body["scopes"], json!(["billing:read"]));
+    assert_eq!(
+        (text(&body, "description"), &body["scopes"]),
+        ("Every night\nat two".to_owned(), &json!(["billing:read"]))
+    );
 
     // It works at once, with its claims, and its key is never seen again.
     let token = scene.app.token(&robot);
@@ -58,14 +61,16 @@ fn an_app_is_registered_changed_switched_off_and_deleted(settings: Settings) {
         assert!(!answer.body.contains(&robot.secret), "{}", answer.body);
     }
 
-    let changed =
-        scene.patch(&path, &json!({ "name": "Sync", "scopes": ["billing:write"], "lifetime": null, "claims": {} }));
+    let changed = scene.patch(
+        &path,
+        &json!({ "name": "Sync", "description": "", "scopes": ["billing:write"], "lifetime": null, "claims": {} }),
+    );
     let changed = changed.assert_status(200);
     assert_ne!(changed.header("etag"), shown.header("etag"));
     let body = changed.json();
     assert_eq!(body, scene.get(&path).json());
     assert_eq!((text(&body, "name"), &body["scopes"]), ("Sync".to_owned(), &json!(["billing:write"])));
-    assert_eq!((&body["lifetime"], &body["claims"]), (&json!(null), &json!({})));
+    assert_eq!((&body["description"], &body["lifetime"], &body["claims"]), (&json!(""), &json!(null), &json!({})));
     let claims = crate::support::decode_jwt(&scene.app.token(&robot)).1;
     assert_eq!((&claims["scope"], &claims["https://acme.example/plan"]), (&json!("billing:write"), &json!(null)));
 

@@ -1,7 +1,9 @@
 DROP TABLE usage_scopes;
 DROP TABLE usage_refusals;
 ALTER TABLE api_scopes DROP COLUMN sensitive;
+DROP INDEX apps_organisation_age;
 DROP INDEX apps_organisation_name;
+ALTER TABLE apps ALTER COLUMN name TYPE TEXT COLLATE "default";
 ALTER TABLE apps DROP COLUMN description;
 DROP TABLE links;
 DROP TABLE sessions;

@@ -19,7 +19,8 @@ pub(super) fn status_document(sid: ClientId, status: &str) -> Value {
 
 pub(super) fn app_document(app: &AppRecord) -> Value {
     json!({
-        "client_id": app.client_id.to_string(), "name": app.name, "status": status(app),
+        "client_id": app.client_id.to_string(), "name": app.name, "description": app.description,
+        "status": status(app),
         "scopes": app.scopes.iter().map(|(_, scope)| scope).collect::<Vec<_>>(),
         "lifetime": app.lifetime.map(print_span), "claims": app.claims, "dpop_required": app.dpop_required,
         "auth_method": app.authentication.name(), "jwks_uri": app.authentication.jwks_uri(),
@@ -39,11 +40,16 @@ pub(super) fn details_document(details: &AppDetails) -> Value {
     document
 }
 
+fn description_text(description: &str) -> String {
+    description.lines().map(|line| format!("  {line}\n")).collect()
+}
+
 pub(super) fn details_text(details: &AppDetails) -> String {
     let app = &details.app;
     format!(
-        "{}\n  App SID       {}\n  organisation  {}\n  status        {}\n  scopes        {}\n  lifetime      {}\n  DPoP          {}\n  last 24 h     {} tokens issued, {} requests refused\n\n{}",
+        "{}\n{}  App SID       {}\n  organisation  {}\n  status        {}\n  scopes        {}\n  lifetime      {}\n  DPoP          {}\n  last 24 h     {} tokens issued, {} requests refused\n\n{}",
         app.name,
+        description_text(&app.description),
         app.client_id,
         details.organisation,
         status(app),

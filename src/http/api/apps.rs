@@ -30,6 +30,8 @@ pub(super) struct App {
     client_id: String,
     /// Its name for people.
     name: String,
+    /// What it is for, in the words of people; may be empty.
+    description: String,
     /// What it was granted.
     scopes: Vec<String>,
     /// `active` or `disabled`.
@@ -67,6 +69,7 @@ impl From<AppRecord> for App {
             dpop_required: app.dpop_required,
             client_id: app.client_id.to_string(),
             name: app.name,
+            description: app.description,
             scopes: app.scopes.into_iter().map(|(_, scope)| scope).collect(),
             status: if app.disabled_at.is_none() { "active" } else { "disabled" },
             created_at: app.created_at.rfc3339(),
@@ -107,6 +110,10 @@ pub(super) struct NewApp {
     /// Its name for people.
     #[schema(min_length = 1, max_length = 100, example = "Invoice sync")]
     name: String,
+    /// What it is for, in the words of people.
+    #[serde(default)]
+    #[schema(max_length = 500, example = "Fetches invoices every night")]
+    description: String,
     /// What it is granted: scopes of the organisation's APIs and of this one.
     #[serde(default)]
     scopes: Vec<String>,
@@ -146,6 +153,7 @@ impl TryFrom<NewApp> for apps::NewApp {
         let authentication = authentication(new.auth_method.as_deref(), new.jwks, new.jwks_uri.as_deref())?;
         Ok(Self {
             name: new.name,
+            description: new.description,
             scopes: new.scopes,
             lifetime: new.lifetime.map(|span| span.0),
             claims: new.claims,
@@ -167,6 +175,7 @@ fn authentication(
 impl Body for NewApp {
     const MEMBERS: &'static [(&'static str, &'static str)] = &[
         NAME,
+        DESCRIPTION,
         SCOPES,
         ("lifetime", SPAN),
         CLAIMS,
@@ -187,6 +196,10 @@ pub(super) struct AppChange {
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = String, required = false, min_length = 1, max_length = 100)]
     name: Option<String>,
+    /// What it is for, in the words of people; empty takes it away.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = String, required = false, max_length = 500)]
+    description: Option<String>,
     /// All it is granted from now on.
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Vec<String>, required = false)]
@@ -229,6 +242,7 @@ impl TryFrom<AppChange> for AppUpdate {
         Ok(Self {
             authentication: authentication(change.auth_method.as_deref(), change.jwks, change.jwks_uri.as_deref())?,
             name: change.name,
+            description: change.description,
             scopes: change.scopes,
             lifetime: change.lifetime.map(|span| span.map(|span| span.0)),
             claims: change.claims,
@@ -241,6 +255,7 @@ impl TryFrom<AppChange> for AppUpdate {
 
 const SPAN: &str = "a span such as 90s, 10m, 24h or 90d";
 const NAME: (&str, &str) = ("name", "a text of 1 to 100 characters");
+const DESCRIPTION: (&str, &str) = ("description", "a text of at most 500 characters");
 const SCOPES: (&str, &str) = ("scopes", "a list of names of scopes");
 const CLAIMS: (&str, &str) = ("claims", "an object whose members are absolute URIs");
 const AUTH_METHOD: (&str, &str) = ("auth_method", "client_secret or private_key_jwt");
@@ -251,6 +266,7 @@ const DPOP_REQUIRED: (&str, &str) = ("dpop_required", "true or false");
 impl Body for AppChange {
     const MEMBERS: &'static [(&'static str, &'static str)] = &[
         NAME,
+        DESCRIPTION,
         SCOPES,
         ("lifetime", "a span such as 90s, 10m, 24h or 90d, or null"),
         CLAIMS,

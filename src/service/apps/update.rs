@@ -14,7 +14,7 @@ use crate::oauth::client::ClientAuthentication;
 use crate::service::apis::check_lifetime;
 use crate::service::app_authentication::{change as change_authentication, check as check_authentication};
 use crate::service::deed::Deed;
-use crate::service::organisations::checked_name;
+use crate::service::organisations::{checked_description, checked_name};
 use crate::service::{Management, ServiceError};
 
 /// What to change of an app; nothing leaves as it is.
@@ -22,6 +22,8 @@ use crate::service::{Management, ServiceError};
 pub struct AppUpdate {
     /// Its name for people.
     pub name: Option<String>,
+    /// What it is for, in the words of people; empty takes it away.
+    pub description: Option<String>,
     /// All it shall be granted from now on.
     pub scopes: Option<Vec<String>>,
     /// Scopes to grant.
@@ -44,8 +46,9 @@ impl AppUpdate {
     /// Whether more than a switch is turned.
     fn changes_record(&self) -> bool {
         let scopes = self.scopes.is_some() || !self.add_scopes.is_empty() || !self.remove_scopes.is_empty();
-        let look = self.name.is_some() || self.lifetime.is_some() || self.claims.is_some();
-        look || scopes || self.authentication.is_some() || self.dpop_required.is_some()
+        let texts = self.name.is_some() || self.description.is_some();
+        let tokens = self.lifetime.is_some() || self.claims.is_some();
+        texts || tokens || scopes || self.authentication.is_some() || self.dpop_required.is_some()
     }
 }
 
@@ -56,9 +59,10 @@ impl AppUpdate {
 pub fn update(m: &Management, client_id: ClientId, update: AppUpdate) -> Result<VersionedApp, ServiceError> {
     check_lifetime(m, update.lifetime.flatten())?;
     let name = update.name.as_deref().map(checked_name).transpose()?;
+    let description = update.description.as_deref().map(checked_description).transpose()?;
     update.claims.as_ref().map(check_claims).transpose()?;
     let authentication = update.authentication.map(|wanted| check_authentication(m, wanted)).transpose()?;
-    let update = AppUpdate { name, authentication, ..update };
+    let update = AppUpdate { name, description, authentication, ..update };
     let deed = m.deed();
     m.database.write(move |conn| {
         let app = find(conn, &deed, client_id)?.app;
@@ -84,6 +88,7 @@ pub(in crate::service) fn change(
     update: &AppUpdate,
 ) -> Result<Vec<String>, ServiceError> {
     app.name = update.name.clone().unwrap_or(app.name);
+    app.description = update.description.clone().unwrap_or(app.description);
     app.lifetime = update.lifetime.unwrap_or(app.lifetime);
     app.claims = update.claims.clone().map_or(app.claims, |claims| Some(claims).filter(|claims| !claims.is_empty()));
     app.dpop_required = update.dpop_required.unwrap_or(app.dpop_required);
@@ -95,7 +100,7 @@ pub(in crate::service) fn change(
     }
     let (added, removed) = change_scopes(conn, deed, &app, update)?;
     let detail = json!({
-        "name": app.name, "lifetime": app.lifetime.map(print_span), "dpop_required": app.dpop_required,
+        "name": app.name, "description": app.description, "lifetime": app.lifetime.map(print_span), "dpop_required": app.dpop_required,
         "added": added, "removed": removed, "claims": app.claims,
     });
     let target = app.client_id.to_string();

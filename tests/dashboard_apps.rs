@@ -1,0 +1,3 @@
+//! Apps and App Keys in the dashboard.
+
+mod finding;
