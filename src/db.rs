@@ -1,6 +1,7 @@
 //! The memory: the only folder that names `diesel`. One file per table or pair; every query returns an answer or a
 //! [`DbError`].
 
+pub mod actors;
 pub mod apis;
 pub mod app_keys;
 pub mod apps;

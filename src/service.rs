@@ -5,6 +5,7 @@
 
 pub mod access;
 pub mod accounts;
+pub mod actors;
 pub mod apis;
 pub mod app_authentication;
 pub mod app_keys;

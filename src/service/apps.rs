@@ -1,5 +1,6 @@
 //! Apps: registering, showing, changing, switching off, deleting.
 
+mod removal;
 mod search;
 mod update;
 
@@ -10,6 +11,8 @@ use serde_json::json;
 use url::Url;
 use uuid::Uuid;
 
+pub(super) use self::removal::remove;
+pub use self::removal::{delete, delete_by_name};
 pub use self::search::{AppPage, AppSearch, ENDING_SOON, LONG_UNUSED, LONGEST_WORDS, search};
 pub(super) use self::update::change;
 pub use self::update::{AppUpdate, update};
@@ -23,7 +26,7 @@ use crate::clock::Timestamp;
 use crate::db::app_keys::AppKeyRecord;
 use crate::db::apps::{AppRecord, Claims};
 use crate::db::changes::ChangeKind;
-use crate::db::{AnyConnection, DbError, apis, app_keys, apps, audit, cut_offs, usage};
+use crate::db::{AnyConnection, apis, app_keys, apps, audit, cut_offs, usage};
 use crate::oauth::ClientId;
 use crate::oauth::client::ClientAuthentication;
 use crate::secret::{Secret, StoredSecret, generate_client_secret, hint, sealed};
@@ -329,27 +332,6 @@ fn switch(conn: &mut AnyConnection, deed: &Deed, app: &AppRecord, enabled: bool)
     let action = if enabled { "app.enable" } else { "app.disable" };
     let target = app.client_id.to_string();
     Ok(deed.record(conn, Some(app.organisation_id), action, &target, json!({}), Some(ChangeKind::App))?)
-}
-
-/// Deletes an app with its keys; the tokens it has are refused.
-///
-/// # Errors
-/// `NotFound`.
-pub fn delete(m: &Management, client_id: ClientId) -> Result<(), ServiceError> {
-    let deed = m.deed();
-    m.database.write(move |conn| {
-        let app = find(conn, &deed, client_id)?.app;
-        Ok(remove(conn, &deed, &app)?)
-    })
-}
-
-/// Deletes an app that is there.
-pub(super) fn remove(conn: &mut AnyConnection, deed: &Deed, app: &AppRecord) -> Result<(), DbError> {
-    apps::delete(conn, app.client_id)?;
-    cut_offs::record_deleted(conn, app.client_id, deed.now)?;
-    let detail = json!({ "name": app.name });
-    let target = app.client_id.to_string();
-    deed.record(conn, Some(app.organisation_id), "app.delete", &target, detail, Some(ChangeKind::App))
 }
 
 /// The app of that id, for a change, if the doer reaches it and it is as the doer thinks.

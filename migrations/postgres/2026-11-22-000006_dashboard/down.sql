@@ -1,6 +1,7 @@
 DROP TABLE usage_scopes;
 DROP TABLE usage_refusals;
 ALTER TABLE api_scopes DROP COLUMN sensitive;
+DROP INDEX app_scopes_api;
 DROP INDEX apps_organisation_age;
 DROP INDEX apps_organisation_name;
 ALTER TABLE apps ALTER COLUMN name TYPE TEXT COLLATE "default";

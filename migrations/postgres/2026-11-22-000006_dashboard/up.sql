@@ -80,6 +80,8 @@ ALTER TABLE apps ADD COLUMN description TEXT NOT NULL DEFAULT '';
 ALTER TABLE apps ALTER COLUMN name TYPE TEXT COLLATE "C";
 CREATE INDEX apps_organisation_name ON apps (organisation_id, lower(name), id);
 CREATE INDEX apps_organisation_age ON apps (organisation_id, created_at, id);
+-- Whether an app has scopes of an API.
+CREATE INDEX app_scopes_api ON app_scopes (api_id, app_id);
 ALTER TABLE api_scopes ADD COLUMN sensitive BIGINT NOT NULL DEFAULT 0 CHECK (sensitive IN (0, 1));
 
 -- What apps were refused, by error, and which scopes their tokens had. As `usage`: without references.

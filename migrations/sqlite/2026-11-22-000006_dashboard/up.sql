@@ -78,6 +78,8 @@ CREATE INDEX links_expiry ON links (expires_at);
 ALTER TABLE apps ADD COLUMN description TEXT NOT NULL DEFAULT '';
 CREATE INDEX apps_organisation_name ON apps (organisation_id, lower(name), id);
 CREATE INDEX apps_organisation_age ON apps (organisation_id, created_at, id);
+-- Whether an app has scopes of an API.
+CREATE INDEX app_scopes_api ON app_scopes (api_id, app_id);
 ALTER TABLE api_scopes ADD COLUMN sensitive INTEGER NOT NULL DEFAULT 0 CHECK (sensitive IN (0, 1));
 
 -- What apps were refused, by error, and which scopes their tokens had. As `usage`: without references.
