@@ -519,7 +519,7 @@ fn old_counts_and_those_of_apps_that_are_gone_are_forgotten(settings: Pairs) {
     assert_eq!((issued(gone.id()), issued(kept.id())), (1, 2));
 
     let from = app.clock.now();
-    database.write(move |conn| usage::delete_stale(conn, from)).unwrap();
+    database.write(move |conn| usage::delete_stale(conn, from, from)).unwrap();
     assert_eq!((issued(gone.id()), issued(kept.id())), (0, 1));
 }
 

@@ -46,3 +46,4 @@ mod revocation;
 mod secrecy;
 mod serve;
 mod token_request;
+mod usage_pages;

@@ -1,7 +1,14 @@
-//! Use of apps and keys: how many tokens each app got and was refused by the hour, and when each key was last used.
-//! Counted in memory and written in batches: the only thing that a crash may cost.
+//! Use of apps and keys: how many tokens each app got and was refused by the hour, with which scopes and errors, and when
+//! each key was last used. Counted in memory and written in batches: the only thing that a crash may cost.
+//!
+//! Under the id of an organisation the same tables hold the sums of its apps. A picture of ten thousand apps over ninety
+//! days would else be a sum over twenty million rows; so it is one over two thousand.
 
+mod pictures;
+
+use std::fmt;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use diesel::sql_types::{BigInt, Text};
@@ -9,21 +16,64 @@ use diesel::upsert::excluded;
 use diesel::{ExpressionMethods, QueryDsl, QueryableByName, RunQueryDsl, sql_query};
 use uuid::Uuid;
 
+pub use self::pictures::{
+    BusiestApps, BusyApp, DayCount, SpanCount, busiest, refusals, series, top_scopes, was_ever_issued, week_of,
+};
 use super::conn::{AnyConnection, on_either};
 use super::error::DbError;
-use super::schema::{app_key_uses, apps, usage};
+use super::schema::{app_key_uses, apps, organisations, usage, usage_refusals, usage_scopes};
 use crate::clock::Timestamp;
-use crate::oauth::ClientId;
+use crate::oauth::{ClientId, OAuthErrorCode};
+
+/// Whose counts they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Counted {
+    /// An app's.
+    App(ClientId),
+    /// Those of all apps of an organisation, also of apps that are gone.
+    Organisation(Uuid),
+}
+
+impl fmt::Display for Counted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::App(client_id) => client_id.fmt(f),
+            Self::Organisation(id) => id.hyphenated().fmt(f),
+        }
+    }
+}
 
 /// Tokens since the last time counts were written.
 #[derive(Debug, Clone, Copy)]
-pub struct AppCount {
-    /// The app.
-    pub client_id: ClientId,
-    /// Tokens it got.
+pub struct Count {
+    /// Whose.
+    pub of: Counted,
+    /// Tokens issued.
     pub issued: i64,
-    /// Requests of its that were refused.
+    /// Requests refused.
     pub refused: i64,
+}
+
+/// Refusals with one error since the last time counts were written.
+#[derive(Debug, Clone, Copy)]
+pub struct RefusalCount {
+    /// Whose.
+    pub of: Counted,
+    /// The error.
+    pub error: OAuthErrorCode,
+    /// Requests refused with it.
+    pub refused: i64,
+}
+
+/// Tokens with one scope since the last time counts were written.
+#[derive(Debug, Clone)]
+pub struct ScopeCount {
+    /// Whose.
+    pub of: Counted,
+    /// The scope.
+    pub scope: Arc<str>,
+    /// Tokens that have it.
+    pub issued: i64,
 }
 
 /// The last use of a key.
@@ -43,14 +93,14 @@ fn hour(at: Timestamp) -> i64 {
     at.seconds() - at.seconds().rem_euclid(3_600)
 }
 
-/// Adds counts to the hour of `at`: one row an app, in one statement.
+/// Adds counts to the hour of `at`: one row each, in one statement.
 ///
 /// # Errors
 /// When the database does not take it.
-pub fn add(conn: &mut AnyConnection, counts: &[AppCount], at: Timestamp) -> Result<(), DbError> {
-    let row = |count: &AppCount| {
+pub fn add(conn: &mut AnyConnection, counts: &[Count], at: Timestamp) -> Result<(), DbError> {
+    let row = |count: &Count| {
         (
-            usage::app_id.eq(count.client_id.to_string()),
+            usage::app_id.eq(count.of.to_string()),
             usage::hour.eq(hour(at)),
             usage::issued.eq(count.issued),
             usage::refused.eq(count.refused),
@@ -65,6 +115,52 @@ pub fn add(conn: &mut AnyConnection, counts: &[AppCount], at: Timestamp) -> Resu
                 usage::issued.eq(usage::issued + excluded(usage::issued)),
                 usage::refused.eq(usage::refused + excluded(usage::refused)),
             ))
+            .execute(c))?;
+    Ok(())
+}
+
+/// Adds refusals to the hour of `at`: one row each, in one statement.
+///
+/// # Errors
+/// When the database does not take it.
+pub fn add_refusals(conn: &mut AnyConnection, counts: &[RefusalCount], at: Timestamp) -> Result<(), DbError> {
+    let row = |count: &RefusalCount| {
+        (
+            usage_refusals::app_id.eq(count.of.to_string()),
+            usage_refusals::hour.eq(hour(at)),
+            usage_refusals::error.eq(count.error.name()),
+            usage_refusals::refused.eq(count.refused),
+        )
+    };
+    let rows: Vec<_> = counts.iter().map(row).collect();
+    on_either!(conn, c => diesel::insert_into(usage_refusals::table)
+            .values(rows)
+            .on_conflict((usage_refusals::app_id, usage_refusals::hour, usage_refusals::error))
+            .do_update()
+            .set(usage_refusals::refused.eq(usage_refusals::refused + excluded(usage_refusals::refused)))
+            .execute(c))?;
+    Ok(())
+}
+
+/// Adds tokens by scope to the hour of `at`: one row each, in one statement.
+///
+/// # Errors
+/// When the database does not take it.
+pub fn add_scopes(conn: &mut AnyConnection, counts: &[ScopeCount], at: Timestamp) -> Result<(), DbError> {
+    let row = |count: &ScopeCount| {
+        (
+            usage_scopes::app_id.eq(count.of.to_string()),
+            usage_scopes::hour.eq(hour(at)),
+            usage_scopes::scope.eq(count.scope.to_string()),
+            usage_scopes::issued.eq(count.issued),
+        )
+    };
+    let rows: Vec<_> = counts.iter().map(row).collect();
+    on_either!(conn, c => diesel::insert_into(usage_scopes::table)
+            .values(rows)
+            .on_conflict((usage_scopes::app_id, usage_scopes::hour, usage_scopes::scope))
+            .do_update()
+            .set(usage_scopes::issued.eq(usage_scopes::issued + excluded(usage_scopes::issued)))
             .execute(c))?;
     Ok(())
 }
@@ -218,22 +314,40 @@ pub fn list(
     rows.into_iter().map(record).collect()
 }
 
-/// Forgets counts from before `from`, and the use of apps that are gone: counts may be written just after an app was
-/// deleted.
+/// Forgets counts from before `from` and their details from before `details_from`, and the use of apps that are gone:
+/// counts may be written just after an app was deleted.
 ///
 /// # Errors
 /// When the database does not take it.
-pub fn delete_stale(conn: &mut AnyConnection, from: Timestamp) -> Result<(), DbError> {
+pub fn delete_stale(conn: &mut AnyConnection, from: Timestamp, details_from: Timestamp) -> Result<(), DbError> {
     diesel::delete(usage::table.filter(usage::hour.lt(hour(from)))).execute(conn)?;
+    diesel::delete(usage_refusals::table.filter(usage_refusals::hour.lt(hour(details_from)))).execute(conn)?;
+    diesel::delete(usage_scopes::table.filter(usage_scopes::hour.lt(hour(details_from)))).execute(conn)?;
     let known = || apps::table.select(apps::id);
-    diesel::delete(usage::table.filter(usage::app_id.ne_all(known()))).execute(conn)?;
+    // Details never stand without their counts, so one look through the smallest of the tables finds whose are to go.
+    let gone: Vec<String> = usage::table
+        .filter(usage::app_id.ne_all(known()))
+        .filter(usage::app_id.ne_all(organisations::table.select(organisations::id)))
+        .select(usage::app_id)
+        .distinct()
+        .load(conn)?;
+    for app_id in gone {
+        delete_counts(conn, &app_id)?;
+    }
     diesel::delete(app_key_uses::table.filter(app_key_uses::app_id.ne_all(known()))).execute(conn)?;
     Ok(())
 }
 
 /// Forgets the use of an app.
 pub(super) fn delete(conn: &mut AnyConnection, client_id: ClientId) -> Result<(), DbError> {
-    diesel::delete(usage::table.filter(usage::app_id.eq(client_id.to_string()))).execute(conn)?;
+    delete_counts(conn, &client_id.to_string())?;
     diesel::delete(app_key_uses::table.filter(app_key_uses::app_id.eq(client_id.to_string()))).execute(conn)?;
+    Ok(())
+}
+
+fn delete_counts(conn: &mut AnyConnection, id: &str) -> Result<(), DbError> {
+    diesel::delete(usage::table.filter(usage::app_id.eq(id))).execute(conn)?;
+    diesel::delete(usage_refusals::table.filter(usage_refusals::app_id.eq(id))).execute(conn)?;
+    diesel::delete(usage_scopes::table.filter(usage_scopes::app_id.eq(id))).execute(conn)?;
     Ok(())
 }

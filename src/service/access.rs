@@ -50,6 +50,7 @@ pub async fn verify(authority: &Authority, token: &str, now: Timestamp) -> Resul
     if !client.is_active() || !same_tenant || token.claims.iat < directory.cut_off(&client) {
         return Err(revoked());
     }
+    authority.usage.checked(client.organisation.id);
     Ok(ValidToken { token, client })
 }
 

@@ -128,7 +128,7 @@ async fn check(
         Ok(secret_id) => Ok(AuthenticatedClient { client, secret_id }),
         Err(error) => {
             if error.code == OAuthErrorCode::InvalidClient {
-                authority.usage.refused(client.client_id);
+                authority.usage.refused(&client, error.code);
             }
             Err(error.of_client(client.client_id))
         }

@@ -14,6 +14,8 @@ const DELETE_EXPIRED_EVERY: Duration = Duration::from_secs(600);
 const DELETE_STALE_COUNTS_EVERY: Duration = Duration::from_secs(6 * 3_600);
 /// Counts by the hour are kept for a year and a month.
 const COUNTS_KEPT: Duration = Duration::from_secs(400 * 86_400);
+/// By scope and error they are kept a little longer than the longest picture reaches back.
+const DETAILS_KEPT: Duration = Duration::from_secs(100 * 86_400);
 /// Signing keys are looked at ten times within an announcement, at least once a minute.
 const SLOWEST_KEY_CHECK: Duration = Duration::from_secs(60);
 const TICK: Duration = Duration::from_millis(500);
@@ -90,8 +92,8 @@ fn write_counts(m: &Management, authority: &Authority) -> Result<(), ServiceErro
 }
 
 fn delete_stale_counts(m: &Management, _: &Authority) -> Result<(), ServiceError> {
-    let from = m.now() - COUNTS_KEPT;
-    Ok(m.database.write(move |conn| usage::delete_stale(conn, from))?)
+    let (from, details_from) = (m.now() - COUNTS_KEPT, m.now() - DETAILS_KEPT);
+    Ok(m.database.write(move |conn| usage::delete_stale(conn, from, details_from))?)
 }
 
 fn delete_expired(m: &Management, authority: &Authority) -> Result<(), ServiceError> {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::deed::{Condition, Deed, Doer};
 use super::error::ServiceError;
+use super::usage::Busiest;
 use crate::clock::{Clock, Timestamp};
 use crate::config::Config;
 use crate::db::{Backend, Database, meta};
@@ -24,6 +25,7 @@ pub struct Management {
     pub(super) config: Arc<Config>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) doer: Doer,
+    pub(super) busiest: Arc<Busiest>,
 }
 
 impl std::fmt::Debug for dyn Clock {
@@ -49,7 +51,7 @@ impl Management {
         }
         let master_key = Arc::new(open_master_key(&database, &config)?);
         let pepper = master_key.pepper()?;
-        Ok(Self { database, master_key, pepper, config, clock, doer: Doer::unbounded(actor) })
+        Ok(Self { database, master_key, pepper, config, clock, doer: Doer::unbounded(actor), busiest: Arc::default() })
     }
 
     /// The database behind it.

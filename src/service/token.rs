@@ -1,6 +1,7 @@
 //! The road of a token request.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::authority::{Authority, Caller};
@@ -21,6 +22,8 @@ pub struct IssuedToken {
     pub lifetime: Duration,
     /// What was granted, with spaces between.
     pub scope: String,
+    /// The same one by one, for the counts.
+    pub scopes: Vec<Arc<str>>,
     /// `DPoP` if it is bound to a key, else `Bearer`.
     pub token_type: &'static str,
     /// Whose it is, for the log.
@@ -52,11 +55,12 @@ pub async fn exchange(
     let client_id = authenticated.client().client_id;
     match issue(authority, caller, &authenticated, params, proof).await {
         Ok(issued) => {
-            authority.usage.issued(client_id, authenticated.secret_id(), caller.address, caller.now);
+            let (client, key_id) = (authenticated.client(), authenticated.secret_id());
+            authority.usage.issued(client, key_id, &issued.scopes, caller.address, caller.now);
             Ok(issued)
         }
         Err(error) => {
-            authority.usage.refused(client_id);
+            authority.usage.refused(authenticated.client(), error.code);
             Err(error.of_client(client_id))
         }
     }
@@ -99,5 +103,12 @@ async fn issue(
     let signed = authority.directory.ring().sign(algorithm, profile, &claims, caller.now);
     let jwt = signed.map_err(|error| OAuthError::server_error(error.to_string()))?;
     let token_type = if confirmation.is_some() { "DPoP" } else { "Bearer" };
-    Ok(IssuedToken { jwt, lifetime, scope: authorization.scope_text(), token_type, client_id: client.client_id })
+    Ok(IssuedToken {
+        jwt,
+        lifetime,
+        scope: authorization.scope_text(),
+        scopes: authorization.scopes,
+        token_type,
+        client_id: client.client_id,
+    })
 }

@@ -1,50 +1,166 @@
 //! Counting in memory what is written every few seconds: the only thing that a crash may cost.
 
-use std::collections::HashMap;
-use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+mod pictures;
 
+use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use quick_cache::sync::Cache;
 use uuid::Uuid;
 
+pub(super) use self::pictures::Busiest;
+pub use self::pictures::{
+    AppPicture, OrganisationPicture, Picture, Range, Sparkline, app_picture, has_checked_tokens, has_issued_tokens,
+    mark_tokens_checked, organisation_picture, sparklines,
+};
 use super::{Management, ServiceError};
 use crate::clock::Timestamp;
-use crate::db::usage::{AppCount, KeyUse, UsageFilter, UsageRecord};
+use crate::db::usage::{Count, Counted, KeyUse, RefusalCount, ScopeCount, UsageFilter, UsageRecord};
 use crate::db::{AnyConnection, Database, DbError, usage};
-use crate::oauth::ClientId;
+use crate::oauth::{Client, ClientId, OAuthErrorCode};
 
 /// From so many apps on, counts are written before their time, so that memory stays flat.
 const LARGE: usize = 8_192;
+/// The same for scopes, each app's counted apart.
+const MANY_SCOPES: usize = 4 * LARGE;
+/// With so many the database has not taken any for a while: what is new is counted, but not by scope.
+const MOST_SCOPES: usize = 4 * MANY_SCOPES;
 /// Rows in one statement.
 const BATCH: usize = 500;
+/// Organisations of which it is remembered that a token of theirs was checked; of others it is written again.
+const CHECKED_REMEMBERED: usize = 10_000;
 
-#[derive(Debug, Default, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Counts {
+    organisation_id: Uuid,
     issued: i64,
-    refused: i64,
+    /// Most apps are refused nothing, and there are few errors.
+    refused: Vec<(OAuthErrorCode, i64)>,
+    /// In the order in which they were granted, as far as tokens asked for all of them.
+    scopes: Vec<(Arc<str>, i64)>,
     last_use: Option<(Uuid, IpAddr, Timestamp)>,
 }
 
-/// Counts since the last time they were written. One entry an app, so no larger than there are apps.
-#[derive(Debug, Default)]
-pub struct Usage(Mutex<HashMap<ClientId, Counts>>);
-
-impl Usage {
-    pub(super) fn issued(&self, client_id: ClientId, key_id: Option<Uuid>, from: IpAddr, now: Timestamp) {
-        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let entry = counts.entry(client_id).or_default();
-        entry.issued += 1;
-        // An app without App Keys has its last use all the same.
-        entry.last_use = Some((key_id.unwrap_or_default(), from, now));
+impl Counts {
+    fn new(organisation_id: Uuid) -> Self {
+        Self { organisation_id, issued: 0, refused: Vec::new(), scopes: Vec::new(), last_use: None }
     }
 
-    pub(super) fn refused(&self, client_id: ClientId) {
-        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        counts.entry(client_id).or_default().refused += 1;
+    fn add_refusals(&mut self, code: OAuthErrorCode, refused: i64) {
+        match self.refused.iter_mut().find(|(counted, _)| *counted == code) {
+            Some((_, count)) => *count += refused,
+            None => self.refused.push((code, refused)),
+        }
+    }
+
+    /// Counts a scope, looking from `place` on: tokens have their scopes in the order in which they stand here, so the next
+    /// is nearly always the first that is looked at. Returns where to look for the next, and whether the scope is new.
+    fn add_scope(&mut self, place: usize, scope: &Arc<str>, issued: i64, may_grow: bool) -> (usize, bool) {
+        let is_it = |(counted, _): &(Arc<str>, i64)| Arc::ptr_eq(counted, scope) || *counted == *scope;
+        let ahead = self.scopes.iter().skip(place).position(is_it).map(|found| place + found);
+        let found = ahead.or_else(|| self.scopes.iter().take(place).position(is_it));
+        match found.and_then(|at| Some((at, self.scopes.get_mut(at)?))) {
+            Some((at, (_, count))) => {
+                *count += issued;
+                (at + 1, false)
+            }
+            None if may_grow => {
+                self.scopes.push((scope.clone(), issued));
+                (self.scopes.len(), true)
+            }
+            None => (place, false),
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    apps: HashMap<ClientId, Counts>,
+    /// How many scopes all apps have here.
+    scopes: usize,
+    /// Organisations of which a token was checked for the first time.
+    checked: Vec<Uuid>,
+}
+
+impl Waiting {
+    fn of(&mut self, client_id: ClientId, organisation_id: Uuid) -> &mut Counts {
+        self.apps.entry(client_id).or_insert_with(|| Counts::new(organisation_id))
+    }
+
+    fn add_scopes<'s>(
+        &mut self,
+        client_id: ClientId,
+        organisation_id: Uuid,
+        scopes: impl Iterator<Item = (&'s Arc<str>, i64)>,
+    ) {
+        let mut known = self.scopes;
+        let counts = self.of(client_id, organisation_id);
+        let mut place = 0;
+        for (scope, issued) in scopes {
+            let (next, is_new) = counts.add_scope(place, scope, issued, known < MOST_SCOPES);
+            place = next;
+            known += usize::from(is_new);
+        }
+        self.scopes = known;
+    }
+}
+
+/// Counts since the last time they were written. One entry an app, so no larger than there are apps; an app that is warm
+/// is counted without taking memory.
+#[derive(Debug)]
+pub struct Usage {
+    waiting: Mutex<Waiting>,
+    checked: Cache<Uuid, ()>,
+}
+
+impl Default for Usage {
+    fn default() -> Self {
+        Self { waiting: Mutex::default(), checked: Cache::new(CHECKED_REMEMBERED) }
+    }
+}
+
+impl Usage {
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn issued(
+        &self,
+        client: &Client,
+        key_id: Option<Uuid>,
+        scopes: &[Arc<str>],
+        from: IpAddr,
+        now: Timestamp,
+    ) {
+        let (client_id, organisation_id) = (client.client_id, client.organisation.id);
+        let mut waiting = self.waiting();
+        let counts = waiting.of(client_id, organisation_id);
+        counts.issued += 1;
+        // An app without App Keys has its last use all the same.
+        counts.last_use = Some((key_id.unwrap_or_default(), from, now));
+        waiting.add_scopes(client_id, organisation_id, scopes.iter().map(|scope| (scope, 1)));
+    }
+
+    pub(super) fn refused(&self, client: &Client, code: OAuthErrorCode) {
+        self.waiting().of(client.client_id, client.organisation.id).add_refusals(code, 1);
+    }
+
+    /// Notes that this server checked a token of the organisation: the step that newcomers take last.
+    pub(super) fn checked(&self, organisation_id: Uuid) {
+        if self.checked.get(&organisation_id).is_none() {
+            self.checked.insert(organisation_id, ());
+            let mut waiting = self.waiting();
+            if waiting.checked.len() < CHECKED_REMEMBERED {
+                waiting.checked.push(organisation_id);
+            }
+        }
     }
 
     /// Whether enough waits to be written before its time.
     pub(super) fn is_large(&self) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).len() >= LARGE
+        let waiting = self.waiting();
+        waiting.apps.len() >= LARGE || waiting.scopes >= MANY_SCOPES
     }
 
     /// Writes the counts to the database. What cannot be written is kept for the next time. Blocks.
@@ -52,29 +168,37 @@ impl Usage {
     /// # Errors
     /// When the database does not take it.
     pub fn flush(&self, database: &Database, now: Timestamp) -> Result<(), DbError> {
-        let taken = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
-        if taken.is_empty() {
+        let taken = std::mem::take(&mut *self.waiting());
+        if taken.apps.is_empty() && taken.checked.is_empty() {
             return Ok(());
         }
         // In the order of the tables, which spares the database half of the work.
-        let mut rows: Vec<(ClientId, Counts)> = taken.into_iter().collect();
-        rows.sort_unstable_by_key(|(client_id, _)| *client_id);
-        let rows = Arc::new(rows);
-        let to_write = rows.clone();
-        let written = database.write(move |conn| to_write.chunks(BATCH).try_for_each(|rows| write(conn, rows, now)));
+        let mut apps: Vec<(ClientId, Counts)> = taken.apps.into_iter().collect();
+        apps.sort_unstable_by_key(|(client_id, _)| *client_id);
+        let (apps, checked) = (Arc::new(apps), Arc::new(taken.checked));
+        let (to_write, to_note) = (apps.clone(), checked.clone());
+        let written = database.write(move |conn| {
+            write(conn, &to_write, now)?;
+            to_note.iter().try_for_each(|id| pictures::note_tokens_checked(conn, *id, now))
+        });
         if written.is_err() {
-            self.put_back(&rows);
+            self.put_back(&apps, &checked);
         }
         written
     }
 
-    fn put_back(&self, taken: &[(ClientId, Counts)]) {
-        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+    fn put_back(&self, taken: &[(ClientId, Counts)], checked: &[Uuid]) {
+        let mut waiting = self.waiting();
+        waiting.checked.extend(checked);
         for (client_id, old) in taken {
-            let entry = counts.entry(*client_id).or_default();
-            entry.issued += old.issued;
-            entry.refused += old.refused;
-            entry.last_use = entry.last_use.or(old.last_use);
+            let counts = waiting.of(*client_id, old.organisation_id);
+            counts.issued += old.issued;
+            counts.last_use = counts.last_use.or(old.last_use);
+            for (code, refused) in &old.refused {
+                counts.add_refusals(*code, *refused);
+            }
+            let scopes = old.scopes.iter().map(|(scope, issued)| (scope, *issued));
+            waiting.add_scopes(*client_id, old.organisation_id, scopes);
         }
     }
 }
@@ -97,16 +221,49 @@ pub fn list(
     })
 }
 
-fn write(conn: &mut AnyConnection, rows: &[(ClientId, Counts)], now: Timestamp) -> Result<(), DbError> {
-    let count = |(client_id, counts): &(ClientId, Counts)| AppCount {
-        client_id: *client_id,
-        issued: counts.issued,
-        refused: counts.refused,
-    };
+fn write(conn: &mut AnyConnection, apps: &[(ClientId, Counts)], now: Timestamp) -> Result<(), DbError> {
     let key_use = |(client_id, counts): &(ClientId, Counts)| {
         let (key_id, from, at) = counts.last_use?;
         Some(KeyUse { key_id, client_id: *client_id, at, from })
     };
-    usage::add(conn, &rows.iter().map(count).collect::<Vec<_>>(), now)?;
-    usage::record_key_uses(conn, &rows.iter().filter_map(key_use).collect::<Vec<_>>())
+    let organisations = sums(apps);
+    let of_apps = apps.iter().map(|(client_id, counts)| (Counted::App(*client_id), counts));
+    let of_organisations = organisations.iter().map(|(id, counts)| (Counted::Organisation(*id), counts));
+    let (mut totals, mut refusals, mut scopes) = (Vec::new(), Vec::new(), Vec::new());
+    for (of, counts) in of_apps.chain(of_organisations) {
+        let refused = counts.refused.iter().map(|(_, refused)| refused).sum();
+        totals.push(Count { of, issued: counts.issued, refused });
+        refusals.extend(counts.refused.iter().map(|(error, refused)| RefusalCount {
+            of,
+            error: *error,
+            refused: *refused,
+        }));
+        let scope = |(scope, issued): &(Arc<str>, i64)| ScopeCount { of, scope: scope.clone(), issued: *issued };
+        scopes.extend(counts.scopes.iter().map(scope));
+    }
+    totals.chunks(BATCH).try_for_each(|rows| usage::add(conn, rows, now))?;
+    refusals.chunks(BATCH).try_for_each(|rows| usage::add_refusals(conn, rows, now))?;
+    scopes.chunks(BATCH).try_for_each(|rows| usage::add_scopes(conn, rows, now))?;
+    let uses: Vec<KeyUse> = apps.iter().filter_map(key_use).collect();
+    uses.chunks(BATCH).try_for_each(|rows| usage::record_key_uses(conn, rows))
+}
+
+/// What the apps of each organisation got and were refused together, in the order of the tables.
+fn sums(apps: &[(ClientId, Counts)]) -> Vec<(Uuid, Counts)> {
+    let mut sums: BTreeMap<Uuid, (Counts, BTreeMap<Arc<str>, i64>)> = BTreeMap::new();
+    for (_, counts) in apps {
+        let id = counts.organisation_id;
+        let (sum, scopes) = sums.entry(id).or_insert_with(|| (Counts::new(id), BTreeMap::new()));
+        sum.issued += counts.issued;
+        for (code, refused) in &counts.refused {
+            sum.add_refusals(*code, *refused);
+        }
+        for (scope, issued) in &counts.scopes {
+            *scopes.entry(scope.clone()).or_default() += issued;
+        }
+    }
+    let with_scopes = |(id, (sum, scopes)): (Uuid, (Counts, BTreeMap<Arc<str>, i64>))| {
+        (id, Counts { scopes: scopes.into_iter().collect(), ..sum })
+    };
+    sums.into_iter().map(with_scopes).collect()
 }

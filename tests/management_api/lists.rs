@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use brevet::db::usage::{self, AppCount};
+use brevet::db::usage::{self, Count, Counted};
 use brevet::service::{Management, apps};
 use serde_json::{Value, json};
 
@@ -115,8 +115,8 @@ fn counts_far_apart(settings: &[(&str, &str)]) {
     for (number, hour) in hours.iter().enumerate() {
         let at = start + Duration::from_secs(3_600) * *hour;
         // The first app in every span, the second in every other.
-        let count = |app: &Credentials| AppCount { client_id: app.id(), issued: i64::from(*hour) + 1, refused: 0 };
-        let counts: Vec<AppCount> = apps.iter().take(1 + number % 2).map(count).collect();
+        let count = |app: &Credentials| Count { of: Counted::App(app.id()), issued: i64::from(*hour) + 1, refused: 0 };
+        let counts: Vec<Count> = apps.iter().take(1 + number % 2).map(count).collect();
         scene.app.management.database().write(move |conn| usage::add(conn, &counts, at)).unwrap();
     }
     let all = "/usage?from=2026-11-01T00:00:00Z&to=2027-01-31T00:00:00Z";

@@ -100,3 +100,12 @@ CREATE TABLE usage_scopes (
     issued BIGINT NOT NULL,
     PRIMARY KEY (app_id, hour, scope)
 );
+
+-- Under the id of an organisation stand the sums of its apps: a picture of ten thousand apps is not added up at each look.
+INSERT INTO usage (app_id, hour, issued, refused)
+SELECT apps.organisation_id, usage.hour, SUM(usage.issued), SUM(usage.refused)
+FROM usage JOIN apps ON apps.id = usage.app_id
+GROUP BY apps.organisation_id, usage.hour;
+
+-- Keys that end soon, without a look at each app.
+CREATE INDEX app_keys_expiry ON app_keys (expires_at) WHERE expires_at IS NOT NULL;
