@@ -15,6 +15,7 @@ mod methods;
 mod metrics;
 mod observe;
 mod pages;
+mod pictures;
 mod problem;
 mod routes;
 mod server;
