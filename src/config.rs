@@ -112,6 +112,19 @@ pub struct Config {
     pub log: String,
     /// `log-format`
     pub log_format: LogFormat,
+    /// All of them as they are shown to people.
+    pub effective: Vec<EffectiveSetting>,
+}
+
+/// A setting as it is shown to people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EffectiveSetting {
+    /// Its key.
+    pub key: &'static str,
+    /// Its value; a secret is masked.
+    pub value: String,
+    /// Where the value comes from.
+    pub origin: String,
 }
 
 impl Config {
@@ -154,6 +167,14 @@ impl Config {
             auto_migrate: settings.checked("auto-migrate", boolean)?,
             log: settings.text("log").to_owned(),
             log_format: settings.checked("log-format", log_format)?,
+            effective: settings
+                .shown()
+                .map(|(setting, value, origin)| EffectiveSetting {
+                    key: setting.key,
+                    value,
+                    origin: origin.to_string(),
+                })
+                .collect(),
         };
         if config.key_life.announce > config.key_life.rotate_every {
             return Err(ConfigError(

@@ -7,6 +7,7 @@ mod bearer;
 mod body;
 mod caller;
 mod connect;
+mod csv;
 mod dashboard;
 mod dpop;
 mod error;

@@ -31,6 +31,7 @@ pub mod revocation;
 pub mod revocation_feed;
 pub mod sessions;
 pub mod signing_keys;
+pub mod system;
 mod throttle;
 pub mod token;
 pub mod usage;

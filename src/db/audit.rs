@@ -1,8 +1,11 @@
 //! Who did what, when. Rows are written in the transaction of the deed and never changed.
 
-use diesel::{ExpressionMethods, QueryDsl, Queryable, RunQueryDsl};
+mod names;
+
+use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, Queryable, RunQueryDsl};
 use uuid::Uuid;
 
+pub use self::names::{Names, find_names};
 use super::conn::{AnyConnection, is_storable};
 use super::error::DbError;
 use super::organisations::parse_id;
@@ -44,8 +47,12 @@ pub struct AuditFilter {
     pub actor: Option<String>,
     /// What.
     pub action: Option<String>,
+    /// Any of the actions whose name begins with this and a full stop.
+    pub action_family: Option<String>,
     /// To what.
     pub target: Option<String>,
+    /// From which address.
+    pub address: Option<String>,
     /// Not before.
     pub from: Option<Timestamp>,
     /// Before.
@@ -102,6 +109,17 @@ impl TryFrom<Row> for AuditRecord {
     }
 }
 
+/// From where in the list, which has the newest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// The newest.
+    Newest,
+    /// Those that were done before that one.
+    Before(Uuid),
+    /// Those that were done right after that one.
+    After(Uuid),
+}
+
 /// The deeds in an organisation, newest first, at most `limit`, those before `before`.
 ///
 /// # Errors
@@ -113,23 +131,49 @@ pub fn list(
     before: Option<Uuid>,
     limit: i64,
 ) -> Result<Vec<AuditRecord>, DbError> {
-    let texts = [&filter.actor, &filter.action, &filter.target];
+    list_from(conn, Some(organisation_id), filter, before.map_or(Place::Newest, Place::Before), limit)
+}
+
+/// The deeds in an organisation, or those that concern the whole server and no organisation, newest first, at most `limit`.
+///
+/// # Errors
+/// When the database does not answer.
+pub fn list_from(
+    conn: &mut AnyConnection,
+    organisation_id: Option<Uuid>,
+    filter: &AuditFilter,
+    place: Place,
+    limit: i64,
+) -> Result<Vec<AuditRecord>, DbError> {
+    let texts = [&filter.actor, &filter.action, &filter.action_family, &filter.target, &filter.address];
     if texts.into_iter().flatten().any(|text| !is_storable(text)) {
         return Ok(Vec::new());
     }
-    let mut query = audit::table
-        .filter(audit::organisation_id.eq(organisation_id.to_string()))
-        .order(audit::id.desc())
-        .limit(limit)
-        .into_boxed();
+    let mut query = audit::table.limit(limit).into_boxed();
+    query = match organisation_id {
+        Some(id) => query.filter(audit::organisation_id.eq(id.to_string())),
+        None => query.filter(audit::organisation_id.is_null()),
+    };
+    query = match place {
+        Place::Newest => query.order(audit::id.desc()),
+        Place::Before(id) => query.order(audit::id.desc()).filter(audit::id.lt(id.to_string())),
+        Place::After(id) => query.order(audit::id.asc()).filter(audit::id.gt(id.to_string())),
+    };
     if let Some(actor) = &filter.actor {
         query = query.filter(audit::actor.eq(actor));
     }
     if let Some(action) = &filter.action {
         query = query.filter(audit::action.eq(action));
     }
+    if let Some(family) = &filter.action_family {
+        // A slash comes right behind a full stop.
+        query = query.filter(audit::action.ge(format!("{family}."))).filter(audit::action.lt(format!("{family}/")));
+    }
     if let Some(target) = &filter.target {
         query = query.filter(audit::target.eq(target));
+    }
+    if let Some(address) = &filter.address {
+        query = query.filter(audit::address.eq(address));
     }
     if let Some(from) = filter.from {
         query = query.filter(audit::at.ge(from.seconds()));
@@ -137,11 +181,37 @@ pub fn list(
     if let Some(to) = filter.to {
         query = query.filter(audit::at.lt(to.seconds()));
     }
-    if let Some(before) = before {
-        query = query.filter(audit::id.lt(before.to_string()));
+    let mut rows: Vec<Row> = query.load(conn)?;
+    if let Place::After(_) = place {
+        rows.reverse();
     }
-    let rows: Vec<Row> = query.load(conn)?;
     rows.into_iter().map(TryInto::try_into).collect()
+}
+
+/// The deed of that id in an organisation, or among those that concern the whole server.
+///
+/// # Errors
+/// When the database does not answer.
+pub fn find(conn: &mut AnyConnection, organisation_id: Option<Uuid>, id: Uuid) -> Result<Option<AuditRecord>, DbError> {
+    let row: Option<Row> = audit::table.find(id.to_string()).first(conn).optional()?;
+    let record: Option<AuditRecord> = row.map(TryInto::try_into).transpose()?;
+    Ok(record.filter(|record| record.entry.organisation_id == organisation_id))
+}
+
+/// What was done to a target before that deed, the latest first, at most `limit`.
+///
+/// # Errors
+/// When the database does not answer.
+pub fn list_earlier(conn: &mut AnyConnection, deed: &AuditRecord, limit: i64) -> Result<Vec<AuditRecord>, DbError> {
+    let rows: Vec<Row> = audit::table
+        .filter(audit::target.eq(&deed.entry.target))
+        .filter(audit::id.lt(deed.id.to_string()))
+        .order(audit::id.desc())
+        .limit(limit)
+        .load(conn)?;
+    let records: Result<Vec<AuditRecord>, DbError> = rows.into_iter().map(TryInto::try_into).collect();
+    let same = |record: &AuditRecord| record.entry.organisation_id == deed.entry.organisation_id;
+    records.map(|records| records.into_iter().filter(same).collect())
 }
 
 /// When an action was last done to a target.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::dpop::Nonces;
 use super::passwords::Passwords;
 use super::revocation_feed::LastFeed;
+use super::system::ChoreRuns;
 use super::throttle::Throttle;
 use super::usage::Usage;
 use super::{Management, ServiceError, signing_keys};
@@ -36,6 +37,10 @@ pub struct Authority {
     pub config: Arc<Config>,
     /// The time.
     pub clock: Arc<dyn Clock>,
+    /// When it was opened.
+    pub started_at: Timestamp,
+    /// What was last done by itself.
+    pub chores: ChoreRuns,
     /// Counts that wait to be written.
     pub usage: Usage,
     /// The memory, for what apps change through the management API.
@@ -76,6 +81,8 @@ impl Authority {
         Ok(Self {
             directory: Arc::new(directory),
             clock: m.clock.clone(),
+            started_at: m.clock.now(),
+            chores: ChoreRuns::default(),
             usage: Usage::default(),
             verifier: Verifier::new(&config.issuer),
             throttle: Throttle::new(config.throttle_failures),

@@ -5,6 +5,7 @@ use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use super::system::ChoreRun;
 use super::{Authority, Management, ServiceError, signing_keys};
 use crate::db::{changes, cut_offs, idempotency, revocations, sessions, usage, used_jti};
 
@@ -64,7 +65,10 @@ impl Housekeeping {
             while stopped.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
                 for chore in chores.iter_mut().filter(|chore| chore.is_due(&authority)) {
                     chore.last = Instant::now();
-                    if let Err(error) = (chore.run)(&management, &authority) {
+                    let outcome = (chore.run)(&management, &authority);
+                    let run = ChoreRun { at: management.now(), is_done: outcome.is_ok() };
+                    authority.chores.record(chore.name, run);
+                    if let Err(error) = outcome {
                         log::warn!(chore = chore.name, error:%; "housekeeping failed; it will be tried again");
                     }
                 }

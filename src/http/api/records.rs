@@ -150,6 +150,7 @@ pub(in crate::http) async fn list_deeds(visit: Visit<AuditRead>) -> Result<HttpR
         target: query.get("target").map(str::to_owned),
         from: query.moment("from")?,
         to: query.moment("to")?,
+        ..AuditFilter::default()
     };
     let (limit, before) = (query.limit()?, query.cursor("audit", |text| Uuid::try_parse(text).ok())?);
     let organisation = visit.organisation();

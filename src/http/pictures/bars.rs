@@ -238,10 +238,14 @@ mod tests {
     }
 
     #[test]
-    fn one_refusal_among_a_million_is_still_seen() {
+    fn one_token_among_a_million_times_a_million_is_still_seen() {
         assert_snapshot!(drawn(Range::Week, &[(1_000_000, 1), (i64::MAX / 200, i64::MAX / 200)]), @"
         Tokens issued and refused, last 7 days
-        46,116,860,184,273,879 issued and 46,116,860,184,273,880 requests refused.
+        46,116,860,185,273,879 tokens issued and 46,116,860,184,273,880 requests refused. Most requests came from 22 Nov 06:00 on: 92,233,720,368,547,758. Times are in UTC; the last bar is still running.
+        levels 100,000T 50,000T 0 at 100 50 0
+        1 issued 99+1 refused 98+1
+        11 issued 53.89+46.11 refused 7.78+46.11
+        below 22 Nov 00:00 | 22 Nov 06:00 | 22 Nov 06:00 · running
         ");
     }
 }

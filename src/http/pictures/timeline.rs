@@ -169,7 +169,11 @@ mod tests {
 
     #[test]
     fn a_first_key_signs_and_has_no_successor_yet() {
-        assert_snapshot!(drawn(&[("first", NOW, NOW)]), @"");
+        assert_snapshot!(drawn(&[("first", NOW, NOW)]), @"
+        22 Nov to 20 Feb, now at 0
+        first signing: published 22 Nov, signs from 22 Nov to 20 Feb as planned
+          signing 0+1000
+        ");
     }
 
     #[test]
@@ -179,11 +183,19 @@ mod tests {
             ("present", NOW - DAY * 2, NOW - DAY),
             ("next", NOW - DAY, NOW + DAY),
         ];
-        assert_snapshot!(drawn(&keys), @"");
+        assert_snapshot!(drawn(&keys), @"
+        15 Nov to 21 Feb, now at 71.42
+        old retiring: published 23 Aug, signs from 24 Aug to 21 Nov, gone 22 Nov
+          signing 0+61.22, retiring 61.22+11.05
+        present signing: published 20 Nov, signs from 21 Nov to 23 Nov, gone 24 Nov
+          next 51.02+10.2, signing 61.22+20.41, retiring 81.63+11.05
+        next next: published 21 Nov, signs from 23 Nov to 21 Feb as planned
+          next 61.22+20.41, signing 81.63+918.37
+        ");
     }
 
     #[test]
     fn without_keys_nothing_is_drawn() {
-        assert_snapshot!(drawn(&[]), @"");
+        assert_snapshot!(drawn(&[]), @"22 Nov to 22 Nov, now at 0");
     }
 }
