@@ -21,6 +21,7 @@ mod error;
 mod grants;
 pub mod housekeeping;
 pub mod import;
+pub mod inspection;
 pub mod introspection;
 mod management;
 pub mod organisations;

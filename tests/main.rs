@@ -34,6 +34,7 @@ mod examples;
 mod faults;
 mod forward_auth;
 mod guard;
+mod inspector;
 mod introspection;
 mod key_life;
 mod layers;

@@ -219,6 +219,9 @@ pub fn list_earlier(conn: &mut AnyConnection, deed: &AuditRecord, limit: i64) ->
 /// # Errors
 /// When the database does not answer.
 pub fn find_last(conn: &mut AnyConnection, action: &str, target: &str) -> Result<Option<Timestamp>, DbError> {
+    if !is_storable(target) {
+        return Ok(None);
+    }
     let deeds = audit::table.filter(audit::target.eq(target)).filter(audit::action.eq(action));
     let last: Option<i64> = deeds.select(diesel::dsl::max(audit::at)).first(conn)?;
     Ok(last.map(Timestamp::from_seconds))

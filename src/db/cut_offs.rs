@@ -151,6 +151,15 @@ pub fn record_deleted(conn: &mut AnyConnection, client_id: ClientId, now: Timest
     Ok(())
 }
 
+/// When an app was deleted, if that is remembered still.
+///
+/// # Errors
+/// When the database does not answer.
+pub fn find_deleted(conn: &mut AnyConnection, client_id: ClientId) -> Result<Option<Timestamp>, DbError> {
+    let deleted_at = deleted_apps::table.find(client_id.to_string()).select(deleted_apps::deleted_at);
+    Ok(deleted_at.first::<i64>(conn).optional()?.map(Timestamp::from_seconds))
+}
+
 /// Forgets that an app was gone: another of that id is there, with a cut-off of its own.
 ///
 /// # Errors

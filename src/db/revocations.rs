@@ -2,7 +2,7 @@
 
 use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, RunQueryDsl};
 
-use super::conn::AnyConnection;
+use super::conn::{AnyConnection, is_storable};
 use super::error::DbError;
 use super::schema::revocations;
 use crate::clock::Timestamp;
@@ -56,6 +56,18 @@ pub fn list(conn: &mut AnyConnection, now: Timestamp) -> Result<Vec<(String, Tim
 /// When the database does not answer.
 pub fn find_expiry(conn: &mut AnyConnection, jti: &str) -> Result<Option<Timestamp>, DbError> {
     let found: Option<i64> = revocations::table.find(jti).select(revocations::expires_at).first(conn).optional()?;
+    Ok(found.map(Timestamp::from_seconds))
+}
+
+/// When a token was revoked.
+///
+/// # Errors
+/// When the database does not answer.
+pub fn find_moment(conn: &mut AnyConnection, jti: &str) -> Result<Option<Timestamp>, DbError> {
+    if !is_storable(jti) {
+        return Ok(None);
+    }
+    let found: Option<i64> = revocations::table.find(jti).select(revocations::revoked_at).first(conn).optional()?;
     Ok(found.map(Timestamp::from_seconds))
 }
 
