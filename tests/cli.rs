@@ -245,14 +245,20 @@ fn apis_and_their_scopes_are_made_shown_changed_and_deleted() {
     let data = data_directory();
     let made = document(
         &data,
-        "api create --org acme --name Reports --identifier https://reports.example --scope reports:read --profile classic --alg ES256 --lifetime 1h",
+        "api create --org acme --name Reports --identifier https://reports.example --scope reports:read --sensitive-scope reports:purge=Delete --profile classic --alg ES256 --lifetime 1h",
     );
     assert_eq!(members(&made), ["alg", "created_at", "id", "identifier", "lifetime", "name", "profile", "scopes"]);
-    assert_eq!(made["scopes"], json!([{ "name": "reports:read", "description": "" }]));
+    assert_eq!(
+        made["scopes"],
+        json!([
+            { "name": "reports:read", "description": "", "sensitive": false },
+            { "name": "reports:purge", "description": "Delete", "sensitive": true },
+        ])
+    );
     assert_snapshot!(text(&data, "api list --org acme"), @r"
     NAME                   IDENTIFIER                    PROFILE  SCOPES
     Billing                https://billing.example       rfc9068  billing:read billing:write
-    Reports                https://reports.example       classic  reports:read
+    Reports                https://reports.example       classic  reports:read reports:purge
     Brevet management API  http://127.0.0.1:8080/api/v1  rfc9068  apps:read apps:write apis:read apis:write keys:read audit:read usage:read
     ");
     assert_snapshot!(text(&data, "api show https://billing.example"), @r"
@@ -279,7 +285,7 @@ fn apis_and_their_scopes_are_made_shown_changed_and_deleted() {
         (&json!("Numbers"), &json!("rfc9068"), &json!("EdDSA"), &Value::Null)
     );
     assert_eq!(
-        text(&data, "api scope add https://reports.example reports:write=Write"),
+        text(&data, "api scope add https://reports.example reports:write=Write --sensitive"),
         "Scope reports:write added to https://reports.example."
     );
     assert_eq!(
@@ -287,12 +293,13 @@ fn apis_and_their_scopes_are_made_shown_changed_and_deleted() {
         json!({ "identifier": "https://reports.example", "scope": "reports:read", "removed": true })
     );
     assert_eq!(
-        document(&data, "api scope list https://reports.example"),
-        json!([{ "name": "reports:write", "description": "Write" }])
+        document(&data, "api scope list https://reports.example")[1],
+        json!({ "name": "reports:write", "description": "Write", "sensitive": true })
     );
     assert_snapshot!(text(&data, "api scope list https://reports.example"), @r"
     SCOPE          MEANING
-    reports:write  Write
+    reports:purge  Delete (sensitive)
+    reports:write  Write (sensitive)
     ");
     assert_eq!(
         document(&data, "api delete https://reports.example"),

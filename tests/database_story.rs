@@ -100,7 +100,7 @@ fn refusal<T: Debug>(result: Result<T, ServiceError>) -> String {
 }
 
 fn scope(name: &str) -> ScopeRecord {
-    ScopeRecord { name: name.to_owned(), description: String::new() }
+    ScopeRecord { name: name.to_owned(), description: String::new(), sensitive: false }
 }
 
 fn new_api<'a>(organisation: &'a str, identifier: &'a str, scopes: &[&str]) -> NewApi<'a> {
@@ -386,7 +386,7 @@ fn a_name_comes_back_as_it_was_given_and_nul_is_refused_everywhere(settings: Pai
     let name = "Größe 東京 🚀 e\u{301} ʼ\"\\%_'";
     organisations::create(&m, "acme", name).unwrap();
     assert_eq!(organisations::list(&m).unwrap()[0].name, name);
-    let described = ScopeRecord { name: "a%_':b".to_owned(), description: name.to_owned() };
+    let described = ScopeRecord { name: "a%_':b".to_owned(), description: name.to_owned(), sensitive: true };
     let api = NewApi { name, scopes: vec![described.clone()], ..new_api("acme", "urn:x", &[]) };
     apis::create(&m, &api).unwrap();
     let shown = apis::show(&m, "urn:x").unwrap().api;
@@ -400,7 +400,7 @@ fn a_name_comes_back_as_it_was_given_and_nul_is_refused_everywhere(settings: Pai
     let password = Secret::new("correct horse battery");
     let member =
         |email, login| NewMember { organisation: "acme", email, login, role: Role::Owner, password: &password };
-    let with_nul = ScopeRecord { name: "c".to_owned(), description: "a\0b".to_owned() };
+    let with_nul = ScopeRecord { name: "c".to_owned(), description: "a\0b".to_owned(), sensitive: false };
     let named = |name: &str| NewApp { name: name.to_owned(), ..NewApp::default() };
     let api_described = NewApi { scopes: vec![with_nul.clone()], ..new_api("acme", "urn:y", &[]) };
     let refusals = [

@@ -444,7 +444,11 @@ impl LiveServer {
             organisation: "acme",
             name: "Billing",
             identifier: "https://billing.example",
-            scopes: vec![brevet::db::apis::ScopeRecord { name: "billing:read".to_owned(), description: String::new() }],
+            scopes: vec![brevet::db::apis::ScopeRecord {
+                name: "billing:read".to_owned(),
+                description: String::new(),
+                sensitive: false,
+            }],
             profile: TokenProfile::Rfc9068,
             algorithm: RS256,
             lifetime: None,

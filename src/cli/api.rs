@@ -56,6 +56,9 @@ pub(super) struct Create {
     /// A scope, and after `=` what it means to people; unique in the organisation
     #[arg(long, value_name = "NAME[=TEXT]", value_parser = parse_scope)]
     scope: Vec<ScopeRecord>,
+    /// The same for a scope that people should think twice about before they grant it
+    #[arg(long, value_name = "NAME[=TEXT]", value_parser = parse_sensitive_scope)]
+    sensitive_scope: Vec<ScopeRecord>,
     /// What its tokens look like
     #[arg(long, default_value = "rfc9068", value_parser = parse_profile, value_name = "rfc9068|classic")]
     profile: TokenProfile,
@@ -97,6 +100,9 @@ pub(super) enum Scope {
         /// The scope, and after `=` what it means to people
         #[arg(value_name = "NAME[=TEXT]", value_parser = parse_scope)]
         scope: ScopeRecord,
+        /// People should think twice before they grant it
+        #[arg(long)]
+        sensitive: bool,
     },
     /// Show the scopes
     List {
@@ -114,7 +120,11 @@ pub(super) enum Scope {
 
 fn parse_scope(text: &str) -> Result<ScopeRecord, String> {
     let (name, description) = text.split_once('=').unwrap_or((text, ""));
-    Ok(ScopeRecord { name: name.to_owned(), description: description.to_owned() })
+    Ok(ScopeRecord { name: name.to_owned(), description: description.to_owned(), sensitive: false })
+}
+
+fn parse_sensitive_scope(text: &str) -> Result<ScopeRecord, String> {
+    Ok(ScopeRecord { sensitive: true, ..parse_scope(text)? })
 }
 
 fn parse_profile(text: &str) -> Result<TokenProfile, String> {
@@ -126,7 +136,7 @@ pub(super) fn parse_algorithm(text: &str) -> Result<SigningAlgorithm, String> {
 }
 
 fn document(api: &ApiRecord) -> Value {
-    let scope = |scope: &ScopeRecord| json!({ "name": scope.name, "description": scope.description });
+    let scope = |scope: &ScopeRecord| json!({ "name": scope.name, "description": scope.description, "sensitive": scope.sensitive });
     json!({
         "id": api.id, "name": api.name, "identifier": api.identifier, "profile": api.profile.name(),
         "alg": api.algorithm.name(), "lifetime": api.lifetime.map(print_span),
@@ -135,8 +145,6 @@ fn document(api: &ApiRecord) -> Value {
 }
 
 fn text(api: &ApiRecord) -> String {
-    let scopes: Vec<Vec<String>> =
-        api.scopes.iter().map(|scope| vec![scope.name.clone(), scope.description.clone()]).collect();
     format!(
         "{}\n  identifier  {}\n  profile     {}\n  algorithm   {}\n  lifetime    {}\n\n{}",
         api.name,
@@ -144,8 +152,20 @@ fn text(api: &ApiRecord) -> String {
         api.profile.name(),
         api.algorithm.name(),
         api.lifetime.map_or_else(|| "the server's".to_owned(), print_span),
-        table(&["SCOPE", "MEANING"], &scopes)
+        scope_table(&api.scopes)
     )
+}
+
+fn scope_table(scopes: &[ScopeRecord]) -> String {
+    let row = |scope: &ScopeRecord| {
+        let meaning = match (scope.sensitive, scope.description.as_str()) {
+            (false, text) => text.to_owned(),
+            (true, "") => "(sensitive)".to_owned(),
+            (true, text) => format!("{text} (sensitive)"),
+        };
+        vec![scope.name.clone(), meaning]
+    };
+    table(&["SCOPE", "MEANING"], &scopes.iter().map(row).collect::<Vec<_>>())
 }
 
 impl Api {
@@ -159,7 +179,7 @@ impl Api {
                         organisation: &create.org,
                         name: &create.name,
                         identifier: &create.identifier,
-                        scopes: create.scope,
+                        scopes: [create.scope, create.sensitive_scope].concat(),
                         profile: create.profile,
                         algorithm: create.alg,
                         lifetime: create.lifetime,
@@ -193,19 +213,16 @@ impl Api {
                 let document = json!({ "identifier": identifier, "deleted": true });
                 context.output.data(&document, || format!("API {identifier} deleted."))
             }
-            Self::Scope(Scope::Add { identifier, scope }) => {
+            Self::Scope(Scope::Add { identifier, scope, sensitive }) => {
                 let name = scope.name.clone();
-                apis::add_scope(&m, identifier.as_str(), scope)?;
+                apis::add_scope(&m, identifier.as_str(), ScopeRecord { sensitive, ..scope })?;
                 let document = json!({ "identifier": identifier, "scope": name });
                 context.output.data(&document, || format!("Scope {name} added to {identifier}."))
             }
             Self::Scope(Scope::List { identifier }) => {
                 let api = apis::show(&m, identifier.as_str())?.api;
                 let scopes = document(&api).get("scopes").cloned().unwrap_or_default();
-                context.output.data(&scopes, || {
-                    let row = |scope: &ScopeRecord| vec![scope.name.clone(), scope.description.clone()];
-                    table(&["SCOPE", "MEANING"], &api.scopes.iter().map(row).collect::<Vec<_>>())
-                })
+                context.output.data(&scopes, || scope_table(&api.scopes))
             }
             Self::Scope(Scope::Remove { identifier, name }) => {
                 apis::remove_scope(&m, identifier.as_str(), &name)?;

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::conn::{AnyConnection, is_storable};
 use super::error::DbError;
 use super::organisations::parse_id;
-use super::schema::{api_scopes, apis, app_scopes};
+use super::schema::{api_scopes, apis, app_scopes, apps};
 use crate::clock::Timestamp;
 use crate::oauth::{Api, SigningAlgorithm, TokenProfile};
 
@@ -27,6 +27,9 @@ pub struct ScopeRecord {
     pub name: String,
     /// What it means to people.
     pub description: String,
+    /// Whether whoever grants it should think twice. Says nothing to tokens.
+    #[serde(default)]
+    pub sensitive: bool,
 }
 
 /// An API as people see it.
@@ -82,11 +85,12 @@ struct Row {
 impl Row {
     fn with_scopes(self, conn: &mut AnyConnection) -> Result<ApiRecord, DbError> {
         let corrupt = |column| DbError::Corrupt { table: "apis", column, id: self.id.clone() };
-        let scopes: Vec<(String, String)> = api_scopes::table
+        let scopes: Vec<(String, String, i64)> = api_scopes::table
             .filter(api_scopes::api_id.eq(&self.id))
             .order((api_scopes::position, api_scopes::name))
-            .select((api_scopes::name, api_scopes::description))
+            .select((api_scopes::name, api_scopes::description, api_scopes::sensitive))
             .load(conn)?;
+        let scope = |(name, description, sensitive)| ScopeRecord { name, description, sensitive: sensitive != 0 };
         Ok(ApiRecord {
             id: parse_id(&self.id, "apis")?,
             organisation_id: self.organisation_id.as_deref().map(|id| parse_id(id, "apis")).transpose()?,
@@ -99,7 +103,7 @@ impl Row {
             created_at: Timestamp::from_seconds(self.created_at),
             name: self.name,
             identifier: self.identifier,
-            scopes: scopes.into_iter().map(|(name, description)| ScopeRecord { name, description }).collect(),
+            scopes: scopes.into_iter().map(scope).collect(),
         })
     }
 }
@@ -154,9 +158,24 @@ pub fn insert_scope(
         api_scopes::name.eq(&scope.name),
         api_scopes::description.eq(&scope.description),
         api_scopes::position.eq(last.unwrap_or(-1) + 1),
+        api_scopes::sensitive.eq(i64::from(scope.sensitive)),
     );
     diesel::insert_into(api_scopes::table).values(row).execute(conn)?;
     Ok(())
+}
+
+/// Changes what a scope means to people. `false` if there is none of that name.
+///
+/// # Errors
+/// When the database does not take it.
+pub fn update_scope(conn: &mut AnyConnection, api_id: Uuid, scope: &ScopeRecord) -> Result<bool, DbError> {
+    if !is_storable(&scope.name) {
+        return Ok(false);
+    }
+    let changed = diesel::update(api_scopes::table.find((api_id.to_string(), &scope.name)))
+        .set((api_scopes::description.eq(&scope.description), api_scopes::sensitive.eq(i64::from(scope.sensitive))))
+        .execute(conn)?;
+    Ok(changed == 1)
 }
 
 /// Takes a scope from an API, and so from every app that was granted it. `false` if there is none.
@@ -240,6 +259,21 @@ pub fn find_by_scope(conn: &mut AnyConnection, organisation_id: Uuid, scope: &st
 pub fn count_apps(conn: &mut AnyConnection, api_id: Uuid) -> Result<i64, DbError> {
     let of_api = app_scopes::table.filter(app_scopes::api_id.eq(api_id.to_string()));
     Ok(of_api.select(diesel::dsl::count(app_scopes::app_id).aggregate_distinct()).first(conn)?)
+}
+
+/// The apps that were granted a scope of an API, by name: id, name and how many of its scopes; at most `limit`.
+///
+/// # Errors
+/// When the database does not answer.
+pub fn list_apps(conn: &mut AnyConnection, api_id: Uuid, limit: i64) -> Result<Vec<(String, String, i64)>, DbError> {
+    Ok(app_scopes::table
+        .inner_join(apps::table)
+        .filter(app_scopes::api_id.eq(api_id.to_string()))
+        .group_by((apps::id, apps::name))
+        .order((apps::name, apps::id))
+        .select((apps::id, apps::name, diesel::dsl::count(app_scopes::scope)))
+        .limit(limit)
+        .load(conn)?)
 }
 
 /// Changes an API's name, profile, algorithm and lifetime.

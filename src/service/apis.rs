@@ -1,5 +1,7 @@
 //! APIs and their scopes.
 
+mod scopes;
+
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -7,6 +9,8 @@ use serde_json::json;
 use url::Url;
 use uuid::Uuid;
 
+use self::scopes::{SCOPE_OF_NEW_API, check_count, check_scope, refuse_reserved, taken_scope};
+pub use self::scopes::{add_scope, remove_scope, update_scope};
 use super::deed::{Deed, Version};
 use super::organisations::{checked_name, find as find_organisation};
 use super::{Management, ServiceError, signing_keys};
@@ -15,13 +19,7 @@ use crate::db::apis::{self, ApiRecord, ScopeRecord};
 use crate::db::changes::ChangeKind;
 use crate::db::{AnyConnection, DbError};
 use crate::oauth::metadata::path;
-use crate::oauth::scope::{LONGEST_SCOPE_NAME, is_scope_name};
 use crate::oauth::{SigningAlgorithm, TokenProfile};
-
-/// What a scope means to people is at most this long.
-const LONGEST_DESCRIPTION: usize = 500;
-/// Scopes of one API: each answer about it holds all of them.
-const MOST_SCOPES: usize = 1_000;
 
 /// An API to be registered.
 #[derive(Debug)]
@@ -265,40 +263,36 @@ pub fn delete(m: &Management, which: impl Into<WhichApi>) -> Result<(), ServiceE
     })
 }
 
-/// Adds a scope to an API.
-///
-/// # Errors
-/// `NotFound`, `Invalid` for a name that cannot be used, `Conflict` for one that is taken.
-pub fn add_scope(m: &Management, which: impl Into<WhichApi>, scope: ScopeRecord) -> Result<VersionedApi, ServiceError> {
-    check_scope(&scope, SCOPE_ALONE)?;
-    let (deed, which) = (m.deed(), which.into());
-    m.database.write(move |conn| {
-        let api = find(conn, &deed, &which)?;
-        check_count(api.scopes.len() + 1, SCOPE_ALONE)?;
-        refuse_reserved(conn, std::slice::from_ref(&scope))?;
-        apis::insert_scope(conn, api.id, api.organisation_id, &scope).map_err(taken_scope)?;
-        let detail = json!({ "scope": scope.name });
-        let target = api.id.to_string();
-        deed.record(conn, api.organisation_id, "api.scope.add", &target, detail, Some(ChangeKind::Api))?;
-        VersionedApi::new(find_any(conn, &which)?)
-    })
+/// An app that has scopes of an API.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AppOfApi {
+    /// Its App SID.
+    pub client_id: String,
+    /// What people call it.
+    pub name: String,
+    /// How many of the API's scopes it has.
+    pub scopes: i64,
 }
 
-/// Takes a scope from an API and from every app that has it. Tokens already issued keep it until they expire.
+/// The organisation's apps that have scopes of an API, by name: at most `limit`, and how many there are.
 ///
 /// # Errors
 /// `NotFound`.
-pub fn remove_scope(m: &Management, which: impl Into<WhichApi>, name: &str) -> Result<VersionedApi, ServiceError> {
-    let (deed, which, name) = (m.deed(), which.into(), name.to_owned());
-    m.database.write(move |conn| {
-        let api = find(conn, &deed, &which)?;
-        if !apis::delete_scope(conn, api.id, &name)? {
-            return Err(ServiceError::NotFound(format!("{} has no scope `{name}`", api.identifier)));
+pub fn apps_using(
+    m: &Management,
+    which: impl Into<WhichApi>,
+    limit: i64,
+) -> Result<(Vec<AppOfApi>, i64), ServiceError> {
+    let which = which.into();
+    let deed = m.deed();
+    m.database.read_with(|conn| {
+        let api = find_any(conn, &which)?;
+        if api.organisation_id.is_none() || !deed.doer.reaches(api.organisation_id) {
+            return Err(unknown_api(&which));
         }
-        let detail = json!({ "scope": name });
-        let target = api.id.to_string();
-        deed.record(conn, api.organisation_id, "api.scope.remove", &target, detail, Some(ChangeKind::Api))?;
-        VersionedApi::new(find_any(conn, &which)?)
+        let apps = apis::list_apps(conn, api.id, limit)?;
+        let app = |(client_id, name, scopes)| AppOfApi { client_id, name, scopes };
+        Ok((apps.into_iter().map(app).collect(), apis::count_apps(conn, api.id)?))
     })
 }
 
@@ -323,20 +317,6 @@ fn unknown_api(which: &WhichApi) -> ServiceError {
     ServiceError::NotFound(format!("there is no API {shown}; see: brevet api list --org SLUG"))
 }
 
-fn taken_scope(error: DbError) -> ServiceError {
-    ServiceError::duplicate(
-        "a scope of that name belongs to an API of this organisation already; a name tells which API it is for, so put the API's name in front, such as billing:read",
-    )(error)
-}
-
-fn refuse_reserved(conn: &mut AnyConnection, scopes: &[ScopeRecord]) -> Result<(), ServiceError> {
-    let own = apis::find(conn, apis::MANAGEMENT_API)?.map(|api| api.scopes).unwrap_or_default();
-    match scopes.iter().find(|scope| own.iter().any(|reserved| reserved.name == scope.name)) {
-        Some(scope) => Err(ServiceError::Conflict(format!("the scope `{}` belongs to Brevet's own API", scope.name))),
-        None => Ok(()),
-    }
-}
-
 fn check_identifier(identifier: &str) -> Result<(), ServiceError> {
     let url = Url::parse(identifier).ok().filter(|url| url.fragment().is_none());
     let printable = identifier.bytes().all(|byte| byte.is_ascii_graphic());
@@ -350,34 +330,6 @@ fn check_identifier(identifier: &str) -> Result<(), ServiceError> {
             ),
         )),
     }
-}
-
-/// The members of a body that hold a scope's name and its description.
-type ScopeFields = (&'static str, &'static str);
-const SCOPE_ALONE: ScopeFields = ("name", "description");
-const SCOPE_OF_NEW_API: ScopeFields = ("scopes", "scopes");
-
-fn check_count(scopes: usize, (field, _): ScopeFields) -> Result<(), ServiceError> {
-    if scopes <= MOST_SCOPES {
-        return Ok(());
-    }
-    Err(ServiceError::field(field, format!("an API can have at most {MOST_SCOPES} scopes")))
-}
-
-fn check_scope(scope: &ScopeRecord, (name_field, description_field): ScopeFields) -> Result<(), ServiceError> {
-    let ScopeRecord { name, description } = scope;
-    if !is_scope_name(name) || name.len() > LONGEST_SCOPE_NAME {
-        let rule =
-            format!("use 1 to {LONGEST_SCOPE_NAME} printable ASCII characters without space, quote or backslash");
-        let text = format!("`{name}` cannot be a scope: {rule}");
-        return Err(ServiceError::field_shown(name_field, format!("a scope's name: {rule}"), text));
-    }
-    if description.chars().count() > LONGEST_DESCRIPTION || description.chars().any(char::is_control) {
-        let rule = format!("may have at most {LONGEST_DESCRIPTION} characters, none of them a control character");
-        let text = format!("the text of the scope {name} {rule}");
-        return Err(ServiceError::field_shown(description_field, format!("a scope's description {rule}"), text));
-    }
-    Ok(())
 }
 
 pub(super) fn check_lifetime(m: &Management, lifetime: Option<Duration>) -> Result<(), ServiceError> {

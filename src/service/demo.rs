@@ -40,7 +40,7 @@ pub fn create(m: &Management) -> Result<Option<Demo>, ServiceError> {
         NewMember { organisation: ORGANISATION, email: DEVELOPER, login: None, role: Role::Owner, password: &password };
     accounts::create(m, &developer)?;
     let scope =
-        |name: &str, description: &str| ScopeRecord { name: name.to_owned(), description: description.to_owned() };
+        |name: &str, text: &str| ScopeRecord { name: name.to_owned(), description: text.to_owned(), sensitive: false };
     apis::create(
         m,
         &NewApi {

@@ -111,6 +111,7 @@ fn a_value_that_cannot_be_used_is_told_by_its_member() {
         ("POST", &scopes, json!({ "name": "a\"b" }), "name"),
         ("POST", &scopes, json!({ "name": "a", "description": "x".repeat(501) }), "description"),
         ("POST", &scopes, json!({ "name": "a", "description": 1 }), "description"),
+        ("POST", &scopes, json!({ "name": "a", "sensitive": "yes" }), "sensitive"),
     ];
     let many = |count: usize| (0..count).map(|number| json!({ "name": format!("many:{number}") })).collect::<Vec<_>>();
     let too_many = json!({ "name": "n", "identifier": "urn:many", "scopes": many(1_001) });

@@ -271,7 +271,11 @@ fn an_api_is_registered_changed_and_deleted(settings: Settings) {
     );
     assert_eq!(body["lifetime"], json!(null));
     assert_eq!(body, scene.get(&path).json());
-    let added = scene.post(&format!("{path}/scopes"), &json!({ "name": "stock:write" })).assert_status(200);
+    let added = scene.post(&format!("{path}/scopes"), &json!({ "name": "stock:write", "sensitive": true }));
+    let sensitive: Vec<serde_json::Value> =
+        added.json()["scopes"].as_array().unwrap().iter().map(|s| s["sensitive"].clone()).collect();
+    assert_eq!(sensitive, [json!(false), json!(false), json!(true)]);
+    let added = added.assert_status(200);
     assert_eq!((added.json(), added.header("etag")), (scene.get(&path).json(), scene.get(&path).header("etag")));
     assert_eq!(problem(&scene.post(&format!("{path}/scopes"), &json!({ "name": "stock:write" }))), "409 conflict");
     assert_eq!(

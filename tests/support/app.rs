@@ -149,7 +149,8 @@ impl TestApp {
         profile: TokenProfile,
         algorithm: SigningAlgorithm,
     ) {
-        let scope = |name: &&str| ScopeRecord { name: (*name).to_owned(), description: String::new() };
+        let scope =
+            |name: &&str| ScopeRecord { name: (*name).to_owned(), description: String::new(), sensitive: false };
         let api = NewApi {
             organisation,
             name: identifier,

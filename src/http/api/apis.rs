@@ -55,23 +55,30 @@ pub(super) struct Scope {
     #[serde(default)]
     #[schema(max_length = 500)]
     description: String,
+    /// Whether people who grant it should think twice; nothing in tokens depends on it.
+    #[serde(default)]
+    sensitive: bool,
 }
 
 impl From<Scope> for ScopeRecord {
     fn from(scope: Scope) -> Self {
-        Self { name: scope.name, description: scope.description }
+        Self { name: scope.name, description: scope.description, sensitive: scope.sensitive }
     }
 }
 
 impl Body for Scope {
-    const MEMBERS: &'static [(&'static str, &'static str)] =
-        &[("name", "the name of a scope"), ("description", "a text of at most 500 characters")];
+    const MEMBERS: &'static [(&'static str, &'static str)] = &[
+        ("name", "the name of a scope"),
+        ("description", "a text of at most 500 characters"),
+        ("sensitive", "true or false"),
+    ];
     const REQUIRED: &'static [&'static str] = &["name"];
 }
 
 impl From<ApiRecord> for Api {
     fn from(api: ApiRecord) -> Self {
-        let scope = |scope: ScopeRecord| Scope { name: scope.name, description: scope.description };
+        let scope =
+            |scope: ScopeRecord| Scope { name: scope.name, description: scope.description, sensitive: scope.sensitive };
         Self {
             id: api.id.to_string(),
             name: api.name,
@@ -121,7 +128,7 @@ impl Body for NewApi {
     const MEMBERS: &'static [(&'static str, &'static str)] = &[
         NAME,
         ("identifier", "an absolute URI without a fragment"),
-        ("scopes", "a list of objects with name and description"),
+        ("scopes", "a list of objects with name, description and sensitive"),
         PROFILE,
         ALG,
         ("lifetime", "a span such as 90s, 10m, 24h or 90d"),
