@@ -21,6 +21,7 @@ mod problem;
 mod routes;
 mod server;
 mod site;
+pub mod snippets;
 mod stream;
 mod well_known;
 

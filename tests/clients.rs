@@ -46,11 +46,11 @@ fn create_app(data: &TempDir, args: &[&str]) -> Credentials {
 }
 
 /// Made once, however many tests need it.
-static PYTHON: LazyLock<Result<PathBuf, String>> =
+pub static PYTHON: LazyLock<Result<PathBuf, String>> =
     LazyLock::new(|| tools::python("python", &Path::new(SCRIPTS).join("requirements.txt")));
 
 /// The pinned packages for Node, and the scripts beside them.
-static NODE: LazyLock<Result<PathBuf, String>> = LazyLock::new(|| {
+pub static NODE: LazyLock<Result<PathBuf, String>> = LazyLock::new(|| {
     let source = Path::new(SCRIPTS).join("node");
     let home = tools::node_modules("node-clients", &source)?;
     for script in fs::read_dir(source).and_then(Iterator::collect::<std::io::Result<Vec<_>>>).unwrap() {

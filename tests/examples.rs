@@ -135,16 +135,16 @@ impl Prover {
 }
 
 /// A running example. Killed when dropped.
-struct Example {
+pub struct Example {
     child: Child,
-    url: String,
+    pub url: String,
     log: PathBuf,
     _files: TempDir,
 }
 
 impl Example {
     /// Starts it and waits until it listens on that port.
-    fn start(mut command: Command, port: u16) -> Self {
+    pub fn start(mut command: Command, port: u16) -> Self {
         let files = tempfile::tempdir().unwrap();
         let log = files.path().join("log");
         let output = File::create(&log).unwrap();
@@ -160,15 +160,15 @@ impl Example {
         example
     }
 
-    fn log(&self) -> String {
+    pub fn log(&self) -> String {
         fs::read_to_string(&self.log).unwrap()
     }
 
-    fn get(&self, headers: &[(&str, &str)]) -> Answer {
+    pub fn get(&self, headers: &[(&str, &str)]) -> Answer {
         http::get(&format!("{}/reports", self.url), headers)
     }
 
-    fn get_with_token(&self, token: &str) -> Answer {
+    pub fn get_with_token(&self, token: &str) -> Answer {
         self.get(&[("authorization", &format!("Bearer {token}"))])
     }
 }

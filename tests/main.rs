@@ -46,5 +46,6 @@ mod registration;
 mod revocation;
 mod secrecy;
 mod serve;
+mod snippets;
 mod token_request;
 mod usage_pages;
