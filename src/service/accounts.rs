@@ -4,15 +4,12 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::organisations::find as find_organisation;
+use super::passwords::{self, Surroundings};
 use super::sessions::{self, Browser, SignedIn};
 use super::{Authority, Caller, Management, ServiceError};
 use crate::db::developers::{self, Member, NewDeveloper, Role};
 use crate::db::sessions::SessionRecord;
 use crate::secret::{Secret, hash_password, verify_password};
-
-/// NIST SP 800-63B: length is what counts; no composition rules.
-const SHORTEST_PASSWORD: usize = 12;
-const LONGEST_PASSWORD_BYTES: usize = 1_024;
 
 /// A person to be made a member.
 #[derive(Debug)]
@@ -36,12 +33,12 @@ pub struct NewMember<'a> {
 /// address or login that is taken.
 pub fn create(m: &Management, new: &NewMember<'_>) -> Result<Uuid, ServiceError> {
     let email = canonical_email(new.email)?;
-    check_password(new.password, &email)?;
+    let password = passwords::check(new.password, &Surroundings::new(&email, [new.organisation]))?;
     if new.login.is_some_and(|login| login.is_empty() || login.chars().any(char::is_control)) {
         return Err(ServiceError::Invalid("a login must not be empty or have control characters".to_owned()));
     }
-    let developer =
-        NewDeveloper { id: Uuid::now_v7(), email, password_hash: hash_password(new.password)?, created_at: m.now() };
+    let password_hash = hash_password(password.as_secret())?;
+    let developer = NewDeveloper { id: Uuid::now_v7(), email, password_hash, created_at: m.now() };
     let id = developer.id;
     let (deed, slug, login, role) = (m.deed(), new.organisation.to_owned(), new.login.map(str::to_owned), new.role);
     m.database.write(move |conn| {
@@ -92,8 +89,8 @@ pub fn set_enabled(m: &Management, email: &str, enabled: bool) -> Result<(), Ser
 /// `NotFound`, and `Invalid` for a password that cannot be used.
 pub fn reset_password(m: &Management, email: &str, password: &Secret) -> Result<(), ServiceError> {
     let email = canonical_email(email)?;
-    check_password(password, &email)?;
-    let (deed, hash) = (m.deed(), hash_password(password)?);
+    let password = passwords::check(password, &Surroundings::new(&email, []))?;
+    let (deed, hash) = (m.deed(), hash_password(password.as_secret())?);
     m.database.write(move |conn| {
         let (id, _) = find(conn, &email)?;
         developers::update_password(conn, id, &hash)?;
@@ -172,22 +169,4 @@ fn canonical_email(email: &str) -> Result<String, ServiceError> {
         return Ok(email);
     }
     Err(ServiceError::Invalid("that is not an e-mail address; write name@example.com".to_owned()))
-}
-
-fn check_password(password: &Secret, email: &str) -> Result<(), ServiceError> {
-    let text = password.reveal();
-    let refused = |reason: String| Err(ServiceError::Invalid(reason));
-    if text.chars().count() < SHORTEST_PASSWORD {
-        return refused(format!("a password needs at least {SHORTEST_PASSWORD} characters"));
-    }
-    if text.len() > LONGEST_PASSWORD_BYTES {
-        return refused(format!("a password may have at most {LONGEST_PASSWORD_BYTES} bytes"));
-    }
-    if text.contains('\0') {
-        return refused("a password must not have a NUL character".to_owned());
-    }
-    if text.to_lowercase().contains(email) {
-        return refused("a password must not hold the e-mail address".to_owned());
-    }
-    Ok(())
 }

@@ -4,9 +4,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::dpop::Nonces;
-use super::passwords::Passwords;
 use super::revocation_feed::LastFeed;
 use super::system::ChoreRuns;
+use super::slow_hashes::SlowHashes;
 use super::throttle::Throttle;
 use super::usage::Usage;
 use super::{Management, ServiceError, signing_keys};
@@ -47,7 +47,7 @@ pub struct Authority {
     pub management: Management,
     pub(super) verifier: Verifier,
     pub(super) throttle: Throttle,
-    pub(super) passwords: Passwords,
+    pub(super) slow_hashes: SlowHashes,
     pub(super) feed: LastFeed,
     pub(super) pepper: Pepper,
     /// Nobody's keys, to verify with where there are none.
@@ -86,7 +86,7 @@ impl Authority {
             usage: Usage::default(),
             verifier: Verifier::new(&config.issuer),
             throttle: Throttle::new(config.throttle_failures),
-            passwords: Passwords::default(),
+            slow_hashes: SlowHashes::new()?,
             feed: LastFeed::default(),
             pepper: m.pepper.clone(),
             management: m.clone(),

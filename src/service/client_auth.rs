@@ -178,7 +178,7 @@ async fn matching_secret<'c>(
             let matches = match &secret.stored {
                 StoredSecret::Keyed(stored) => *stored == digest,
                 StoredSecret::Argon2(phc) => {
-                    authority.passwords.verify(secret.id, phc, given, &authority.pepper).await?
+                    authority.slow_hashes.verify(secret.id, phc, given, &authority.pepper).await?
                 }
             };
             if matches {
