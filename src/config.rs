@@ -15,8 +15,8 @@ use url::Url;
 pub use self::sources::{Origin, Settings, SourceValues};
 pub use self::table::{Flag, SETTINGS, Setting};
 use self::values::{
-    boolean, check_database_url, check_issuer, log_format, networks, off_or, per_minute, positive_span, socket_address,
-    whole_number,
+    boolean, check_database_url, check_issuer, log_format, networks, off_or, per_minute, positive_span,
+    second_factor_rule, socket_address, whole_number,
 };
 use crate::clock::parse_span;
 use crate::secret::Secret;
@@ -40,6 +40,17 @@ pub enum LogFormat {
     Text,
     /// One JSON object a line.
     Json,
+}
+
+/// Who must have a second factor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SecondFactorRule {
+    /// Nobody; everybody may.
+    Nobody,
+    /// Who manages an organisation, and who runs the server.
+    Admins,
+    /// Everybody.
+    Everybody,
 }
 
 /// The spans of a signing key's life; see `keys::ring`.
@@ -84,6 +95,10 @@ pub struct Config {
     pub session_ttl: Duration,
     /// `session-idle`
     pub session_idle: Duration,
+    /// `throttle-sign-ins`, a minute; `None` for `off`
+    pub throttle_sign_ins: Option<u32>,
+    /// `require-2fa`
+    pub require_2fa: SecondFactorRule,
     /// `dpop-nonce`
     pub dpop_nonce: bool,
     /// `trusted-proxies`
@@ -152,6 +167,8 @@ impl Config {
             throttle_failures: settings.checked("throttle-failures", |text| off_or(text, per_minute))?,
             session_ttl: settings.checked("session-ttl", positive_span)?,
             session_idle: settings.checked("session-idle", positive_span)?,
+            throttle_sign_ins: settings.checked("throttle-sign-ins", |text| off_or(text, per_minute))?,
+            require_2fa: settings.checked("require-2fa", second_factor_rule)?,
             dpop_nonce: settings.checked("dpop-nonce", boolean)?,
             trusted_proxies: settings.checked("trusted-proxies", networks)?,
             outbound_allow_private: settings.checked("outbound-allow-private", boolean)?,
@@ -240,6 +257,8 @@ mod tests {
             ("access-token-lifetime", "1 day"),
             ("key-announce", "91d"),
             ("throttle-failures", "10"),
+            ("throttle-sign-ins", "ten"),
+            ("require-2fa", "yes"),
             ("trusted-proxies", "10.0.0.0/8,localhost"),
             ("max-connections", "0"),
             ("apps-per-organisation", "many"),

@@ -13,6 +13,8 @@ pub mod pem;
 pub mod ring;
 #[cfg(feature = "server")]
 pub mod signing;
+#[cfg(feature = "server")]
+pub mod totp;
 pub mod verify;
 
 use std::fmt;

@@ -3,6 +3,8 @@
 #[cfg(feature = "server")]
 mod password;
 #[cfg(feature = "server")]
+mod recovery_code;
+#[cfg(feature = "server")]
 pub mod sealed;
 
 use std::fmt;
@@ -16,6 +18,8 @@ use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 #[cfg(feature = "server")]
 pub use self::password::{HashError, hash_password, verify_password};
+#[cfg(feature = "server")]
+pub use self::recovery_code::{generate_recovery_code, read_recovery_code};
 
 /// A text that must not be seen: prints as `[redacted]`, is wiped from memory when dropped.
 #[derive(Clone, Zeroize, ZeroizeOnDrop)]

@@ -104,6 +104,18 @@ pub const SETTINGS: &[Setting] = &[
     setting("session-ttl", "12h", "SPAN", "How long somebody stays signed in to the dashboard, however busy"),
     setting("session-idle", "1h", "SPAN", "How long somebody stays signed in without doing anything"),
     setting(
+        "throttle-sign-ins",
+        "10/min",
+        "N/min",
+        "Wrong passwords in the dashboard per address before it must wait; one account may be tried 10 times as often in an hour, the server 60 times as often in a minute; `off` for no limit",
+    ),
+    setting(
+        "require-2fa",
+        "none",
+        "none|admins|all",
+        "Who must have an authenticator app: nobody, those who manage an organisation or this server, or everybody",
+    ),
+    setting(
         "dpop-nonce",
         "false",
         "BOOL",

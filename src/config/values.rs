@@ -6,7 +6,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use url::Url;
 
-use super::LogFormat;
+use super::{LogFormat, SecondFactorRule};
 use crate::clock::parse_span;
 
 pub(super) fn check_database_url(text: &str) -> Result<String, String> {
@@ -87,5 +87,14 @@ pub(super) fn log_format(text: &str) -> Result<LogFormat, String> {
         "text" => Ok(LogFormat::Text),
         "json" => Ok(LogFormat::Json),
         _ => Err("write text or json".to_owned()),
+    }
+}
+
+pub(super) fn second_factor_rule(text: &str) -> Result<SecondFactorRule, String> {
+    match text {
+        "none" => Ok(SecondFactorRule::Nobody),
+        "admins" => Ok(SecondFactorRule::Admins),
+        "all" => Ok(SecondFactorRule::Everybody),
+        _ => Err("write none, admins or all".to_owned()),
     }
 }

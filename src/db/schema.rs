@@ -55,6 +55,14 @@ diesel::table! {
 }
 
 diesel::table! {
+    sign_in_networks (developer_id, network) {
+        developer_id -> Text,
+        network -> Text,
+        last_used_at -> BigInt,
+    }
+}
+
+diesel::table! {
     identities (provider, subject) {
         provider -> Text,
         subject -> Text,

@@ -30,6 +30,8 @@ enum Content {
     SigningKey,
     /// What a creation answered; its name is the client and the idempotency key.
     Answer,
+    /// The seed of a person's one-time codes; its name is the person's id.
+    OneTimeSeed,
 }
 
 impl Content {
@@ -37,6 +39,7 @@ impl Content {
         match self {
             Self::SigningKey => "signing key envelope v1",
             Self::Answer => "answer envelope v1",
+            Self::OneTimeSeed => "one-time seed envelope v1",
         }
     }
 
@@ -44,6 +47,7 @@ impl Content {
         match self {
             Self::SigningKey => "signing key",
             Self::Answer => "answer",
+            Self::OneTimeSeed => "seed of one-time codes",
         }
     }
 }
@@ -180,6 +184,14 @@ impl MasterKey {
         self.derive("dpop nonce v1").map(Pepper::new)
     }
 
+    /// The key of the keyed hash of recovery codes.
+    ///
+    /// # Errors
+    /// When the derivation fails.
+    pub fn recovery_code_key(&self) -> Result<Pepper, KeyError> {
+        self.derive("recovery code v1").map(Pepper::new)
+    }
+
     /// A text that tells this master key from others and gives nothing away: kept in the database.
     ///
     /// # Errors
@@ -225,6 +237,22 @@ impl MasterKey {
     /// When the master key or the name is another, or the bytes were changed.
     pub fn open_answer(&self, name: &str, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, KeyError> {
         self.open_content(Content::Answer, name, sealed)
+    }
+
+    /// Seals the seed of a person's one-time codes. `name` must be given again to open it.
+    ///
+    /// # Errors
+    /// When the operating system has no random bytes to give.
+    pub fn seal_seed(&self, name: &str, plain: &[u8]) -> Result<Vec<u8>, KeyError> {
+        self.seal_content(Content::OneTimeSeed, name, plain)
+    }
+
+    /// Opens what [`Self::seal_seed`] sealed.
+    ///
+    /// # Errors
+    /// When the master key or the name is another, or the bytes were changed.
+    pub fn open_seed(&self, name: &str, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, KeyError> {
+        self.open_content(Content::OneTimeSeed, name, sealed)
     }
 
     fn seal_content(&self, content: Content, name: &str, plain: &[u8]) -> Result<Vec<u8>, KeyError> {

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use super::attempts::Attempts;
 use super::dpop::Nonces;
 use super::revocation_feed::LastFeed;
 use super::system::ChoreRuns;
@@ -48,6 +49,7 @@ pub struct Authority {
     pub(super) verifier: Verifier,
     pub(super) throttle: Throttle,
     pub(super) slow_hashes: SlowHashes,
+    pub(super) attempts: Attempts,
     pub(super) feed: LastFeed,
     pub(super) pepper: Pepper,
     /// Nobody's keys, to verify with where there are none.
@@ -87,6 +89,7 @@ impl Authority {
             verifier: Verifier::new(&config.issuer),
             throttle: Throttle::new(config.throttle_failures),
             slow_hashes: SlowHashes::new()?,
+            attempts: Attempts::new(config.throttle_sign_ins),
             feed: LastFeed::default(),
             pepper: m.pepper.clone(),
             management: m.clone(),

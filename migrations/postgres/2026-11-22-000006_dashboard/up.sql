@@ -26,6 +26,14 @@ CREATE TABLE passkeys (
 
 CREATE INDEX passkeys_developer ON passkeys (developer_id);
 
+-- From where a person signed in before: strangers who guess the password elsewhere do not shut the person out there.
+CREATE TABLE sign_in_networks (
+    developer_id TEXT NOT NULL REFERENCES developers (id) ON DELETE CASCADE,
+    network TEXT COLLATE "C" NOT NULL,
+    last_used_at BIGINT NOT NULL,
+    PRIMARY KEY (developer_id, network)
+);
+
 -- Who a person is at an external sign-in provider.
 CREATE TABLE identities (
     provider TEXT COLLATE "C" NOT NULL,

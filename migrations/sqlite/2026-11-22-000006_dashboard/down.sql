@@ -10,6 +10,7 @@ ALTER TABLE apps DROP COLUMN description;
 DROP TABLE links;
 DROP TABLE sessions;
 DROP TABLE identities;
+DROP TABLE sign_in_networks;
 DROP TABLE passkeys;
 DROP TABLE recovery_codes;
 ALTER TABLE developers DROP COLUMN totp_last_step;
