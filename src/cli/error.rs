@@ -97,7 +97,7 @@ impl From<ServiceError> for CliError {
             | ServiceError::Stale
             | ServiceError::Repeated
             | ServiceError::KeyReused => BAD_DATA,
-            ServiceError::Unavailable(_) => UNAVAILABLE,
+            ServiceError::Unavailable(_) | ServiceError::Throttled(_) => UNAVAILABLE,
             ServiceError::Setup(_) => CONFIGURATION,
             ServiceError::Internal(_) => INTERNAL,
         };

@@ -4,13 +4,16 @@
 //! with a [`page::View`] or with a redirect after a change. Everything a page stands in (the person, the navigation, the token
 //! against forged forms) comes from the [`scene::Scene`].
 
+mod account;
 mod cookies;
+mod device;
 mod done;
 mod error;
 mod faults;
 mod form;
 pub(super) mod home;
 mod page;
+mod qr;
 mod resume;
 pub(super) mod routes;
 mod scene;

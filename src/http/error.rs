@@ -196,6 +196,12 @@ impl ApiError {
             ServiceError::Conflict(_) | ServiceError::Repeated => {
                 Self::new(request, StatusCode::CONFLICT, "conflict", conflict)
             }
+            ServiceError::Throttled(_) => Self::new(
+                request,
+                StatusCode::TOO_MANY_REQUESTS,
+                "temporarily_unavailable",
+                "It was tried too often; wait a minute and try again.",
+            ),
             ServiceError::BeyondPower(_) => Self::new(
                 request,
                 StatusCode::FORBIDDEN,

@@ -5,11 +5,12 @@ use uuid::Uuid;
 
 use super::organisations::find as find_organisation;
 use super::passwords::{self, Surroundings};
-use super::sessions::{self, Browser, SignedIn};
-use super::{Authority, Caller, Management, ServiceError};
+use super::{Management, ServiceError, second_factor};
 use crate::db::developers::{self, Member, NewDeveloper, Role};
-use crate::db::sessions::SessionRecord;
-use crate::secret::{Secret, hash_password, verify_password};
+use crate::db::{credentials, sessions};
+use crate::secret::{Secret, hash_password};
+
+const LONGEST_NAME: usize = 100;
 
 /// A person to be made a member.
 #[derive(Debug)]
@@ -69,7 +70,7 @@ pub fn list(m: &Management, organisation: Option<&str>) -> Result<Vec<Member>, S
     Ok(m.database.read(|conn| developers::list_members(conn, organisation))?)
 }
 
-/// Switches a person off or on.
+/// Switches a person off, which ends every session, or on.
 ///
 /// # Errors
 /// `NotFound`.
@@ -78,12 +79,15 @@ pub fn set_enabled(m: &Management, email: &str, enabled: bool) -> Result<(), Ser
     m.database.write(move |conn| {
         let (id, _) = find(conn, &email)?;
         developers::update_disabled_at(conn, id, (!enabled).then_some(deed.now))?;
+        if !enabled {
+            sessions::delete_all(conn, id, None)?;
+        }
         let action = if enabled { "user.enable" } else { "user.disable" };
         Ok(deed.record(conn, None, action, &id.to_string(), json!({ "email": email }), None)?)
     })
 }
 
-/// Gives a person another password.
+/// Gives a person another password. Every session ends.
 ///
 /// # Errors
 /// `NotFound`, and `Invalid` for a password that cannot be used.
@@ -94,62 +98,59 @@ pub fn reset_password(m: &Management, email: &str, password: &Secret) -> Result<
     m.database.write(move |conn| {
         let (id, _) = find(conn, &email)?;
         developers::update_password(conn, id, &hash)?;
+        sessions::delete_all(conn, id, None)?;
         Ok(deed.record(conn, None, "user.reset-password", &id.to_string(), json!({ "email": email }), None)?)
     })
 }
 
-/// Signs a person in: the secret of a session, or nothing for a wrong address or password.
+/// Changes what the person is called.
 ///
 /// # Errors
-/// When the database does not answer or too many wait.
-pub async fn sign_in(
-    authority: &Authority,
-    browser: Browser,
-    email: &str,
-    password: Secret,
-) -> Result<Option<Secret>, ServiceError> {
-    let Ok(email) = canonical_email(email) else { return Ok(None) };
-    let m = authority.management.clone();
-    authority
-        .change(m, move |m| {
-            let Some((id, hash)) = m.database.read(|conn| developers::find_by_email(conn, &email))? else {
-                return Ok(None);
-            };
-            if !verify_password(&hash, &password) {
-                return Ok(None);
-            }
-            let m = m.clone();
-            m.database.clone().write(move |conn| sessions::begin(conn, &m, id, &browser, None, false)).map(Some)
-        })
-        .await
+/// `InvalidField` of `name`, `NotFound`.
+pub fn rename(m: &Management, id: Uuid, name: &str) -> Result<(), ServiceError> {
+    if name.chars().count() > LONGEST_NAME || name.chars().any(char::is_control) {
+        let rule = format!("a name has at most {LONGEST_NAME} characters, all of them printable");
+        return Err(ServiceError::field("name", rule));
+    }
+    let (deed, name) = (m.deed(), name.to_owned());
+    m.database.write(move |conn| {
+        let person = credentials::find(conn, id)?;
+        let person = person.ok_or_else(|| ServiceError::NotFound("there is no such person any more".to_owned()))?;
+        credentials::update_name(conn, id, &name)?;
+        let detail = json!({ "from": person.name, "to": name });
+        Ok(deed.record(conn, None, "user.rename", &id.to_string(), detail, None)?)
+    })
 }
 
-/// Asks somebody who is signed in for a proof that it is still the same person. Gives the session another secret, and what
-/// cannot be undone may be done for a while; nothing for a wrong proof.
+/// Takes everything from a person that asks for more than the password, for who has lost the telephone and the recovery codes.
+/// Every session ends.
 ///
 /// # Errors
-/// When the database does not answer or too many wait.
-pub async fn confirm(
-    authority: &Authority,
-    caller: Caller,
-    signed_in: &SignedIn,
-    password: Secret,
-    _code: Secret,
-) -> Result<Option<Secret>, ServiceError> {
-    let (m, email) = (authority.management.clone(), signed_in.person.email.clone());
-    let session = SessionRecord { confirmed_at: caller.now, ..signed_in.session.clone() };
-    authority
-        .change(m, move |m| {
-            let Some((_, hash)) = m.database.read(|conn| developers::find_by_email(conn, &email))? else {
-                return Ok(None);
-            };
-            if !verify_password(&hash, &password) {
-                return Ok(None);
-            }
-            let m = m.clone();
-            m.database.clone().write(move |conn| sessions::renew(conn, &m, &session)).map(Some)
-        })
-        .await
+/// `NotFound`.
+pub fn reset_second_factor(m: &Management, email: &str) -> Result<(), ServiceError> {
+    let (deed, email) = (m.deed(), canonical_email(email)?);
+    m.database.write(move |conn| {
+        let (id, _) = find(conn, &email)?;
+        second_factor::remove_within(conn, id)?;
+        let ended = sessions::delete_all(conn, id, None)?;
+        let detail = json!({ "email": email, "sessions_ended": ended });
+        Ok(deed.record(conn, None, "user.reset-2fa", &id.to_string(), detail, None)?)
+    })
+}
+
+/// Signs a person out everywhere. Returns how many sessions ended.
+///
+/// # Errors
+/// `NotFound`.
+pub fn end_sessions(m: &Management, email: &str) -> Result<usize, ServiceError> {
+    let (deed, email) = (m.deed(), canonical_email(email)?);
+    m.database.write(move |conn| {
+        let (id, _) = find(conn, &email)?;
+        let ended = sessions::delete_all(conn, id, None)?;
+        let detail = json!({ "email": email, "sessions_ended": ended });
+        deed.record(conn, None, "user.end-sessions", &id.to_string(), detail, None)?;
+        Ok(ended)
+    })
 }
 
 fn find(conn: &mut crate::db::AnyConnection, email: &str) -> Result<(Uuid, String), ServiceError> {
@@ -158,7 +159,7 @@ fn find(conn: &mut crate::db::AnyConnection, email: &str) -> Result<(Uuid, Strin
 }
 
 /// Lower case, so that two spellings of an address are one person on both databases.
-fn canonical_email(email: &str) -> Result<String, ServiceError> {
+pub(super) fn canonical_email(email: &str) -> Result<String, ServiceError> {
     let email = email.trim().to_lowercase();
     let well_formed = email.split_once('@').is_some_and(|(local, domain)| {
         let plain =

@@ -89,8 +89,8 @@ impl Taken {
 pub(super) struct Attempt(Vec<Taken>);
 
 impl Attempt {
-    /// It was right: it counts no longer.
-    pub(super) fn succeeded(self) {
+    /// It was right, or nothing was compared: it counts no longer.
+    pub(super) fn give_back(self) {
         self.0.into_iter().for_each(Taken::give_back);
     }
 }
@@ -190,7 +190,7 @@ fn take(windows: &[(&Windows, Key)], now: Timestamp) -> Result<Attempt, Duration
         match windows.take(*key, now) {
             Ok(taken) => attempt.0.push(taken),
             Err(wait) => {
-                attempt.succeeded();
+                attempt.give_back();
                 return Err(wait);
             }
         }
@@ -236,13 +236,13 @@ mod tests {
     fn what_succeeds_does_not_count() {
         let attempts = Attempts::new(Some(2));
         for _ in 0..100 {
-            attempts.password("ana", from("192.0.2.1"), NOW).unwrap().succeeded();
+            attempts.password("ana", from("192.0.2.1"), NOW).unwrap().give_back();
         }
         let late = attempts.password("ana", from("192.0.2.1"), NOW).unwrap();
         for _ in 0..2 {
             let _failed = attempts.password("ana", from("192.0.2.1"), NOW + MINUTE).unwrap();
         }
-        late.succeeded();
+        late.give_back();
         assert!(attempts.password("ana", from("192.0.2.1"), NOW + MINUTE).is_err(), "it was of the minute before");
     }
 
@@ -255,7 +255,7 @@ mod tests {
         }
         assert_eq!(attempts.password("ana", stranger(200), NOW).unwrap_err(), HOUR);
         assert!(attempts.password("bo", stranger(200), NOW).is_ok(), "another account");
-        attempts.password("ana", known("192.0.2.1"), NOW).unwrap().succeeded();
+        attempts.password("ana", known("192.0.2.1"), NOW).unwrap().give_back();
 
         for n in 1_000..2_000 {
             let _counted = attempts.password(&n.to_string(), stranger(n), NOW);

@@ -1,6 +1,7 @@
 //! What management can answer besides success.
 
 use std::fmt;
+use std::time::Duration;
 
 use crate::db::DbError;
 use crate::directory::OpenError;
@@ -31,6 +32,8 @@ pub enum ServiceError {
     Stale,
     /// An idempotency key came with another request before.
     KeyReused,
+    /// It was tried too often; it may be tried again after this time.
+    Throttled(Duration),
     /// A form that makes something was sent before: what it makes was made then.
     Repeated,
     /// It stands against what is there.
@@ -56,6 +59,7 @@ impl fmt::Display for ServiceError {
             | Self::Setup(text)
             | Self::Internal(text) => f.write_str(text),
             Self::Stale => f.write_str("it was changed since it was read"),
+            Self::Throttled(wait) => write!(f, "it was tried too often; wait {} seconds", wait.as_secs().max(1)),
             Self::Repeated => f.write_str("the form was sent before"),
             Self::KeyReused => f.write_str("the idempotency key was used for another request"),
         }

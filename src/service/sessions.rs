@@ -173,6 +173,31 @@ pub fn end(m: &Management, developer_id: Uuid, id: Uuid) -> Result<(), ServiceEr
     })
 }
 
+/// The sessions of a person that have not ended, last used first.
+///
+/// # Errors
+/// When the database does not answer.
+pub fn list(m: &Management, developer_id: Uuid) -> Result<Vec<SessionRecord>, ServiceError> {
+    let (now, idle) = (m.now(), m.config.session_idle);
+    let mut all = m.database.read(|conn| sessions::list(conn, developer_id))?;
+    all.retain(|session| now < session.expires_at && now < session.seen_at + idle && !session.awaits_second_factor);
+    Ok(all)
+}
+
+/// Ends all sessions of a person but one. Returns how many ended.
+///
+/// # Errors
+/// When the database does not take it.
+pub fn end_others(m: &Management, developer_id: Uuid, but: Uuid) -> Result<usize, ServiceError> {
+    let deed = m.deed();
+    m.database.write(move |conn| {
+        let ended = sessions::delete_all(conn, developer_id, Some(but))?;
+        let detail = json!({ "sessions_ended": ended });
+        deed.record(conn, None, "session.end-others", &developer_id.to_string(), detail, None)?;
+        Ok(ended)
+    })
+}
+
 fn record(
     conn: &mut AnyConnection,
     deed: &Deed,

@@ -5,6 +5,11 @@ const DONE: &[(&str, &str)] = &[
     ("signed-in", "You are signed in."),
     ("session-ended", "Your session has ended. Sign in, then do it again."),
     ("signed-out", "You are signed out."),
+    ("account-saved", "Your account is changed."),
+    ("password-changed", "Your password is changed, and you are signed out everywhere else."),
+    ("second-factor-removed", "Two-factor sign-in is off."),
+    ("session-ended", "That session is ended."),
+    ("other-sessions-ended", "All other sessions are ended."),
     ("organisation-switched", "You are in another organisation now."),
 ];
 

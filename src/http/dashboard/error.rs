@@ -90,6 +90,10 @@ impl PageError {
                 let refusal = Self::new(scene, StatusCode::SERVICE_UNAVAILABLE, heading, UNAVAILABLE);
                 refusal.after(Duration::from_secs(2)).logged("temporarily_unavailable", error)
             }
+            ServiceError::Throttled(wait) => {
+                let text = format!("That was tried too often. Wait {} seconds and try again.", wait.as_secs().max(1));
+                Self::throttled(scene, *wait, text)
+            }
             ServiceError::BeyondPower(_) => {
                 Self::forbidden(scene, "Your role does not allow that. Ask an administrator of the organisation.")
             }

@@ -2,7 +2,7 @@
 
 use actix_web::web::ServiceConfig;
 
-use super::{home, sign_in};
+use super::{account, home, sign_in};
 use crate::http::methods::{get, get_and_post, post};
 use crate::oauth::metadata::path;
 
@@ -12,5 +12,15 @@ pub(in crate::http) fn routes(config: &mut ServiceConfig) {
         .service(get("/", home::home))
         .service(get(path::ERRORS, home::errors))
         .service(get_and_post("/login", sign_in::show, sign_in::sign_in))
-        .service(post("/logout", sign_in::sign_out));
+        .service(post("/logout", sign_in::sign_out))
+        .service(get_and_post("/login/2fa", sign_in::second_factor::show, sign_in::second_factor::submit))
+        .service(get("/account", account::show))
+        .service(post("/account/profile", account::rename))
+        .service(post("/account/password", account::change_password))
+        .service(get_and_post("/account/2fa", account::second_factor::show, account::second_factor::confirm))
+        .service(post("/account/2fa/begin", account::second_factor::begin))
+        .service(post("/account/2fa/remove", account::second_factor::remove))
+        .service(post("/account/recovery-codes", account::second_factor::renew_recovery_codes))
+        .service(post("/account/sessions/end-others", account::end_other_sessions))
+        .service(post("/account/sessions/{id}/end", account::end_session));
 }

@@ -30,9 +30,12 @@ pub(super) fn sample<V: View + 'static>(view: V) -> Sample {
 /// All samples: one line for each file that has views.
 fn all() -> Vec<Sample> {
     let mut samples = Vec::new();
+    samples.extend(super::account::second_factor::tests::samples());
+    samples.extend(super::account::tests::samples());
     samples.extend(super::error::tests::samples());
     samples.extend(super::home::tests::samples());
     samples.extend(super::resume::tests::samples());
+    samples.extend(super::sign_in::second_factor::tests::samples());
     samples.extend(super::sign_in::tests::samples());
     samples
 }

@@ -33,6 +33,8 @@ pub(in crate::http) struct Scene {
     request: HttpRequest,
     caller: Caller,
     signed_in: Option<SignedIn>,
+    /// Somebody who has shown a password and must show a second factor.
+    waiting: Option<SignedIn>,
     /// What forms are bound to: the secret of the session, or of the visit if nobody is signed in.
     bound_to: RefCell<Option<Secret>>,
     cookies: RefCell<Vec<Cookie<'static>>>,
@@ -53,6 +55,7 @@ impl Scene {
             site: site.clone(),
             request: request.clone(),
             signed_in: None,
+            waiting: None,
             bound_to: RefCell::new(None),
             cookies: RefCell::new(Vec::new()),
         }
@@ -64,11 +67,13 @@ impl Scene {
         if let Some(secret) = cookies::read(scene.config(), request, CookieKind::Session) {
             let found = site.authority.find_session(secret.clone(), scene.caller).await;
             let found = found.map_err(|error| PageError::service(&scene, &error))?;
-            // What awaits a second factor opens nothing.
-            scene.signed_in = found.filter(|found| !found.session.awaits_second_factor);
-            if scene.signed_in.is_some() {
+            if found.is_some() {
                 scene.bound_to = RefCell::new(Some(secret));
             }
+            // What awaits a second factor opens nothing but the page that asks for it.
+            (scene.waiting, scene.signed_in) = found.map_or((None, None), |found| {
+                if found.session.awaits_second_factor { (Some(found), None) } else { (None, Some(found)) }
+            });
         }
         Ok(scene)
     }
@@ -108,6 +113,10 @@ impl Scene {
 
     pub(super) fn signed_in(&self) -> Option<&SignedIn> {
         self.signed_in.as_ref()
+    }
+
+    pub(super) fn waiting(&self) -> Option<&SignedIn> {
+        self.waiting.as_ref()
     }
 
     /// The browser, for the list of sessions.

@@ -1,10 +1,16 @@
 //! `/login` and `/logout`.
 
+pub(super) mod second_factor;
+
+use std::time::Duration;
+
 use actix_web::http::StatusCode;
+use actix_web::http::header::RETRY_AFTER;
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
 
+use self::second_factor::SecondFactorView;
 use super::error::{PageError, PageResult};
 use super::faults::Faults;
 use super::page::{Section, View};
@@ -12,7 +18,9 @@ use super::resume::{Kept, ResumeView, local_path};
 use super::scene::Scene;
 use super::visitor::{Anyone, Visitor};
 use crate::http::site::Site;
-use crate::service::{accounts, sessions};
+use crate::service::{ServiceError, sessions, sign_in};
+
+const WRONG: &str = "The e-mail address or the password is not right.";
 
 /// The sign-in page.
 #[derive(Debug, Serialize)]
@@ -65,25 +73,62 @@ pub(super) async fn sign_in(site: Data<Site>, request: HttpRequest, payload: Pay
     let form = scene.form(payload, &[]).await?;
     let return_to = local_path(form.text("return-to")).unwrap_or("/");
     let kept = Kept::read(form.text("kept-action"), form.text("kept"));
-    let signed_in =
-        accounts::sign_in(&site.authority, scene.browser(), form.text("email"), form.secret("password")).await;
-    match signed_in.map_err(|error| PageError::service(&scene, &error))? {
-        Some(secret) => {
-            scene.show_session(secret);
+    let (email, password) = (form.text("email"), form.secret("password"));
+    let refused = |faults: Faults| SignInView {
+        email: email.to_owned(),
+        return_to: return_to.to_owned(),
+        kept: kept.clone(),
+        faults,
+    };
+    match sign_in::sign_in(&site.authority, scene.caller(), scene.browser(), email, &password).await {
+        Ok(Some(admitted)) if admitted.awaits_second_factor => {
+            scene.show_session(admitted.session);
             match kept {
-                Some(kept) => scene.page(&ResumeView { kept }),
-                None => Ok(scene.redirect(return_to)),
+                Some(_) => scene.page(&SecondFactorView::new(return_to, kept)),
+                None => Ok(scene.redirect(&second_factor::path(return_to))),
             }
         }
-        None => {
-            let view = SignInView {
-                email: form.text("email").to_owned(),
-                return_to: return_to.to_owned(),
-                kept,
-                faults: Faults::one("email", "The e-mail address or the password is not right."),
-            };
-            scene.page_with(StatusCode::UNPROCESSABLE_ENTITY, &view)
+        Ok(Some(admitted)) => {
+            scene.show_session(admitted.session);
+            arrive(&scene, return_to, kept)
         }
+        Ok(None) => scene.page_with(StatusCode::UNPROCESSABLE_ENTITY, &refused(Faults::one("email", WRONG))),
+        Err(ServiceError::Throttled(wait)) => {
+            let text = format!(
+                "There were too many wrong attempts. Wait {} and try again, or from where you signed in before.",
+                waiting(wait)
+            );
+            throttled(&scene, wait, &refused(Faults::one("", text)))
+        }
+        Err(error) => {
+            let faults = Faults::of_service(error).map_err(|error| PageError::service(&scene, &error))?;
+            scene.page_with(StatusCode::UNPROCESSABLE_ENTITY, &refused(faults))
+        }
+    }
+}
+
+/// Where somebody comes who is signed in now: to what was on hold, or where the person wanted to go.
+pub(super) fn arrive(scene: &Scene, return_to: &str, kept: Option<Kept>) -> PageResult {
+    match kept {
+        Some(kept) => scene.page(&ResumeView { kept }),
+        None => Ok(scene.redirect(return_to)),
+    }
+}
+
+/// The form again, for who must wait.
+pub(super) fn throttled<V: View>(scene: &Scene, wait: Duration, view: &V) -> PageResult {
+    let mut response = scene.page_with(StatusCode::TOO_MANY_REQUESTS, view)?;
+    response.headers_mut().insert(RETRY_AFTER, wait.as_secs().max(1).into());
+    Ok(response)
+}
+
+/// A time to wait, in words; rather too long than too short.
+pub(super) fn waiting(wait: Duration) -> String {
+    let seconds = wait.as_secs().max(1);
+    match seconds {
+        1 => "1 second".to_owned(),
+        2..=90 => format!("{seconds} seconds"),
+        _ => format!("{} minutes", seconds.div_ceil(60)),
     }
 }
 
@@ -104,7 +149,14 @@ pub(super) mod tests {
     use crate::http::dashboard::samples::{Sample, sample};
 
     pub(in crate::http::dashboard) fn samples() -> Vec<Sample> {
-        let refused = SignInView { faults: Faults::one("email", "No."), ..SignInView::new("/apps") };
+        let refused = SignInView { faults: Faults::one("email", WRONG), ..SignInView::new("/apps") };
         vec![sample(SignInView::new("/")), sample(SignInView::for_kept(kept())), sample(refused)]
+    }
+
+    #[test]
+    fn a_time_to_wait_is_said_in_words() {
+        for (seconds, text) in [(0, "1 second"), (40, "40 seconds"), (91, "2 minutes"), (3_600, "60 minutes")] {
+            assert_eq!(waiting(Duration::from_secs(seconds)), text);
+        }
     }
 }

@@ -21,7 +21,7 @@ use crate::http::guard::site;
 use crate::http::site::Site;
 use crate::oauth::ClientId;
 use crate::service::sessions::{SignedIn, Workplace};
-use crate::service::{Condition, Management, ServiceError, accounts};
+use crate::service::{Condition, Management, ServiceError, sign_in};
 
 /// Who may come to a page.
 pub(in crate::http) trait Admission: 'static {
@@ -244,7 +244,7 @@ impl<D: Admission> Visitor<D> {
         }
         let (password, code) = (form.secret("confirm-password"), form.secret("confirm-code"));
         let authority = &self.site().authority;
-        match accounts::confirm(authority, self.caller(), &self.signed_in, password, code).await {
+        match sign_in::confirm(authority, self.caller(), &self.signed_in, password, code).await {
             Ok(Some(secret)) => {
                 self.show_session(secret);
                 Ok(form)

@@ -1,0 +1,206 @@
+//! `/account`: how a person is called, and how the person proves who it is.
+
+pub(super) mod second_factor;
+
+use actix_web::http::StatusCode;
+use actix_web::web::Path;
+use serde::Serialize;
+
+use super::device::device;
+use super::error::{PageError, PageResult};
+use super::faults::Faults;
+use super::page::{Section, View};
+use super::visitor::{Anyone, Visitor};
+use super::when::When;
+use crate::db::sessions::SessionRecord;
+use crate::service::second_factor::Status;
+use crate::service::{ServiceError, accounts, sessions, sign_in};
+
+/// Fewer recovery codes than this are too few.
+const FEW_CODES: u64 = 3;
+
+/// Everything about the own account.
+#[derive(Debug, Serialize)]
+pub(super) struct AccountView {
+    email: String,
+    name: String,
+    second_factor: ShownSecondFactor,
+    sessions: Vec<ShownSession>,
+    has_other_sessions: bool,
+    faults: Faults,
+}
+
+#[derive(Debug, Serialize)]
+struct ShownSecondFactor {
+    enabled_at: Option<When>,
+    is_pending: bool,
+    codes_left: u64,
+    has_few_codes: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct ShownSession {
+    id: String,
+    device: String,
+    address: String,
+    is_this: bool,
+    created_at: When,
+    seen_at: When,
+}
+
+impl View for AccountView {
+    const TEMPLATE: &'static str = "dashboard/account";
+    const SECTION: Section = Section::None;
+
+    fn title(&self) -> String {
+        "Your account".to_owned()
+    }
+
+    fn is_refused(&self) -> bool {
+        !self.faults.is_empty()
+    }
+}
+
+impl AccountView {
+    /// The account of the person who asks.
+    async fn load(visitor: &Visitor<Anyone>, faults: Faults) -> Result<Self, PageError> {
+        let (person, this) = (visitor.person().person.clone(), visitor.person().session.id);
+        let id = person.id;
+        let (status, all) =
+            visitor.look(move |m| Ok((crate::service::second_factor::status(m, id)?, sessions::list(m, id)?))).await?;
+        Ok(Self::new(person.email, person.name, status, &all, this, faults))
+    }
+
+    fn new(
+        email: String,
+        name: String,
+        status: Status,
+        all: &[SessionRecord],
+        this: uuid::Uuid,
+        faults: Faults,
+    ) -> Self {
+        let shown = |session: &SessionRecord| ShownSession {
+            id: session.id.to_string(),
+            device: device(&session.user_agent),
+            address: session.address.clone(),
+            is_this: session.id == this,
+            created_at: When::of(session.created_at),
+            seen_at: When::of(session.seen_at),
+        };
+        let second_factor = ShownSecondFactor {
+            enabled_at: status.enabled_at.map(When::of),
+            is_pending: status.is_pending,
+            codes_left: status.recovery_codes_left,
+            has_few_codes: status.enabled_at.is_some() && status.recovery_codes_left < FEW_CODES,
+        };
+        let sessions: Vec<ShownSession> = all.iter().map(shown).collect();
+        let has_other_sessions = sessions.iter().any(|session| !session.is_this);
+        Self { email, name, second_factor, sessions, has_other_sessions, faults }
+    }
+}
+
+/// The page.
+pub(super) async fn show(visitor: Visitor<Anyone>) -> PageResult {
+    let view = AccountView::load(&visitor, Faults::default()).await?;
+    visitor.page(&view)
+}
+
+/// Changes what the person is called.
+pub(super) async fn rename(visitor: Visitor<Anyone>) -> PageResult {
+    let form = visitor.form(&[])?;
+    let (id, name) = (visitor.person().person.id, form.trimmed("name").to_owned());
+    let entered = name.clone();
+    match visitor.change(move |m| accounts::rename(m, id, &name)).await {
+        Ok(()) => Ok(visitor.go("/account", "account-saved")),
+        Err(error) => {
+            let faults = Faults::of_service(error).map_err(|error| PageError::service(&visitor, &error))?;
+            let view = AccountView { name: entered, ..AccountView::load(&visitor, faults).await? };
+            visitor.page_with(StatusCode::UNPROCESSABLE_ENTITY, &view)
+        }
+    }
+}
+
+/// Changes the password: every other session ends.
+pub(super) async fn change_password(visitor: Visitor<Anyone>) -> PageResult {
+    let form = visitor.form(&[])?;
+    let (current, new) = (form.secret("current-password"), form.secret("new-password"));
+    let authority = &visitor.site().authority;
+    let faults = match sign_in::change_password(authority, visitor.caller(), visitor.person(), &current, &new).await {
+        Ok(Some(session)) => {
+            visitor.show_session(session);
+            return Ok(visitor.go("/account", "password-changed"));
+        }
+        Ok(None) => Faults::one("current-password", "That is not your current password."),
+        Err(ServiceError::InvalidField { field: "password", .. }) => {
+            Faults::one("current-password", "That is not your current password.")
+        }
+        Err(error) => Faults::of_service(error).map_err(|error| PageError::service(&visitor, &error))?,
+    };
+    let view = AccountView::load(&visitor, faults).await?;
+    visitor.page_with(StatusCode::UNPROCESSABLE_ENTITY, &view)
+}
+
+/// Ends one of the person's sessions.
+pub(super) async fn end_session(visitor: Visitor<Anyone>, id: Path<String>) -> PageResult {
+    visitor.form(&[])?;
+    let (id, person) = (visitor.id(&id)?, visitor.person().person.id);
+    let ended = visitor.change(move |m| sessions::end(m, person, id)).await;
+    ended.map_err(|error| PageError::service(&visitor, &error))?;
+    if id == visitor.person().session.id {
+        visitor.forget_session();
+        return Ok(visitor.go("/login", "signed-out"));
+    }
+    Ok(visitor.go("/account", "session-ended"))
+}
+
+/// Ends all of the person's sessions but this one.
+pub(super) async fn end_other_sessions(visitor: Visitor<Anyone>) -> PageResult {
+    visitor.form(&[])?;
+    let (person, this) = (visitor.person().person.id, visitor.person().session.id);
+    let ended = visitor.change(move |m| sessions::end_others(m, person, this)).await;
+    ended.map_err(|error| PageError::service(&visitor, &error))?;
+    Ok(visitor.go("/account", "other-sessions-ended"))
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::http::dashboard::samples::{Sample, sample};
+
+    use crate::clock::Timestamp;
+
+    const NOW: Timestamp = Timestamp::from_seconds(1_795_305_600);
+
+    fn session(id: u128) -> SessionRecord {
+        SessionRecord {
+            id: uuid::Uuid::from_u128(id),
+            developer_id: uuid::Uuid::nil(),
+            organisation_id: None,
+            awaits_second_factor: false,
+            created_at: NOW,
+            seen_at: NOW,
+            confirmed_at: NOW,
+            expires_at: NOW,
+            address: "192.0.2.1".to_owned(),
+            user_agent: "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0".to_owned(),
+        }
+    }
+
+    fn view(status: Status, sessions: &[SessionRecord], faults: Faults) -> AccountView {
+        let this = uuid::Uuid::from_u128(1);
+        AccountView::new("ana@acme.example".to_owned(), "Ana Lima".to_owned(), status, sessions, this, faults)
+    }
+
+    pub(in crate::http::dashboard) fn samples() -> Vec<Sample> {
+        let without = Status { enabled_at: None, is_pending: false, recovery_codes_left: 0 };
+        let pending = Status { is_pending: true, ..without };
+        let with = Status { enabled_at: Some(NOW), is_pending: false, recovery_codes_left: 10 };
+        let few = Status { recovery_codes_left: 1, ..with };
+        vec![
+            sample(view(without, &[session(1)], Faults::default())),
+            sample(view(pending, &[session(1)], Faults::one("new-password", "No."))),
+            sample(view(with, &[session(1), session(2)], Faults::one("name", "No."))),
+            sample(view(few, &[session(1), session(2)], Faults::default())),
+        ]
+    }
+}

@@ -1,0 +1,348 @@
+//! Signing in: who somebody is, proved by a password and, where there is one, by a second factor.
+//!
+//! An address that nobody has, a wrong password, an account without a password and one that is switched off get the same
+//! answer after the same work. Attempts are counted before anything is compared; see [`super::attempts`].
+
+use serde_json::json;
+use uuid::Uuid;
+
+use super::accounts::canonical_email;
+use super::attempts::{Origin, network};
+use super::deed::{Deed, Doer};
+use super::passwords::{self, Surroundings};
+use super::sessions::{self, Browser, SignedIn};
+use super::{Authority, Caller, Management, ServiceError, second_factor};
+use crate::clock::Timestamp;
+use crate::config::SecondFactorRule;
+use crate::db::credentials::{self, Credentials};
+use crate::db::developers::{self, Role};
+use crate::db::sessions::SessionRecord;
+use crate::db::{AnyConnection, sign_in_networks};
+use crate::secret::Secret;
+
+/// How long an address from which a person signed in counts as one of the person's.
+const KNOWN_FOR: std::time::Duration = std::time::Duration::from_secs(90 * 86_400);
+
+/// Somebody who may come in.
+#[derive(Debug)]
+pub struct Admitted {
+    /// The secret of the session.
+    pub session: Secret,
+    /// Whether a second factor must be shown, or set up, before the session opens anything.
+    pub awaits_second_factor: bool,
+}
+
+/// A person who has shown the second factor of the first time: the session, and the recovery codes, seen this once.
+#[derive(Debug)]
+pub struct Enrolled {
+    /// The secret of the session.
+    pub session: Secret,
+    /// For when the authenticator app is lost.
+    pub recovery_codes: Vec<Secret>,
+}
+
+/// Signs a person in; nothing for a wrong address or password.
+///
+/// # Errors
+/// `Throttled` after too many wrong ones, `InvalidField` for what cannot be a password, `Unavailable`.
+pub async fn sign_in(
+    authority: &Authority,
+    caller: Caller,
+    browser: Browser,
+    email: &str,
+    password: &Secret,
+) -> Result<Option<Admitted>, ServiceError> {
+    let account = canonical_email(email).unwrap_or_default();
+    with_password(authority, caller, &account, password, move |conn, m, person| {
+        admit(conn, m, person.developer_id, &browser, "password")
+    })
+    .await
+}
+
+/// Begins a session of a person who has proved who it is, `by` what. It opens nothing yet if there is a second factor to show
+/// or to set up.
+///
+/// # Errors
+/// When the database does not take it.
+pub(super) fn admit(
+    conn: &mut AnyConnection,
+    m: &Management,
+    developer_id: Uuid,
+    browser: &Browser,
+    by: &'static str,
+) -> Result<Admitted, ServiceError> {
+    let person = credentials::find(conn, developer_id)?.filter(|person| person.disabled_at.is_none());
+    let person = person.ok_or_else(|| ServiceError::NotFound("there is no such person any more".to_owned()))?;
+    let awaits_second_factor = person.confirmed_totp().is_some() || must_enrol(conn, m, &person)?;
+    let session = sessions::begin(conn, m, developer_id, browser, None, awaits_second_factor)?;
+    if !awaits_second_factor {
+        record_sign_in(conn, m, developer_id, browser, by)?;
+    }
+    Ok(Admitted { session, awaits_second_factor })
+}
+
+/// Whether the setting demands a second factor of the person, who has none.
+fn must_enrol(conn: &mut AnyConnection, m: &Management, person: &Credentials) -> Result<bool, ServiceError> {
+    if person.confirmed_totp().is_some() {
+        return Ok(false);
+    }
+    Ok(match m.config.require_2fa {
+        SecondFactorRule::Nobody => false,
+        SecondFactorRule::Everybody => true,
+        SecondFactorRule::Admins => {
+            let manages = |role: Role| matches!(role, Role::Owner | Role::Admin);
+            person.is_operator
+                || developers::list_workplaces(conn, person.developer_id)?.into_iter().any(|(_, role)| manages(role))
+        }
+    })
+}
+
+/// Notes in the audit that somebody came in, and remembers from where.
+fn record_sign_in(
+    conn: &mut AnyConnection,
+    m: &Management,
+    developer_id: Uuid,
+    browser: &Browser,
+    by: &str,
+) -> Result<(), ServiceError> {
+    let now = m.now();
+    sign_in_networks::record(conn, developer_id, &network(browser.address), now)?;
+    let organisation = first_organisation(conn, developer_id)?;
+    let deed = Deed { doer: Doer::unbounded_person(developer_id, browser.address), now };
+    let detail = json!({ "by": by, "browser": browser.user_agent });
+    Ok(deed.record(conn, organisation, "user.sign-in", &developer_id.to_string(), detail, None)?)
+}
+
+/// Notes in the audit that somebody did not come in. What was typed is not written down: people type passwords into the wrong
+/// field.
+fn record_failure(
+    conn: &mut AnyConnection,
+    caller: Caller,
+    developer_id: Option<Uuid>,
+    by: &str,
+) -> Result<(), ServiceError> {
+    // Asked for nobody too: it takes as long.
+    let organisation = first_organisation(conn, developer_id.unwrap_or_default())?;
+    let deed = Deed { doer: Doer::unbounded("visitor"), now: caller.now }.from(caller.address);
+    let target = developer_id.map_or_else(|| "unknown".to_owned(), |id| id.to_string());
+    Ok(deed.record(conn, organisation, "user.sign-in-failed", &target, json!({ "by": by }), None)?)
+}
+
+fn first_organisation(conn: &mut AnyConnection, developer_id: Uuid) -> Result<Option<Uuid>, ServiceError> {
+    Ok(credentials::list_roles(conn, developer_id)?.first().map(|(id, _)| *id))
+}
+
+/// Opens a session that awaits its second factor; nothing for a wrong code.
+///
+/// # Errors
+/// `Throttled` after too many wrong ones, `NotFound` when the session is over.
+pub async fn show_code(
+    authority: &Authority,
+    caller: Caller,
+    browser: Browser,
+    waiting: &SignedIn,
+    code: Secret,
+) -> Result<Option<Secret>, ServiceError> {
+    let (id, session) = (waiting.person.id, waiting.session.clone());
+    with_code(authority, caller, id, code, move |conn, m, factor| {
+        let secret = sessions::renew(conn, m, &opened(m, session, caller.now))?;
+        record_sign_in(conn, m, id, &browser, factor)?;
+        Ok(secret)
+    })
+    .await
+}
+
+/// Opens a session that awaits a second factor of somebody who had none, with the first code of it; nothing for a wrong one.
+///
+/// # Errors
+/// `Conflict` if the person has one already, `NotFound` when the session is over.
+pub async fn enrol(
+    authority: &Authority,
+    caller: Caller,
+    browser: Browser,
+    waiting: &SignedIn,
+    code: Secret,
+) -> Result<Option<Enrolled>, ServiceError> {
+    let (id, session) = (waiting.person.id, waiting.session.clone());
+    change(authority, move |conn, m| {
+        let m = Management { doer: Doer::unbounded_person(id, caller.address), ..m.clone() };
+        let Some(recovery_codes) = second_factor::confirm_within(conn, &m, id, code.reveal())? else {
+            return Ok(None);
+        };
+        let session = sessions::renew(conn, &m, &opened(&m, session, caller.now))?;
+        record_sign_in(conn, &m, id, &browser, "first one-time code")?;
+        Ok(Some(Enrolled { session, recovery_codes }))
+    })
+    .await
+}
+
+/// A session that waited, from now on open for its whole time.
+fn opened(m: &Management, session: SessionRecord, now: Timestamp) -> SessionRecord {
+    SessionRecord {
+        awaits_second_factor: false,
+        created_at: now,
+        seen_at: now,
+        confirmed_at: now,
+        expires_at: now + m.config.session_ttl,
+        ..session
+    }
+}
+
+/// Proves again who is signed in, before what cannot be undone: by the password or, if one is given, by a code. The session
+/// gets another secret; nothing for a wrong proof.
+///
+/// # Errors
+/// `Throttled` after too many wrong ones, `NotFound` when the session is over.
+pub async fn confirm(
+    authority: &Authority,
+    caller: Caller,
+    signed_in: &SignedIn,
+    password: Secret,
+    code: Secret,
+) -> Result<Option<Secret>, ServiceError> {
+    let (id, session) = (signed_in.person.id, signed_in.session.clone());
+    let session = SessionRecord { confirmed_at: caller.now, ..session };
+    let renew = move |conn: &mut AnyConnection, m: &Management, by: &'static str| {
+        let secret = sessions::renew(conn, m, &session)?;
+        let deed = Deed { doer: Doer::unbounded_person(id, caller.address), now: caller.now };
+        deed.record(conn, session.organisation_id, "session.confirm", &id.to_string(), json!({ "by": by }), None)?;
+        Ok(secret)
+    };
+    if !code.reveal().trim().is_empty() {
+        return with_code(authority, caller, id, code, renew).await;
+    }
+    with_password(authority, caller, &signed_in.person.email, &password, move |conn, m, _| renew(conn, m, "password"))
+        .await
+}
+
+/// Gives the person who is signed in another password. Every other session ends, and this one gets another secret; nothing if
+/// the current password is wrong.
+///
+/// # Errors
+/// `InvalidField` of `new_password` that says the reason, `Throttled` after too many wrong ones.
+pub async fn change_password(
+    authority: &Authority,
+    caller: Caller,
+    signed_in: &SignedIn,
+    current: &Secret,
+    new: &Secret,
+) -> Result<Option<Secret>, ServiceError> {
+    let (id, session) = (signed_in.person.id, signed_in.session.clone());
+    let names = signed_in.workplaces.iter().flat_map(|workplace| [workplace.slug.as_str(), workplace.name.as_str()]);
+    let surroundings = Surroundings::new(&signed_in.person.email, names.chain([signed_in.person.name.as_str()]));
+    let hash = authority.hash_new_password(new, surroundings).await.map_err(|error| match error {
+        ServiceError::InvalidField { rule, .. } => ServiceError::field("new_password", rule),
+        other => other,
+    })?;
+    let session = SessionRecord { confirmed_at: caller.now, ..session };
+    with_password(authority, caller, &signed_in.person.email, current, move |conn, m, _| {
+        developers::update_password(conn, id, &hash)?;
+        let secret = sessions::renew(conn, m, &session)?;
+        let ended = crate::db::sessions::delete_all(conn, id, Some(session.id))?;
+        let deed = Deed { doer: Doer::unbounded_person(id, caller.address), now: caller.now };
+        let detail = json!({ "sessions_ended": ended });
+        deed.record(conn, session.organisation_id, "user.change-password", &id.to_string(), detail, None)?;
+        Ok(secret)
+    })
+    .await
+}
+
+/// Does something in the transaction in which a code of the person is taken; nothing for a wrong code.
+async fn with_code<T: Send + 'static>(
+    authority: &Authority,
+    caller: Caller,
+    developer_id: Uuid,
+    code: Secret,
+    then: impl FnOnce(&mut AnyConnection, &Management, &'static str) -> Result<T, ServiceError> + Send + 'static,
+) -> Result<Option<T>, ServiceError> {
+    let address = network(caller.address);
+    let is_known = authority
+        .directory
+        .database()
+        .read_off_thread(move |conn| sign_in_networks::is_known(conn, developer_id, &address, caller.now - KNOWN_FOR));
+    let origin = origin(caller, is_known.await?);
+    let attempt = authority.attempts.code(developer_id, origin, caller.now).map_err(ServiceError::Throttled)?;
+    let done = change(authority, move |conn, m| {
+        let person = credentials::find(conn, developer_id)?.filter(|person| person.disabled_at.is_none());
+        let factor = match person {
+            Some(person) => second_factor::take(conn, m, &person, code.reveal())?,
+            None => None,
+        };
+        match factor {
+            Some(factor) => then(conn, m, factor.name()).map(Some),
+            None => record_failure(conn, caller, Some(developer_id), "code").map(|()| None),
+        }
+    })
+    .await?;
+    if done.is_some() {
+        attempt.give_back();
+    }
+    Ok(done)
+}
+
+/// Does something in a transaction after the password of the account of that address was shown; nothing for a wrong one. Works
+/// as long for an account that does not exist.
+async fn with_password<T: Send + 'static>(
+    authority: &Authority,
+    caller: Caller,
+    account: &str,
+    password: &Secret,
+    then: impl FnOnce(&mut AnyConnection, &Management, &Credentials) -> Result<T, ServiceError> + Send + 'static,
+) -> Result<Option<T>, ServiceError> {
+    let password = passwords::read(password)?;
+    let (person, is_known) = find_account(authority, caller, account).await?;
+    let attempt = authority.attempts.password(account, origin(caller, is_known), caller.now);
+    let attempt = attempt.map_err(ServiceError::Throttled)?;
+    let stored = person.as_ref().and_then(|person| person.password_hash.as_deref());
+    let is_right = match authority.verify_password(stored, &password).await {
+        Ok(is_right) => is_right,
+        Err(error) => {
+            attempt.give_back();
+            return Err(error);
+        }
+    };
+    let done = change(authority, move |conn, m| {
+        let id = person.as_ref().map(|person| person.developer_id);
+        // The password may have been changed, and all sessions ended, since it was looked up.
+        let current = credentials::find(conn, id.unwrap_or_default())?;
+        let is_same = |now: &Credentials| person.is_some_and(|then| then.password_hash == now.password_hash);
+        match current.filter(|now| is_right && now.disabled_at.is_none() && is_same(now)) {
+            Some(person) => then(conn, m, &person).map(Some),
+            None => record_failure(conn, caller, id, "password").map(|()| None),
+        }
+    })
+    .await?;
+    if done.is_some() {
+        attempt.give_back();
+    }
+    Ok(done)
+}
+
+/// Who has that address, and whether that person signed in from there before. Asks as much for nobody.
+async fn find_account(
+    authority: &Authority,
+    caller: Caller,
+    account: &str,
+) -> Result<(Option<Credentials>, bool), ServiceError> {
+    let (account, network) = (account.to_owned(), network(caller.address));
+    let found = authority.directory.database().read_off_thread(move |conn| {
+        let person = credentials::find_by_email(conn, &account)?;
+        let id = person.as_ref().map(|person| person.developer_id).unwrap_or_default();
+        let is_known = sign_in_networks::is_known(conn, id, &network, caller.now - KNOWN_FOR)?;
+        Ok((person, is_known))
+    });
+    Ok(found.await?)
+}
+
+fn origin(caller: Caller, is_known: bool) -> Origin {
+    if is_known { Origin::KnownAddress(caller.address) } else { Origin::Elsewhere(caller.address) }
+}
+
+/// Runs one transaction away from the threads that answer requests.
+async fn change<T: Send + 'static>(
+    authority: &Authority,
+    deed: impl FnOnce(&mut AnyConnection, &Management) -> Result<T, ServiceError> + Send + 'static,
+) -> Result<T, ServiceError> {
+    let m = authority.management.clone();
+    authority.change(m.clone(), move |_| m.database.clone().write(move |conn| deed(conn, &m))).await
+}
