@@ -117,7 +117,7 @@ fn what_was_entered_is_kept_when_the_session_ended_but_only_from_our_own_page() 
     let body = format!("csrf={token}&name=Invoice+sync&scope=a&password=secret");
 
     let forged = browser.send("POST", "/logout?x=1", &[], Some("name=evil&csrf=AAAA"));
-    assert_eq!((forged.status.as_u16(), forged.header("location")), (303, "/login?done=session-ended"));
+    assert_eq!((forged.status.as_u16(), forged.header("location")), (303, "/login?done=session-over"));
     let foreign = browser.send("POST", "/logout?x=1", &[("sec-fetch-site", "cross-site")], Some(&body));
     assert_eq!(foreign.status, 303);
 

@@ -3,7 +3,7 @@
 /// Codes and sentences. Only what stands here is ever shown, whatever an address says.
 const DONE: &[(&str, &str)] = &[
     ("signed-in", "You are signed in."),
-    ("session-ended", "Your session has ended. Sign in, then do it again."),
+    ("session-over", "Your session has ended. Sign in, then do it again."),
     ("signed-out", "You are signed out."),
     ("account-saved", "Your account is changed."),
     ("password-changed", "Your password is changed, and you are signed out everywhere else."),

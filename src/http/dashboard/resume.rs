@@ -59,7 +59,7 @@ pub(super) fn local_path(text: &str) -> Option<&str> {
 /// The sign-in page for somebody whose session ended while a form was filled in: it goes on from there.
 pub(super) fn session_ended(scene: Scene, form: &Form) -> PageError {
     if !scene.is_of_ended_session(form) {
-        return PageError::of(scene.redirect("/login?done=session-ended"));
+        return PageError::of(scene.redirect("/login?done=session-over"));
     }
     let kept = Kept::of(&scene, form);
     let scene = match scene.with_visit() {
