@@ -15,8 +15,8 @@ use url::Url;
 pub use self::sources::{Origin, Settings, SourceValues};
 pub use self::table::{Flag, SETTINGS, Setting};
 use self::values::{
-    boolean, check_database_url, check_issuer, log_format, networks, off_or, per_minute, positive_span,
-    second_factor_rule, socket_address, whole_number,
+    boolean, check_database_url, check_issuer, check_mailbox, check_smtp_url, log_format, networks, off_or, per_minute,
+    positive_span, second_factor_rule, sign_up_mode, socket_address, whole_number,
 };
 use crate::clock::parse_span;
 use crate::secret::Secret;
@@ -64,6 +64,26 @@ pub struct KeyLife {
     pub retain: Duration,
 }
 
+/// Who may sign up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SignUpMode {
+    /// Everybody.
+    Open,
+    /// Who is invited into an organisation.
+    Invite,
+    /// Nobody: operators make accounts.
+    Closed,
+}
+
+/// How mail is sent.
+#[derive(Debug, Clone)]
+pub struct Mail {
+    /// `smtp-url`
+    pub smtp_url: Secret,
+    /// `smtp-from`
+    pub from: String,
+}
+
 /// All settings, read and checked.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -89,6 +109,10 @@ pub struct Config {
     pub clock_backdate: Duration,
     /// `key-rotate-every`, `key-announce`, `key-retain`
     pub key_life: KeyLife,
+    /// `signup`
+    pub sign_up: SignUpMode,
+    /// `smtp-url` and `smtp-from`; `None` where no mail is sent
+    pub mail: Option<Mail>,
     /// `throttle-failures`, a minute; `None` for `off`
     pub throttle_failures: Option<u32>,
     /// `session-ttl`
@@ -164,6 +188,8 @@ impl Config {
                 announce: settings.checked("key-announce", parse_span)?,
                 retain: settings.checked("key-retain", parse_span)?,
             },
+            sign_up: settings.checked("signup", sign_up_mode)?,
+            mail: mail(settings)?,
             throttle_failures: settings.checked("throttle-failures", |text| off_or(text, per_minute))?,
             session_ttl: settings.checked("session-ttl", positive_span)?,
             session_idle: settings.checked("session-idle", positive_span)?,
@@ -221,6 +247,20 @@ impl Config {
     }
 }
 
+/// Both or neither: a mail without a sender goes nowhere.
+fn mail(settings: &Settings) -> Result<Option<Mail>, ConfigError> {
+    let smtp_url = settings.checked("smtp-url", check_smtp_url)?;
+    let from = settings.checked("smtp-from", check_mailbox)?;
+    match (smtp_url.is_empty(), from.is_empty()) {
+        (true, _) => Ok(None),
+        (false, false) => Ok(Some(Mail { smtp_url: Secret::new(smtp_url), from })),
+        (false, true) => Err(ConfigError(
+            "`smtp-url` is set but `smtp-from` is not: say who writes, such as Brevet <no-reply@example.com>"
+                .to_owned(),
+        )),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -266,6 +306,10 @@ mod tests {
             ("database-url", "brevet.db"),
             ("auto-migrate", "maybe"),
             ("log-format", "xml"),
+            ("signup", "yes"),
+            ("smtp-url", "mail.example.com"),
+            ("smtp-url", "smtp://mail.example.com"),
+            ("smtp-from", "nobody"),
         ];
         for (key, value) in wrong {
             let message = config_with(&[(key, value)]).unwrap_err().to_string();

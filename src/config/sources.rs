@@ -123,6 +123,15 @@ impl Settings {
         Ok(Self(values))
     }
 
+    /// Lets a setting have another default than [`SETTINGS`] says.
+    #[must_use]
+    pub fn with_default(mut self, key: &str, value: &str) -> Self {
+        if let Some((present, Origin::Default)) = self.0.get_mut(key) {
+            value.clone_into(present);
+        }
+        self
+    }
+
     /// The value of a setting that [`SETTINGS`] lists.
     pub fn text(&self, key: &str) -> &str {
         self.0.get(key).map_or("", |(value, _)| value)

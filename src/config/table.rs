@@ -96,6 +96,22 @@ pub const SETTINGS: &[Setting] = &[
     ),
     setting("key-retain", "2h", "SPAN", "How much longer than its last token a retired key stays published"),
     setting(
+        "signup",
+        "invite",
+        "open|invite|closed",
+        "Who may make an account: everybody, who is invited into an organisation, or nobody; --demo opens it",
+    ),
+    Setting {
+        flag: Flag::Never,
+        ..secret(setting(
+            "smtp-url",
+            "",
+            "URL",
+            "The mail server: smtps://USER:PASSWORD@HOST or smtp://HOST?tls=required; without one, links are shown instead of mailed",
+        ))
+    },
+    setting("smtp-from", "", "MAILBOX", "Who writes the mails, such as Brevet <no-reply@example.com>"),
+    setting(
         "throttle-failures",
         "10/min",
         "N/min",

@@ -6,7 +6,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use url::Url;
 
-use super::{LogFormat, SecondFactorRule};
+use super::{LogFormat, SecondFactorRule, SignUpMode};
 use crate::clock::parse_span;
 
 pub(super) fn check_database_url(text: &str) -> Result<String, String> {
@@ -96,5 +96,34 @@ pub(super) fn second_factor_rule(text: &str) -> Result<SecondFactorRule, String>
         "admins" => Ok(SecondFactorRule::Admins),
         "all" => Ok(SecondFactorRule::Everybody),
         _ => Err("write none, admins or all".to_owned()),
+    }
+}
+
+pub(super) fn sign_up_mode(text: &str) -> Result<SignUpMode, String> {
+    match text {
+        "open" => Ok(SignUpMode::Open),
+        "invite" => Ok(SignUpMode::Invite),
+        "closed" => Ok(SignUpMode::Closed),
+        _ => Err("write open, invite or closed".to_owned()),
+    }
+}
+
+pub(super) fn check_smtp_url(text: &str) -> Result<String, String> {
+    let url = || Url::parse(text).ok().filter(|url| matches!(url.scheme(), "smtp" | "smtps") && url.has_host());
+    if text.is_empty() || url().is_some() {
+        Ok(text.to_owned())
+    } else {
+        Err("write smtps://USER:PASSWORD@HOST or smtp://HOST?tls=required".to_owned())
+    }
+}
+
+/// `name@example.com` or `Name <name@example.com>`; what is inside is read where mail is sent.
+pub(super) fn check_mailbox(text: &str) -> Result<String, String> {
+    let address = text.rsplit_once('<').map_or(text, |(_, rest)| rest.trim_end_matches('>'));
+    let well_formed = address.split_once('@').is_some_and(|(local, domain)| !local.is_empty() && !domain.is_empty());
+    if text.is_empty() || (well_formed && !text.chars().any(char::is_control)) {
+        Ok(text.to_owned())
+    } else {
+        Err("write name@example.com or Name <name@example.com>".to_owned())
     }
 }
