@@ -13,6 +13,7 @@ mod org;
 mod output;
 mod registration_token;
 mod serve;
+mod setup_link;
 mod token;
 mod user;
 
@@ -70,6 +71,8 @@ Every setting is a flag, a BREVET_ variable and a key of the TOML file: see `bre
 enum Command {
     /// Run the server
     Serve(serve::Serve),
+    /// Print a one-time link that makes whoever opens it an operator: the first one, or one who is locked out
+    SetupLink,
     /// Organisations
     #[command(subcommand)]
     Org(org::Org),
@@ -126,9 +129,11 @@ impl Context {
         Ok(config)
     }
 
-    /// The same for the server, whose log is written by a thread of its own.
-    fn configure_server(&self, flags: &ServeFlags) -> Result<(Arc<Config>, Option<LogWriter>), CliError> {
-        let config = Arc::new(Config::new(&self.settings(Some(flags))?)?);
+    /// The same for the server, whose log is written by a thread of its own. Whoever tries the demo may sign up.
+    fn configure_server(&self, flags: &ServeFlags, demo: bool) -> Result<(Arc<Config>, Option<LogWriter>), CliError> {
+        let settings = self.settings(Some(flags))?;
+        let settings = if demo { settings.with_default("signup", "open") } else { settings };
+        let config = Arc::new(Config::new(&settings)?);
         let writer = logging::start(&config, self.quiet, self.verbose, true);
         Ok((config, writer))
     }
@@ -165,6 +170,7 @@ pub fn main() -> ExitCode {
         Context { config: cli.config, settings: cli.settings, output, quiet: cli.quiet, verbose: cli.verbose };
     let result = match cli.command {
         Command::Serve(command) => command.run(&context),
+        Command::SetupLink => setup_link::run(&context),
         Command::Org(command) => command.run(&context),
         Command::User(command) => command.run(&context),
         Command::Api(command) => command.run(&context),

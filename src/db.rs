@@ -13,6 +13,8 @@ pub mod cut_offs;
 pub mod developers;
 mod error;
 pub mod idempotency;
+pub mod links;
+pub mod members;
 pub mod meta;
 mod migrations;
 pub mod organisations;

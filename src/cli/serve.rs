@@ -9,7 +9,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use super::flags::ServeFlags;
 use super::output::print;
 use super::{CliError, Context};
-use crate::clock::SystemClock;
+use crate::clock::{SystemClock, print_span};
 use crate::config::Config;
 use crate::directory::Tail;
 use crate::http::{self, Running};
@@ -17,7 +17,8 @@ use crate::oauth::metadata::path;
 use crate::secret::Secret;
 use crate::service::demo::{self, Demo};
 use crate::service::housekeeping::Housekeeping;
-use crate::service::{Authority, Management, shown_location};
+use crate::service::links::{Link, LinkPurpose};
+use crate::service::{Authority, Management, setup, shown_location};
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -34,7 +35,7 @@ pub(super) struct Serve {
 
 impl Serve {
     pub(super) fn run(self, context: &Context) -> Result<(), CliError> {
-        let (config, log_writer) = context.configure_server(&self.settings)?;
+        let (config, log_writer) = context.configure_server(&self.settings, self.demo)?;
         config.check_for_production()?;
         System::new().block_on(serve(&config, self.demo))?;
         log::info!("stopped");
@@ -52,7 +53,13 @@ async fn serve(config: &Arc<Config>, wants_demo: bool) -> Result<(), CliError> {
     let running = http::start_on(authority.clone(), listeners)?;
     let tail = Tail::start(authority.directory.clone(), authority.clock.clone()).map_err(CliError::internal)?;
     let housekeeping = Housekeeping::start(management.clone(), authority.clone()).map_err(CliError::internal)?;
-    print(&banner(config, &management, &authority, &running, demo.as_ref(), wants_demo))?;
+    // While nobody runs the server. Made last: a start that failed leaves no link behind.
+    let setup = if setup::is_needed(&management)? { Some(setup::make_link(&management)?) } else { None };
+    let mut banner = banner(config, &management, &authority, &running, demo.as_ref(), wants_demo);
+    if let Some(link) = setup {
+        banner.push_str(&setup_lines(&link));
+    }
+    print(&banner)?;
     let served = running.serve_until(stop.first()).await;
     // In this order: no more requests, then the last counts, then nobody listens for changes.
     drop(housekeeping);
@@ -118,6 +125,14 @@ fn banner(
     }
     lines.push(String::new());
     lines.join("\n")
+}
+
+fn setup_lines(link: &Link) -> String {
+    format!(
+        "\nNobody runs this server yet. Open this link within {} to do so:\n\n  {}\n\nFor another one: brevet setup-link\n",
+        print_span(LinkPurpose::Setup.lifetime()),
+        link.url.reveal()
+    )
 }
 
 fn demo_lines(issuer: &str, demo: Option<&Demo>) -> Vec<String> {

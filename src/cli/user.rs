@@ -10,6 +10,7 @@ use super::{CliError, Context};
 use crate::db::developers::{Member, Role};
 use crate::secret::Secret;
 use crate::service::accounts::{self, NewMember};
+use crate::service::{people, resets};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum User {
@@ -41,6 +42,23 @@ pub(super) enum User {
         /// The file that holds the new password; `-` for stdin
         #[arg(long, value_name = "FILE")]
         password_file: Option<String>,
+        /// Print a one-time link instead, with which the person chooses the password
+        #[arg(long, conflicts_with = "password_file")]
+        link: bool,
+    },
+    /// Take a person's second factors away: one-time codes, recovery codes and passkeys
+    #[command(name = "reset-2fa")]
+    ResetSecondFactors {
+        /// The address
+        email: String,
+    },
+    /// Let a person run the whole server
+    SetOperator {
+        /// The address
+        email: String,
+        /// No longer
+        #[arg(long)]
+        off: bool,
     },
 }
 
@@ -61,6 +79,9 @@ pub(super) struct Create {
     /// The file that holds the password; `-` for stdin
     #[arg(long, value_name = "FILE")]
     password_file: Option<String>,
+    /// Let the person run the whole server as well
+    #[arg(long)]
+    operator: bool,
 }
 
 impl User {
@@ -78,8 +99,13 @@ impl User {
                     password: &password,
                 };
                 let id = accounts::create(&m, &member)?;
-                let document =
-                    json!({ "id": id, "email": create.email, "organisation": create.org, "role": create.role });
+                if create.operator {
+                    people::set_operator(&m, id, true)?;
+                }
+                let document = json!({
+                    "id": id, "email": create.email, "organisation": create.org, "role": create.role,
+                    "operator": create.operator,
+                });
                 context
                     .output
                     .data(&document, || format!("User {} is {} of {}.", create.email, create.role, create.org))
@@ -121,7 +147,28 @@ impl User {
                 let document = json!({ "email": email, "status": "active" });
                 context.output.data(&document, || format!("User {email} is active."))
             }
-            Self::ResetPassword { email, password_file } => {
+            Self::ResetPassword { email, link: true, .. } => {
+                let link = resets::make_link(&m, &email)?;
+                let (url, expires_at) = (link.url.reveal(), link.expires_at.rfc3339());
+                context.output.data(&json!({ "email": email, "url": url, "expires_at": expires_at }), || {
+                    format!("Give this link to {email}; it works once, until {expires_at}:\n\n  {url}")
+                })
+            }
+            Self::ResetSecondFactors { email } => {
+                people::reset_second_factors(&m, people::find_by_email(&m, &email)?.id)?;
+                context.output.data(&json!({ "email": email }), || format!("User {email} has no second factor."))
+            }
+            Self::SetOperator { email, off } => {
+                people::set_operator(&m, people::find_by_email(&m, &email)?.id, !off)?;
+                context.output.data(&json!({ "email": email, "operator": !off }), || {
+                    if off {
+                        format!("User {email} runs the server no more.")
+                    } else {
+                        format!("User {email} runs the server.")
+                    }
+                })
+            }
+            Self::ResetPassword { email, password_file, .. } => {
                 let password = read_password(password_file.as_deref())?;
                 accounts::reset_password(&m, &email, &password)?;
                 let document = json!({ "email": email });

@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::conn::AnyConnection;
 use super::error::DbError;
+use super::links::{self, LinkPurpose};
 use super::organisations::{OrganisationRecord, Row as OrganisationRow, parse_id};
 use super::schema::{developers, memberships, organisations};
 use crate::clock::Timestamp;
@@ -256,11 +257,12 @@ pub fn update_disabled_at(conn: &mut AnyConnection, id: Uuid, disabled_at: Optio
     Ok(())
 }
 
-/// Gives a person another password.
+/// Gives a person another password. Links by which the old one could be replaced are dead with it.
 ///
 /// # Errors
 /// When the database does not take it.
 pub fn update_password(conn: &mut AnyConnection, id: Uuid, password_hash: &str) -> Result<(), DbError> {
+    links::delete_for_developer(conn, LinkPurpose::Reset, id)?;
     diesel::update(developers::table.find(id.to_string()))
         .set(developers::password_hash.eq(password_hash))
         .execute(conn)?;

@@ -126,3 +126,12 @@ pub fn update_disabled_at(conn: &mut AnyConnection, id: Uuid, disabled_at: Optio
         .execute(conn)?;
     Ok(changed == 1)
 }
+
+/// Gives an organisation another name.
+///
+/// # Errors
+/// When the database does not take it.
+pub fn update_name(conn: &mut AnyConnection, id: Uuid, name: &str) -> Result<(), DbError> {
+    diesel::update(organisations::table.find(id.to_string())).set(organisations::name.eq(name)).execute(conn)?;
+    Ok(())
+}

@@ -3,9 +3,10 @@
 use serde_json::json;
 use uuid::Uuid;
 
+use super::email::canonical as canonical_email;
 use super::organisations::find as find_organisation;
 use super::passwords::{self, Surroundings};
-use super::{Management, ServiceError, second_factor};
+use super::{Management, ServiceError, people, second_factor};
 use crate::db::developers::{self, Member, NewDeveloper, Role};
 use crate::db::{credentials, sessions};
 use crate::secret::{Secret, hash_password};
@@ -73,18 +74,9 @@ pub fn list(m: &Management, organisation: Option<&str>) -> Result<Vec<Member>, S
 /// Switches a person off, which ends every session, or on.
 ///
 /// # Errors
-/// `NotFound`.
+/// As [`people::set_enabled`].
 pub fn set_enabled(m: &Management, email: &str, enabled: bool) -> Result<(), ServiceError> {
-    let (deed, email) = (m.deed(), canonical_email(email)?);
-    m.database.write(move |conn| {
-        let (id, _) = find(conn, &email)?;
-        developers::update_disabled_at(conn, id, (!enabled).then_some(deed.now))?;
-        if !enabled {
-            sessions::delete_all(conn, id, None)?;
-        }
-        let action = if enabled { "user.enable" } else { "user.disable" };
-        Ok(deed.record(conn, None, action, &id.to_string(), json!({ "email": email }), None)?)
-    })
+    people::set_enabled(m, people::find_by_email(m, email)?.id, enabled)
 }
 
 /// Gives a person another password. Every session ends.
@@ -156,18 +148,4 @@ pub fn end_sessions(m: &Management, email: &str) -> Result<usize, ServiceError> 
 fn find(conn: &mut crate::db::AnyConnection, email: &str) -> Result<(Uuid, String), ServiceError> {
     developers::find_by_email(conn, email)?
         .ok_or_else(|| ServiceError::NotFound(format!("there is no user {email}; see: brevet user list")))
-}
-
-/// Lower case, so that two spellings of an address are one person on both databases.
-pub(super) fn canonical_email(email: &str) -> Result<String, ServiceError> {
-    let email = email.trim().to_lowercase();
-    let well_formed = email.split_once('@').is_some_and(|(local, domain)| {
-        let plain =
-            |part: &str| !part.is_empty() && !part.chars().any(|c| c.is_whitespace() || c.is_control() || c == '@');
-        plain(local) && plain(domain)
-    });
-    if well_formed && email.len() <= 254 {
-        return Ok(email);
-    }
-    Err(ServiceError::Invalid("that is not an e-mail address; write name@example.com".to_owned()))
 }

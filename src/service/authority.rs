@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::attempts::Attempts;
 use super::dpop::Nonces;
+use super::mail::Mailer;
 use super::revocation_feed::LastFeed;
 use super::slow_hashes::SlowHashes;
 use super::system::ChoreRuns;
@@ -46,6 +47,8 @@ pub struct Authority {
     pub usage: Usage,
     /// The memory, for what apps change through the management API.
     pub management: Management,
+    /// Present if the settings name a mail server.
+    pub(super) mailer: Option<Mailer>,
     pub(super) verifier: Verifier,
     pub(super) throttle: Throttle,
     pub(super) slow_hashes: SlowHashes,
@@ -92,6 +95,7 @@ impl Authority {
             attempts: Attempts::new(config.throttle_sign_ins),
             feed: LastFeed::default(),
             pepper: m.pepper.clone(),
+            mailer: Mailer::start(m)?,
             management: m.clone(),
             decoys: PublicKeys::decoys()?,
             nonces: config.dpop_nonce.then(|| m.master_key.nonce_key().map(Nonces::new)).transpose()?,
@@ -136,6 +140,11 @@ impl Authority {
             Ok(done)
         };
         self.directory.database().write_off_thread(work).await
+    }
+
+    /// Whether links are mailed; otherwise they are shown.
+    pub fn sends_mail(&self) -> bool {
+        self.mailer.is_some()
     }
 
     /// The issuer, byte for byte.

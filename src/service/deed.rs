@@ -216,6 +216,11 @@ impl Deed {
         Self { doer: Doer { address: Some(address), ..self.doer }, ..self }
     }
 
+    /// The same, done by the person whom a link has just shown to be there.
+    pub(super) fn as_user(&self, id: Uuid) -> Self {
+        Self { doer: Doer { actor: person_actor(id).into(), ..self.doer.clone() }, ..*self }
+    }
+
     /// Who does it.
     pub(super) fn actor(&self) -> &str {
         &self.doer.actor

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::accounts::{self, NewMember};
 use super::apis::{self, NewApi};
 use super::apps::{self, CreatedApp, NewApp};
-use super::{Management, ServiceError, organisations};
+use super::{Management, ServiceError, organisations, people};
 use crate::db::apis::ScopeRecord;
 use crate::db::developers::Role;
 use crate::oauth::api::management_scope;
@@ -38,13 +38,22 @@ pub fn create(m: &Management) -> Result<Option<Demo>, ServiceError> {
     let password = Secret::new(random_id()?);
     let developer =
         NewMember { organisation: ORGANISATION, email: DEVELOPER, login: None, role: Role::Owner, password: &password };
-    accounts::create(m, &developer)?;
+    let developer_id = accounts::create(m, &developer)?;
+    people::set_operator(m, developer_id, true)?;
+    Ok(Some(Demo { app: create_app(m, ORGANISATION)?, password }))
+}
+
+/// Makes an API and an app that may read it.
+///
+/// # Errors
+/// `Conflict` when the API is another organisation's already.
+pub(super) fn create_app(m: &Management, organisation: &str) -> Result<CreatedApp, ServiceError> {
     let scope =
         |name: &str, text: &str| ScopeRecord { name: name.to_owned(), description: text.to_owned(), sensitive: false };
     apis::create(
         m,
         &NewApi {
-            organisation: ORGANISATION,
+            organisation,
             name: "Reports",
             identifier: "https://reports.example.com",
             scopes: vec![scope("reports:read", "Read reports"), scope("reports:write", "Write reports")],
@@ -59,6 +68,5 @@ pub fn create(m: &Management) -> Result<Option<Demo>, ServiceError> {
         lifetime: Some(Duration::from_secs(86_400).min(m.config.access_token_lifetime)),
         ..NewApp::default()
     };
-    let app = apps::create(m, ORGANISATION, app)?;
-    Ok(Some(Demo { app, password }))
+    apps::create(m, organisation, app)
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::system::ChoreRun;
 use super::{Authority, Management, ServiceError, signing_keys};
-use crate::db::{changes, cut_offs, idempotency, revocations, sessions, usage, used_jti};
+use crate::db::{changes, cut_offs, idempotency, links, revocations, sessions, usage, used_jti};
 
 /// Counts are never older than this in the database.
 const WRITE_COUNTS_EVERY: Duration = Duration::from_secs(10);
@@ -107,6 +107,7 @@ fn delete_expired(m: &Management, authority: &Authority) -> Result<(), ServiceEr
         revocations::delete_expired(conn, now.hour())?;
         cut_offs::delete_old(conn, now.hour())?;
         idempotency::delete_expired(conn, now)?;
+        links::delete_expired(conn, now)?;
         sessions::delete_expired(conn, now, idle)?;
         changes::delete_old(conn, now)
     })?;

@@ -3,7 +3,8 @@
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{Management, ServiceError};
+use super::deed::Deed;
+use super::{Management, ServiceError, Version};
 use crate::clock::Timestamp;
 use crate::db::changes::ChangeKind;
 use crate::db::organisations::OrganisationRecord;
@@ -13,6 +14,8 @@ use crate::db::{AnyConnection, organisations};
 pub(super) const LONGEST_NAME: usize = 100;
 /// In characters.
 const LONGEST_DESCRIPTION: usize = 500;
+/// Organisations whose names make the same slug.
+const MOST_OF_ONE_NAME: u32 = 1_000;
 
 /// Makes an organisation.
 ///
@@ -43,6 +46,87 @@ pub fn create(m: &Management, slug: &str, name: &str) -> Result<OrganisationReco
         )?)
     })?;
     Ok(record)
+}
+
+/// Makes an organisation with a slug that follows from its name, in the transaction of what it is made for.
+pub(super) fn insert_derived(
+    conn: &mut AnyConnection,
+    deed: &Deed,
+    name: &str,
+) -> Result<OrganisationRecord, ServiceError> {
+    let name = checked_name(name)?;
+    let record = OrganisationRecord {
+        id: Uuid::now_v7(),
+        slug: free_slug(conn, &name)?,
+        name,
+        disabled_at: None,
+        not_before: Timestamp::NEVER,
+        created_at: deed.now,
+    };
+    organisations::insert(conn, &record)?;
+    let detail = json!({ "slug": record.slug, "name": record.name });
+    deed.record(conn, Some(record.id), "organisation.create", &record.id.to_string(), detail, None)?;
+    Ok(record)
+}
+
+/// `acme` for `Acme!`, then `acme-2`, and so on.
+fn free_slug(conn: &mut AnyConnection, name: &str) -> Result<String, ServiceError> {
+    let stem = derived_slug(name);
+    for number in 1..=MOST_OF_ONE_NAME {
+        let slug = if number == 1 { stem.clone() } else { format!("{stem}-{number}") };
+        if organisations::find_by_slug(conn, &slug)?.is_none() {
+            return Ok(slug);
+        }
+    }
+    Err(ServiceError::field("organisation", "there are too many organisations of that name; choose another"))
+}
+
+fn derived_slug(name: &str) -> String {
+    let lower = name.to_lowercase();
+    let words: Vec<&str> = lower.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty()).collect();
+    let slug: String = words.join("-").chars().take(40).collect();
+    let slug = slug.trim_end_matches('-');
+    if slug.is_empty() { "organisation".to_owned() } else { slug.to_owned() }
+}
+
+/// An organisation and its version, for a form that changes it.
+///
+/// # Errors
+/// `NotFound` for one that is not there or not in reach.
+pub fn show(m: &Management, id: Uuid) -> Result<(OrganisationRecord, Version), ServiceError> {
+    m.database.read_with(|conn| {
+        let record = find_in_reach(&m.deed(), conn, id)?;
+        let version = version(&record)?;
+        Ok((record, version))
+    })
+}
+
+/// Gives an organisation another name. Its slug stays: it stands in tokens.
+///
+/// # Errors
+/// `NotFound`, `InvalidField` for a name that cannot be used, `Stale`.
+pub fn rename(m: &Management, id: Uuid, name: &str) -> Result<OrganisationRecord, ServiceError> {
+    let (deed, name) = (m.deed(), checked_name(name)?);
+    m.database.write(move |conn| {
+        let found = find_in_reach(&deed, conn, id)?;
+        deed.check_version(&version(&found)?)?;
+        if found.name == name {
+            return Ok(found);
+        }
+        organisations::update_name(conn, id, &name)?;
+        let detail = json!({ "name": { "from": found.name, "to": name } });
+        deed.record(conn, Some(id), "organisation.rename", &id.to_string(), detail, None)?;
+        Ok::<_, ServiceError>(OrganisationRecord { name, ..found })
+    })
+}
+
+fn find_in_reach(deed: &Deed, conn: &mut AnyConnection, id: Uuid) -> Result<OrganisationRecord, ServiceError> {
+    let found = organisations::find(conn, id)?.filter(|_| deed.doer.reaches(Some(id)));
+    found.ok_or_else(|| ServiceError::NotFound("there is no such organisation".to_owned()))
+}
+
+fn version(record: &OrganisationRecord) -> Result<Version, ServiceError> {
+    Version::of(&json!({ "name": record.name, "slug": record.slug }))
 }
 
 /// All organisations.
@@ -117,4 +201,25 @@ pub(super) fn checked_name(name: &str) -> Result<String, ServiceError> {
         ));
     }
     Ok(name.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slug_follows_from_the_name() {
+        for (name, expected) in [
+            ("Acme", "acme"),
+            ("Acme Ltd.", "acme-ltd"),
+            ("  --Acme & Söhne--  ", "acme-s-hne"),
+            ("日本", "organisation"),
+            ("{{7*7}}", "7-7"),
+            (&"ab ".repeat(30), "ab-ab-ab-ab-ab-ab-ab-ab-ab-ab-ab-ab-ab-a"),
+        ] {
+            let slug = derived_slug(name);
+            assert_eq!(slug, expected);
+            assert!(check_slug(&slug).is_ok(), "{slug}");
+        }
+    }
 }

@@ -6,9 +6,9 @@
 use serde_json::json;
 use uuid::Uuid;
 
-use super::accounts::canonical_email;
 use super::attempts::{Origin, network};
 use super::deed::{Deed, Doer};
+use super::email::canonical as canonical_email;
 use super::passwords::{self, Surroundings};
 use super::sessions::{self, Browser, SignedIn};
 use super::{Authority, Caller, Management, ServiceError, second_factor};

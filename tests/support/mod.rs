@@ -6,6 +6,7 @@ pub mod http;
 pub mod postgres;
 pub mod process;
 pub mod signer;
+pub mod smtp;
 pub mod tools;
 
 pub use app::{Credentials, PASSWORD, START, TestApp, decode_jwt, new_app, test_config};

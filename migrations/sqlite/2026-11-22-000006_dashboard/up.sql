@@ -64,7 +64,8 @@ CREATE TABLE sessions (
 CREATE INDEX sessions_developer ON sessions (developer_id);
 CREATE INDEX sessions_expiry ON sessions (expires_at);
 
--- Links that work once: first set-up, invitation, proof of an address, another password.
+-- Links that work once: first set-up, invitation, proof of an address, another password. A sign-up waits in its link until
+-- the address is proven.
 CREATE TABLE links (
     id TEXT NOT NULL PRIMARY KEY,
     hash TEXT NOT NULL UNIQUE,
@@ -73,6 +74,9 @@ CREATE TABLE links (
     organisation_id TEXT REFERENCES organisations (id) ON DELETE CASCADE,
     email TEXT,
     role TEXT CHECK (role IN ('owner', 'admin', 'developer', 'viewer')),
+    is_mailed INTEGER NOT NULL CHECK (is_mailed IN (0, 1)),
+    organisation_name TEXT,
+    password_hash TEXT,
     created_at INTEGER NOT NULL,
     created_by TEXT NOT NULL,
     expires_at INTEGER NOT NULL,
@@ -81,6 +85,7 @@ CREATE TABLE links (
 
 CREATE INDEX links_developer ON links (developer_id);
 CREATE INDEX links_organisation ON links (organisation_id);
+CREATE INDEX links_email ON links (email);
 CREATE INDEX links_expiry ON links (expires_at);
 
 ALTER TABLE apps ADD COLUMN description TEXT NOT NULL DEFAULT '';

@@ -1,0 +1,269 @@
+//! Who belongs to an organisation with which role, and who runs the server.
+
+use diesel::{
+    BoolExpressionMethods, EscapeExpressionMethods, ExpressionMethods, OptionalExtension, QueryDsl, RunQueryDsl,
+    TextExpressionMethods,
+};
+use uuid::Uuid;
+
+use super::conn::{AnyConnection, is_storable};
+use super::developers::{Person, Role};
+use super::error::DbError;
+use super::organisations::parse_id;
+use super::schema::{developers, memberships, organisations, passkeys, recovery_codes};
+use crate::clock::Timestamp;
+
+/// A member of one organisation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TeamMember {
+    /// Who.
+    pub person: Person,
+    /// With which role.
+    pub role: Role,
+    /// Since when.
+    pub joined_at: Timestamp,
+}
+
+/// An organisation that a person belongs to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Belonging {
+    /// Which.
+    pub organisation_id: Uuid,
+    /// Its slug.
+    pub slug: String,
+    /// Its name for people.
+    pub name: String,
+    /// Since when nothing of it works.
+    pub disabled_at: Option<Timestamp>,
+    /// With which role.
+    pub role: Role,
+}
+
+type PersonRow = (String, String, String, Option<i64>, i64, i64, Option<i64>, Option<i64>);
+
+macro_rules! person_columns {
+    () => {
+        (
+            developers::id,
+            developers::email,
+            developers::name,
+            developers::disabled_at,
+            developers::created_at,
+            developers::is_operator,
+            developers::email_verified_at,
+            developers::totp_confirmed_at,
+        )
+    };
+}
+
+fn person(row: PersonRow) -> Result<Person, DbError> {
+    let (id, email, name, disabled_at, created_at, is_operator, email_verified_at, totp_confirmed_at) = row;
+    Ok(Person {
+        id: parse_id(&id, "developers")?,
+        email,
+        name,
+        disabled_at: disabled_at.map(Timestamp::from_seconds),
+        created_at: Timestamp::from_seconds(created_at),
+        is_operator: is_operator == 1,
+        email_verified_at: email_verified_at.map(Timestamp::from_seconds),
+        totp_confirmed_at: totp_confirmed_at.map(Timestamp::from_seconds),
+    })
+}
+
+fn read_role(name: &str, developer_id: &str) -> Result<Role, DbError> {
+    Role::from_name(name).ok_or_else(|| DbError::Corrupt {
+        table: "memberships",
+        column: "role",
+        id: developer_id.to_owned(),
+    })
+}
+
+/// The person with that address, in canonical form.
+///
+/// # Errors
+/// When the database does not answer.
+pub fn find_person_by_email(conn: &mut AnyConnection, email: &str) -> Result<Option<Person>, DbError> {
+    if !is_storable(email) {
+        return Ok(None);
+    }
+    let with_email = developers::table.filter(developers::email.eq(email));
+    let row: Option<PersonRow> = with_email.select(person_columns!()).first(conn).optional()?;
+    row.map(person).transpose()
+}
+
+/// People whose address or name holds `text`, by address, at most `limit`, those after the address `after`.
+///
+/// # Errors
+/// When the database does not answer.
+pub fn search_people(
+    conn: &mut AnyConnection,
+    text: &str,
+    after: Option<&str>,
+    limit: i64,
+) -> Result<Vec<Person>, DbError> {
+    if !is_storable(text) || after.is_some_and(|after| !is_storable(after)) {
+        return Ok(Vec::new());
+    }
+    let mut query = developers::table.select(person_columns!()).order(developers::email).limit(limit).into_boxed();
+    if !text.is_empty() {
+        let escaped = text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
+        // Addresses are lower case. SQLite's LIKE folds ASCII of its own accord; PostgreSQL's does not, so a name is
+        // found there as it is written.
+        let (address, name) = (format!("%{}%", escaped.to_lowercase()), format!("%{escaped}%"));
+        query = query.filter(developers::email.like(address).escape('\\').or(developers::name.like(name).escape('\\')));
+    }
+    if let Some(after) = after {
+        query = query.filter(developers::email.gt(after));
+    }
+    let rows: Vec<PersonRow> = query.load(conn)?;
+    rows.into_iter().map(person).collect()
+}
+
+/// The role of a person in an organisation.
+///
+/// # Errors
+/// When the database does not answer.
+pub fn find_role(conn: &mut AnyConnection, organisation_id: Uuid, developer_id: Uuid) -> Result<Option<Role>, DbError> {
+    let id = developer_id.to_string();
+    let name: Option<String> =
+        memberships::table.find((organisation_id.to_string(), &id)).select(memberships::role).first(conn).optional()?;
+    name.map(|name| read_role(&name, &id)).transpose()
+}
+
+/// The members of an organisation, by address.
+///
+/// # Errors
+/// When the database does not answer.
+pub fn list(conn: &mut AnyConnection, organisation_id: Uuid) -> Result<Vec<TeamMember>, DbError> {
+    let rows: Vec<(PersonRow, String, i64)> = memberships::table
+        .inner_join(developers::table)
+        .filter(memberships::organisation_id.eq(organisation_id.to_string()))
+        .order(developers::email)
+        .select((person_columns!(), memberships::role, memberships::created_at))
+        .load(conn)?;
+    rows.into_iter()
+        .map(|(row, role, joined_at)| {
+            let role = read_role(&role, &row.0)?;
+            Ok(TeamMember { person: person(row)?, role, joined_at: Timestamp::from_seconds(joined_at) })
+        })
+        .collect()
+}
+
+/// The organisations that a person belongs to, by slug.
+///
+/// # Errors
+/// When the database does not answer.
+pub fn list_belongings(conn: &mut AnyConnection, developer_id: Uuid) -> Result<Vec<Belonging>, DbError> {
+    let id = developer_id.to_string();
+    let rows: Vec<(String, String, String, Option<i64>, String)> = memberships::table
+        .inner_join(organisations::table)
+        .filter(memberships::developer_id.eq(&id))
+        .order(organisations::slug)
+        .select((
+            organisations::id,
+            organisations::slug,
+            organisations::name,
+            organisations::disabled_at,
+            memberships::role,
+        ))
+        .load(conn)?;
+    rows.into_iter()
+        .map(|(organisation_id, slug, name, disabled_at, role)| {
+            Ok(Belonging {
+                organisation_id: parse_id(&organisation_id, "organisations")?,
+                slug,
+                name,
+                disabled_at: disabled_at.map(Timestamp::from_seconds),
+                role: read_role(&role, &id)?,
+            })
+        })
+        .collect()
+}
+
+/// Owners of an organisation who can sign in.
+///
+/// # Errors
+/// When the database does not answer.
+pub fn list_acting_owners(conn: &mut AnyConnection, organisation_id: Uuid) -> Result<Vec<Uuid>, DbError> {
+    let ids: Vec<String> = memberships::table
+        .inner_join(developers::table)
+        .filter(memberships::organisation_id.eq(organisation_id.to_string()))
+        .filter(memberships::role.eq(Role::Owner.name()))
+        .filter(developers::disabled_at.is_null())
+        .select(developers::id)
+        .load(conn)?;
+    ids.iter().map(|id| parse_id(id, "developers")).collect()
+}
+
+/// Gives a member another role. `false` if there is no such member.
+///
+/// # Errors
+/// When the database does not take it.
+pub fn update_role(
+    conn: &mut AnyConnection,
+    organisation_id: Uuid,
+    developer_id: Uuid,
+    role: Role,
+) -> Result<bool, DbError> {
+    let member = memberships::table.find((organisation_id.to_string(), developer_id.to_string()));
+    Ok(diesel::update(member).set(memberships::role.eq(role.name())).execute(conn)? == 1)
+}
+
+/// Ends a membership. `false` if there is none.
+///
+/// # Errors
+/// When the database does not take it.
+pub fn delete(conn: &mut AnyConnection, organisation_id: Uuid, developer_id: Uuid) -> Result<bool, DbError> {
+    let member = memberships::table.find((organisation_id.to_string(), developer_id.to_string()));
+    Ok(diesel::delete(member).execute(conn)? == 1)
+}
+
+/// Those who run the server and can sign in.
+///
+/// # Errors
+/// When the database does not answer.
+pub fn list_acting_operators(conn: &mut AnyConnection) -> Result<Vec<Uuid>, DbError> {
+    let ids: Vec<String> = developers::table
+        .filter(developers::is_operator.eq(1))
+        .filter(developers::disabled_at.is_null())
+        .select(developers::id)
+        .load(conn)?;
+    ids.iter().map(|id| parse_id(id, "developers")).collect()
+}
+
+/// Lets a person run the server, or no longer.
+///
+/// # Errors
+/// When the database does not take it.
+pub fn update_operator(conn: &mut AnyConnection, id: Uuid, is_operator: bool) -> Result<(), DbError> {
+    diesel::update(developers::table.find(id.to_string()))
+        .set(developers::is_operator.eq(i64::from(is_operator)))
+        .execute(conn)?;
+    Ok(())
+}
+
+/// Notes that an address was proven.
+///
+/// # Errors
+/// When the database does not take it.
+pub fn update_email_verified_at(conn: &mut AnyConnection, id: Uuid, now: Timestamp) -> Result<(), DbError> {
+    diesel::update(developers::table.find(id.to_string()))
+        .set(developers::email_verified_at.eq(now.seconds()))
+        .execute(conn)?;
+    Ok(())
+}
+
+/// Takes a person's second factors away: one-time codes, recovery codes and passkeys.
+///
+/// # Errors
+/// When the database does not take it.
+pub fn delete_second_factors(conn: &mut AnyConnection, developer_id: Uuid) -> Result<(), DbError> {
+    let id = developer_id.to_string();
+    let none: Option<Vec<u8>> = None;
+    diesel::update(developers::table.find(&id))
+        .set((developers::sealed_totp.eq(none), developers::totp_confirmed_at.eq(None::<i64>)))
+        .execute(conn)?;
+    diesel::delete(recovery_codes::table.filter(recovery_codes::developer_id.eq(&id))).execute(conn)?;
+    diesel::delete(passkeys::table.filter(passkeys::developer_id.eq(&id))).execute(conn)?;
+    Ok(())
+}

@@ -1,0 +1,144 @@
+//! People as operators see them: all of them, and who runs the server.
+
+use serde_json::json;
+use uuid::Uuid;
+
+use super::deed::Deed;
+use super::{Management, ServiceError, email};
+use crate::db::developers::Person;
+use crate::db::links::{self, LinkPurpose};
+use crate::db::members::{self, Belonging};
+use crate::db::{AnyConnection, developers, sessions};
+
+/// A person and where the person belongs.
+#[derive(Debug, Clone)]
+pub struct PersonOverview {
+    /// Who.
+    pub person: Person,
+    /// To which organisations.
+    pub belongings: Vec<Belonging>,
+}
+
+/// People on one page.
+pub const PAGE: usize = 50;
+
+/// People whose address or name holds `text`, by address, those after `after`, and whether there are more.
+///
+/// # Errors
+/// When the database does not answer.
+pub fn search(m: &Management, text: &str, after: Option<&str>) -> Result<(Vec<PersonOverview>, bool), ServiceError> {
+    let limit = i64::try_from(PAGE).unwrap_or(i64::MAX) + 1;
+    m.database.read_with(|conn| {
+        let mut people = members::search_people(conn, text.trim(), after, limit)?;
+        let more = people.len() > PAGE;
+        people.truncate(PAGE);
+        let with_belongings = |person: Person| {
+            let belongings = members::list_belongings(conn, person.id)?;
+            Ok(PersonOverview { person, belongings })
+        };
+        Ok((people.into_iter().map(with_belongings).collect::<Result<_, ServiceError>>()?, more))
+    })
+}
+
+/// One person.
+///
+/// # Errors
+/// `NotFound`.
+pub fn show(m: &Management, id: Uuid) -> Result<PersonOverview, ServiceError> {
+    m.database.read_with(|conn| {
+        let person = find(conn, id)?;
+        Ok(PersonOverview { belongings: members::list_belongings(conn, id)?, person })
+    })
+}
+
+/// The person with that address.
+///
+/// # Errors
+/// `NotFound`.
+pub fn find_by_email(m: &Management, address: &str) -> Result<Person, ServiceError> {
+    let email = email::canonical(address)?;
+    let found = m.database.read(|conn| members::find_person_by_email(conn, &email))?;
+    found.ok_or_else(|| ServiceError::NotFound(format!("there is no user {email}; see: brevet user list")))
+}
+
+/// Switches a person off, which ends all sessions and links, or on.
+///
+/// # Errors
+/// `NotFound`; `Conflict` for the last operator.
+pub fn set_enabled(m: &Management, id: Uuid, enabled: bool) -> Result<(), ServiceError> {
+    let deed = m.deed();
+    m.database.write(move |conn| {
+        let person = find(conn, id)?;
+        if person.disabled_at.is_none() == enabled {
+            return Ok(());
+        }
+        if !enabled {
+            keep_an_operator(conn, id)?;
+            sessions::delete_all(conn, id, None)?;
+            links::delete_for_developer(conn, LinkPurpose::Reset, id)?;
+            links::delete_for_developer(conn, LinkPurpose::Verification, id)?;
+        }
+        developers::update_disabled_at(conn, id, (!enabled).then_some(deed.now))?;
+        let action = if enabled { "user.enable" } else { "user.disable" };
+        record(&deed, conn, action, &person)
+    })
+}
+
+/// Lets a person run the server, or no longer. Sessions end: what they may do has changed.
+///
+/// # Errors
+/// `NotFound`; `Conflict` for the last operator and for somebody who is disabled.
+pub fn set_operator(m: &Management, id: Uuid, is_operator: bool) -> Result<(), ServiceError> {
+    let deed = m.deed();
+    m.database.write(move |conn| {
+        let person = find(conn, id)?;
+        if person.is_operator == is_operator {
+            return Ok(());
+        }
+        if is_operator {
+            if person.disabled_at.is_some() {
+                return Err(ServiceError::Conflict("somebody who is disabled cannot run the server".to_owned()));
+            }
+            // Somebody runs the server from now on: links that make the first one are not wanted any more.
+            links::delete_for_email(conn, LinkPurpose::Setup, None)?;
+        } else {
+            keep_an_operator(conn, id)?;
+        }
+        members::update_operator(conn, id, is_operator)?;
+        sessions::delete_all(conn, id, None)?;
+        record(&deed, conn, if is_operator { "user.make-operator" } else { "user.unmake-operator" }, &person)
+    })
+}
+
+/// Takes a person's second factors away, for who has lost them. Sessions end.
+///
+/// # Errors
+/// `NotFound`.
+pub fn reset_second_factors(m: &Management, id: Uuid) -> Result<(), ServiceError> {
+    let deed = m.deed();
+    m.database.write(move |conn| {
+        let person = find(conn, id)?;
+        members::delete_second_factors(conn, id)?;
+        sessions::delete_all(conn, id, None)?;
+        record(&deed, conn, "user.reset-2fa", &person)
+    })
+}
+
+fn find(conn: &mut AnyConnection, id: Uuid) -> Result<Person, ServiceError> {
+    developers::find(conn, id)?.ok_or_else(|| ServiceError::NotFound("there is no such user".to_owned()))
+}
+
+fn record(deed: &Deed, conn: &mut AnyConnection, action: &str, person: &Person) -> Result<(), ServiceError> {
+    let detail = json!({ "email": person.email });
+    Ok(deed.record(conn, None, action, &person.id.to_string(), detail, None)?)
+}
+
+/// Asked inside the transaction, and writers go one after another: of two operators who leave at once, one stays.
+fn keep_an_operator(conn: &mut AnyConnection, leaving: Uuid) -> Result<(), ServiceError> {
+    if members::list_acting_operators(conn)? == [leaving] {
+        return Err(ServiceError::Conflict(
+            "nobody else runs the server; make somebody else an operator first".to_owned(),
+        ));
+    }
+    Ok(())
+}

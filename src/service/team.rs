@@ -1,0 +1,191 @@
+//! Who belongs to an organisation: members, their roles, invitations. Nobody gives more power than they have, and an
+//! organisation always keeps an owner; both are asked inside the transaction, so also of those who come at once.
+
+mod invitations;
+
+use serde_json::json;
+use uuid::Uuid;
+
+pub use self::invitations::{Invitation, Invited, Joined, Waiting, accept, accept_as_new, invitation, invite, revoke};
+use super::deed::Deed;
+use super::organisations::insert_derived;
+use super::sessions::{self, SignedIn};
+use super::sign_up::checked_organisation_name;
+use super::{Management, ServiceError};
+use crate::config::SignUpMode;
+use crate::db::developers::{self, Role};
+use crate::db::members::{self, Belonging, TeamMember};
+use crate::db::organisations::OrganisationRecord;
+use crate::db::sessions::SessionRecord;
+use crate::db::{AnyConnection, links, organisations};
+
+/// An organisation's people.
+#[derive(Debug)]
+pub struct Team {
+    /// Which.
+    pub organisation: OrganisationRecord,
+    /// By address.
+    pub members: Vec<TeamMember>,
+    /// Who was asked and has not answered.
+    pub waiting: Vec<Waiting>,
+}
+
+/// The roles that somebody with this one may give: none that is mightier, and none at all below Admin.
+pub fn grantable(role: Role) -> Vec<Role> {
+    let manages = role.includes(Role::Admin);
+    Role::ALL.iter().copied().filter(|granted| manages && role.includes(*granted)).collect()
+}
+
+/// The organisation's people.
+///
+/// # Errors
+/// `NotFound` for one that is not there or not in reach.
+pub fn show(m: &Management, organisation_id: Uuid) -> Result<Team, ServiceError> {
+    let deed = m.deed();
+    m.database.read_with(|conn| {
+        let organisation = find(&deed, conn, organisation_id)?;
+        let members = members::list(conn, organisation_id)?;
+        let waiting = links::list_invitations(conn, organisation_id, deed.now)?;
+        Ok(Team { organisation, members, waiting: waiting.into_iter().filter_map(Waiting::of).collect() })
+    })
+}
+
+/// Gives a member another role, on behalf of the member `by`.
+///
+/// # Errors
+/// `NotFound`; `BeyondPower` for a role mightier than one's own, and a member who is mightier; `Conflict` for the last
+/// owner.
+pub fn change_role(
+    m: &Management,
+    organisation_id: Uuid,
+    by: Uuid,
+    member: Uuid,
+    role: Role,
+) -> Result<(), ServiceError> {
+    let deed = m.deed();
+    m.database.write(move |conn| {
+        find(&deed, conn, organisation_id)?;
+        let before = member_role(conn, organisation_id, member)?;
+        let own = member_role(conn, organisation_id, by)?;
+        check_power(own, before)?;
+        check_power(own, role)?;
+        if before == role {
+            return Ok(());
+        }
+        if before == Role::Owner {
+            keep_an_owner(conn, organisation_id, member)?;
+        }
+        members::update_role(conn, organisation_id, member, role)?;
+        // What was offered with the old power is taken back with it.
+        let beyond: Vec<Role> = Role::ALL.iter().copied().filter(|r| !grantable(role).contains(r)).collect();
+        links::delete_invitations_by(conn, organisation_id, &format!("user:{member}"), &beyond)?;
+        let detail = json!({ "role": { "from": before.name(), "to": role.name() } });
+        Ok(deed.record(conn, Some(organisation_id), "member.role", &member.to_string(), detail, None)?)
+    })
+}
+
+/// Ends a membership, on behalf of the member `by`; members may always end their own.
+///
+/// # Errors
+/// As [`change_role`].
+pub fn remove(m: &Management, organisation_id: Uuid, by: Uuid, member: Uuid) -> Result<(), ServiceError> {
+    let deed = m.deed();
+    m.database.write(move |conn| {
+        find(&deed, conn, organisation_id)?;
+        let role = member_role(conn, organisation_id, member)?;
+        if by != member {
+            check_power(member_role(conn, organisation_id, by)?, role)?;
+        }
+        if role == Role::Owner {
+            keep_an_owner(conn, organisation_id, member)?;
+        }
+        members::delete(conn, organisation_id, member)?;
+        links::delete_invitations_by(conn, organisation_id, &format!("user:{member}"), Role::ALL)?;
+        let action = if by == member { "member.leave" } else { "member.remove" };
+        let detail = json!({ "role": role.name() });
+        Ok(deed.record(conn, Some(organisation_id), action, &member.to_string(), detail, None)?)
+    })
+}
+
+/// Whether that person may make a further organisation: operators, and everybody where everybody may sign up.
+pub fn may_found(m: &Management, is_operator: bool) -> bool {
+    is_operator || m.config.sign_up == SignUpMode::Open
+}
+
+/// Makes a further organisation, owned by that person.
+///
+/// # Errors
+/// `BeyondPower` for who may not, `InvalidField` for a name that cannot be used, `Conflict` for who has very many.
+pub fn found(m: &Management, signed_in: &SignedIn, name: &str) -> Result<Joined, ServiceError> {
+    let (m, deed, name) = (m.clone(), m.deed(), checked_organisation_name(name)?);
+    let session = signed_in.session.clone();
+    m.database.clone().write(move |conn| {
+        let developer_id = session.developer_id;
+        let person = developers::find(conn, developer_id)?.ok_or_else(no_member)?;
+        if !may_found(&m, person.is_operator) {
+            return Err(ServiceError::BeyondPower("only operators make organisations here".to_owned()));
+        }
+        if members::list_belongings(conn, developer_id)?.len() >= MOST_BELONGINGS {
+            return Err(ServiceError::Conflict(format!("nobody belongs to more than {MOST_BELONGINGS} organisations")));
+        }
+        let id = deed.once(conn, |conn| {
+            let made = insert_derived(conn, &deed, &name)?;
+            developers::insert_membership(conn, made.id, developer_id, Role::Owner, None, deed.now)?;
+            Ok(made.id)
+        })?;
+        let session = sessions::renew(conn, &m, &SessionRecord { organisation_id: Some(id), ..session })?;
+        Ok(Joined { organisation: find(&deed, conn, id)?, session })
+    })
+}
+
+/// Organisations of one person.
+const MOST_BELONGINGS: usize = 100;
+
+/// The organisations that a person belongs to, by slug.
+///
+/// # Errors
+/// When the database does not answer.
+pub fn belongings(m: &Management, developer_id: Uuid) -> Result<Vec<Belonging>, ServiceError> {
+    Ok(m.database.read(|conn| members::list_belongings(conn, developer_id))?)
+}
+
+fn find(deed: &Deed, conn: &mut AnyConnection, id: Uuid) -> Result<OrganisationRecord, ServiceError> {
+    let found = organisations::find(conn, id)?.filter(|_| deed.doer.reaches(Some(id)));
+    found.ok_or_else(|| ServiceError::NotFound("there is no such organisation".to_owned()))
+}
+
+fn member_role(conn: &mut AnyConnection, organisation_id: Uuid, developer_id: Uuid) -> Result<Role, ServiceError> {
+    members::find_role(conn, organisation_id, developer_id)?.ok_or_else(no_member)
+}
+
+fn no_member() -> ServiceError {
+    ServiceError::NotFound("there is no such member".to_owned())
+}
+
+fn check_power(own: Role, other: Role) -> Result<(), ServiceError> {
+    if grantable(own).contains(&other) {
+        return Ok(());
+    }
+    Err(ServiceError::BeyondPower(format!("that takes the role {other} or a mightier one; yours is {own}")))
+}
+
+/// An owner who is disabled cannot act, so the last one who can must stay.
+fn keep_an_owner(conn: &mut AnyConnection, organisation_id: Uuid, leaving: Uuid) -> Result<(), ServiceError> {
+    if members::list_acting_owners(conn, organisation_id)? == [leaving] {
+        return Err(ServiceError::Conflict("an organisation needs an owner; make somebody else one first".to_owned()));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_gives_more_than_they_have() {
+        assert_eq!(grantable(Role::Owner), Role::ALL);
+        assert_eq!(grantable(Role::Admin), [Role::Admin, Role::Developer, Role::Viewer]);
+        assert_eq!(grantable(Role::Developer), []);
+        assert_eq!(grantable(Role::Viewer), []);
+    }
+}
