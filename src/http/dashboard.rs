@@ -5,6 +5,7 @@
 //! against forged forms) comes from the [`scene::Scene`].
 
 mod account;
+mod apps;
 mod cookies;
 mod device;
 mod done;

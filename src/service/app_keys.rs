@@ -18,7 +18,7 @@ use crate::oauth::client::ClientAuthentication;
 use crate::secret::{Secret, generate_client_secret, sealed};
 
 /// Live keys of one app.
-const MOST_LIVE_KEYS: usize = 5;
+pub const MOST_LIVE_KEYS: usize = 5;
 
 /// How long the keys that are replaced still work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

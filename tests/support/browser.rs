@@ -168,7 +168,8 @@ impl Page {
             let target = form.value().attr("action").unwrap_or(&self.path);
             target.split('?').next().unwrap().ends_with(action) || target.ends_with(action)
         };
-        let all = select(&document, "form");
+        // What every page has around it, such as the search for apps, is meant last.
+        let all = [select(&document, "main form"), select(&document, "form")].concat();
         let form = all.into_iter().find(of_form).unwrap_or_else(|| {
             let known: Vec<_> = select(&document, "form")
                 .iter()

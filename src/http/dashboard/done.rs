@@ -11,6 +11,17 @@ const DONE: &[(&str, &str)] = &[
     ("session-ended", "That session is ended."),
     ("other-sessions-ended", "All other sessions are ended."),
     ("organisation-switched", "You are in another organisation now."),
+    // Apps and keys.
+    ("app-created", "The app is created."),
+    ("app-changed", "The settings are saved."),
+    ("app-signs", "From now on the app signs its requests. Its App Keys are revoked."),
+    ("app-takes-keys", "From now on the app takes App Keys. Add one: it has none that works."),
+    ("app-disabled", "The app is disabled. It gets no tokens, and those it has are refused."),
+    ("app-enabled", "The app is active again."),
+    ("app-tokens-revoked", "All tokens of the app are revoked. It can get new ones."),
+    ("app-deleted", "The app is deleted."),
+    ("key-revoked", "The key is revoked."),
+    ("scopes-changed", "The scopes are saved."),
 ];
 
 /// The sentence of that code.

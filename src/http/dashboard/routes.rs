@@ -2,7 +2,7 @@
 
 use actix_web::web::ServiceConfig;
 
-use super::{account, home, sign_in};
+use super::{account, apps, home, sign_in};
 use crate::http::methods::{get, get_and_post, post};
 use crate::oauth::metadata::path;
 
@@ -22,5 +22,6 @@ pub(in crate::http) fn routes(config: &mut ServiceConfig) {
         .service(post("/account/2fa/remove", account::second_factor::remove))
         .service(post("/account/recovery-codes", account::second_factor::renew_recovery_codes))
         .service(post("/account/sessions/end-others", account::end_other_sessions))
-        .service(post("/account/sessions/{id}/end", account::end_session));
+        .service(post("/account/sessions/{id}/end", account::end_session))
+        .configure(apps::routes);
 }

@@ -1,0 +1,117 @@
+//! Scopes to tick, grouped by the API that they belong to.
+
+use std::collections::BTreeSet;
+
+use serde::Serialize;
+
+use crate::db::apis::{ApiRecord, MANAGEMENT_API};
+
+/// The scopes of one API.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct ScopeGroup {
+    id: String,
+    name: String,
+    identifier: String,
+    /// Whether it is Brevet's own API: whoever has its scopes has power over the organisation.
+    is_management: bool,
+    /// Whether its scopes are in sight.
+    is_open: bool,
+    ticked: usize,
+    scopes: Vec<ScopeBox>,
+}
+
+#[derive(Debug, Clone, Serialize)]
+struct ScopeBox {
+    name: String,
+    description: String,
+    is_ticked: bool,
+}
+
+/// The APIs of an organisation, Brevet's own last, with those scopes ticked. `open` is the id of an API to be shown at once.
+pub(super) fn groups(apis: &[ApiRecord], ticked: &BTreeSet<String>, open: &str) -> Vec<ScopeGroup> {
+    let own = apis.iter().filter(|api| api.id != MANAGEMENT_API).count();
+    let group = |api: &ApiRecord| {
+        let id = api.id.to_string();
+        let scopes: Vec<ScopeBox> = api
+            .scopes
+            .iter()
+            .map(|scope| ScopeBox {
+                name: scope.name.clone(),
+                description: scope.description.clone(),
+                is_ticked: ticked.contains(&scope.name),
+            })
+            .collect();
+        let count = scopes.iter().filter(|scope| scope.is_ticked).count();
+        let is_management = api.id == MANAGEMENT_API;
+        ScopeGroup {
+            is_open: count > 0 || id == open || (!is_management && own <= 3),
+            name: api.name.clone(),
+            identifier: api.identifier.clone(),
+            is_management,
+            ticked: count,
+            scopes,
+            id,
+        }
+    };
+    apis.iter().map(group).collect()
+}
+
+/// What a button beside the boxes asks for: `read:` or `none:` and the id of an API. Gives what is ticked then.
+pub(super) fn press(button: &str, apis: &[ApiRecord], ticked: &BTreeSet<String>) -> Option<BTreeSet<String>> {
+    let (what, id) = button.split_once(':')?;
+    let api = apis.iter().find(|api| api.id.to_string() == id)?;
+    let names = api.scopes.iter().map(|scope| scope.name.clone());
+    match what {
+        "read" => Some(ticked.iter().cloned().chain(names.filter(|name| reads(name))).collect()),
+        "none" => {
+            let names: BTreeSet<String> = names.collect();
+            Some(ticked.difference(&names).cloned().collect())
+        }
+        _ => None,
+    }
+}
+
+/// Whether a scope is for reading, as far as its name says.
+fn reads(name: &str) -> bool {
+    name.rsplit([':', '.', '/', '-', '_']).next().is_some_and(|last| matches!(last, "read" | "list" | "view" | "get"))
+}
+
+/// The scopes that are ticked, by API: for a summary.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(super) struct ChosenScopes {
+    pub(super) api: String,
+    pub(super) scopes: Vec<String>,
+    pub(super) is_management: bool,
+}
+
+/// What of these scopes belongs to which API. Names that belong to none are left out.
+pub(super) fn by_api(apis: &[ApiRecord], scopes: &BTreeSet<String>) -> Vec<ChosenScopes> {
+    let chosen = apis.iter().map(|api| ChosenScopes {
+        api: api.name.clone(),
+        scopes: api.scopes.iter().map(|scope| scope.name.clone()).filter(|name| scopes.contains(name)).collect(),
+        is_management: api.id == MANAGEMENT_API,
+    });
+    chosen.filter(|chosen| !chosen.scopes.is_empty()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::dashboard::apps::tests::api;
+
+    #[test]
+    fn buttons_tick_what_reads_and_untick_all_of_an_api() {
+        let apis = [api()];
+        let id = apis[0].id;
+        let set = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
+        let ticked = set(&["other", "billing:write"]);
+        assert_eq!(
+            press(&format!("read:{id}"), &apis, &ticked),
+            Some(set(&["other", "billing:write", "billing:read"]))
+        );
+        assert_eq!(press(&format!("none:{id}"), &apis, &ticked), Some(set(&["other"])));
+        for nothing in ["create", "read:x", "drop:x", ""] {
+            assert_eq!(press(nothing, &apis, &ticked), None);
+        }
+    }
+}
