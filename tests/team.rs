@@ -8,7 +8,7 @@ use brevet::db::developers::Role;
 use brevet::secret::Secret;
 use brevet::service::accounts::{self, NewMember};
 use brevet::service::sessions::{Browser, SignedIn};
-use brevet::service::{Caller, ServiceError, people, team};
+use brevet::service::{Caller, ServiceError, people, sign_in, team};
 use uuid::Uuid;
 
 use crate::support::{PASSWORD, TestApp, postgres};
@@ -43,8 +43,8 @@ impl Acme {
         let authority = &self.app.authority;
         let caller = Caller { address: [127, 0, 0, 1].into(), now: self.app.clock.now() };
         tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-            let secret = accounts::sign_in(authority, browser(), email, Secret::new(PASSWORD)).await.unwrap().unwrap();
-            authority.find_session(secret, caller).await.unwrap().unwrap()
+            let admitted = sign_in::sign_in(authority, caller, browser(), email, &Secret::new(PASSWORD)).await.unwrap();
+            authority.find_session(admitted.unwrap().session, caller).await.unwrap().unwrap()
         })
     }
 

@@ -5,6 +5,7 @@
 //! against forged forms) comes from the [`scene::Scene`].
 
 mod account;
+mod apis;
 mod apps;
 mod cookies;
 mod device;
@@ -13,6 +14,7 @@ mod error;
 mod faults;
 mod form;
 pub(super) mod home;
+mod inspect;
 mod page;
 mod qr;
 mod resume;

@@ -11,6 +11,7 @@ use super::metrics::Metrics;
 use super::observe::RequestIds;
 use super::pages::Pages;
 use super::server::StartError;
+use super::snippets::Snippets;
 use super::well_known::Documents;
 use crate::secret::sha256;
 use crate::service::Authority;
@@ -26,6 +27,7 @@ pub struct Site {
     pub(super) metrics: Metrics,
     pub(super) documents: Documents,
     pub(super) pages: Pages,
+    pub(super) snippets: Snippets,
     /// The OpenAPI document and its entity tag.
     pub(super) openapi: (Bytes, String),
     pub(super) request_ids: RequestIds,
@@ -48,6 +50,7 @@ impl Site {
             metrics: Metrics::new().map_err(StartError::internal)?,
             documents: Documents::new(authority.issuer()).map_err(StartError::internal)?,
             pages: Pages::new(&authority.config).map_err(StartError::internal)?,
+            snippets: Snippets::new().map_err(StartError::internal)?,
             request_ids: RequestIds::new().map_err(StartError::internal)?,
             waiting: Semaphore::new((authority.config.max_connections / 4).clamp(1, MOST_WAITING)),
             draining: AtomicBool::new(false),

@@ -22,6 +22,12 @@ const DONE: &[(&str, &str)] = &[
     ("app-deleted", "The app is deleted."),
     ("key-revoked", "The key is revoked."),
     ("scopes-changed", "The scopes are saved."),
+    ("api-created", "The API is there. Give its scopes to apps, and let your service verify their tokens."),
+    ("api-changed", "The API is changed. Tokens already issued stay as they are."),
+    ("api-deleted", "The API is deleted."),
+    ("scope-added", "The scope is there."),
+    ("scope-changed", "The scope is changed."),
+    ("scope-removed", "The scope is removed from the API and from every app that had it."),
 ];
 
 /// The sentence of that code.

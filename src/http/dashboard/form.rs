@@ -18,7 +18,7 @@ pub(super) const VERSION: &str = "version";
 
 /// Fields whose values are never put back into a page.
 const SECRETS: &[&str] =
-    &[CSRF, "password", "current-password", "new-password", "confirm-password", "code", "confirm-code", "key"];
+    &[CSRF, "password", "current-password", "new-password", "confirm-password", "code", "confirm-code", "key", "token"];
 
 /// A form that was read. Fields that no handler asks for have no effect.
 pub(in crate::http) struct Form {

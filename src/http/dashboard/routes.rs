@@ -2,7 +2,7 @@
 
 use actix_web::web::ServiceConfig;
 
-use super::{account, apps, home, sign_in};
+use super::{account, apis, apps, home, inspect, sign_in};
 use crate::http::methods::{get, get_and_post, post};
 use crate::oauth::metadata::path;
 
@@ -23,5 +23,15 @@ pub(in crate::http) fn routes(config: &mut ServiceConfig) {
         .service(post("/account/recovery-codes", account::second_factor::renew_recovery_codes))
         .service(post("/account/sessions/end-others", account::end_other_sessions))
         .service(post("/account/sessions/{id}/end", account::end_session))
-        .configure(apps::routes);
+        .configure(apps::routes)
+        .service(get_and_post("/inspect", inspect::show, inspect::look))
+        .service(get("/apis", apis::list))
+        .service(get_and_post("/apis/new", apis::show_new, apis::create))
+        .service(get("/apis/{id}", apis::show))
+        .service(get_and_post("/apis/{id}/edit", apis::show_edit, apis::edit))
+        .service(get_and_post("/apis/{id}/delete", apis::show_delete, apis::delete))
+        .service(post("/apis/{id}/scopes", apis::add))
+        .service(get_and_post("/apis/{id}/scopes/edit", apis::show_scope, apis::change))
+        .service(post("/apis/{id}/scopes/remove", apis::remove))
+        .service(get("/apis/{id}/verify", apis::verify));
 }

@@ -33,8 +33,10 @@ fn all() -> Vec<Sample> {
     samples.extend(super::account::second_factor::tests::samples());
     samples.extend(super::account::tests::samples());
     samples.extend(super::apps::tests::samples());
+    samples.extend(super::apis::tests::samples());
     samples.extend(super::error::tests::samples());
     samples.extend(super::home::tests::samples());
+    samples.extend(super::inspect::tests::samples());
     samples.extend(super::resume::tests::samples());
     samples.extend(super::sign_in::second_factor::tests::samples());
     samples.extend(super::sign_in::tests::samples());

@@ -80,7 +80,12 @@ pub const LANGUAGES: &[Language] = &[
 ];
 
 impl Language {
-    /// The language of that name; the first for any other.
+    /// The one that is shown first.
+    pub fn first() -> &'static Self {
+        const { &LANGUAGES[0] }
+    }
+
+    /// The language of that name.
     pub fn of(key: &str) -> Option<&'static Self> {
         LANGUAGES.iter().find(|language| language.key == key)
     }

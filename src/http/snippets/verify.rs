@@ -202,6 +202,11 @@ impl Verifier {
         VERIFIERS.iter().find(|verifier| verifier.key == key)
     }
 
+    /// The one that is shown first.
+    pub fn first() -> &'static Self {
+        const { &VERIFIERS[0] }
+    }
+
     /// What does not fit between this guard and that API.
     pub fn caveats(&self, api: &ApiRecord) -> Vec<String> {
         let mut found = Vec::new();
@@ -289,6 +294,13 @@ impl VerifyValues {
             public_host,
             slug,
         }
+    }
+}
+
+impl VerifyValues {
+    /// The scope that the guard demands.
+    pub fn scope(&self) -> &str {
+        &self.scope
     }
 }
 
