@@ -1,6 +1,6 @@
 //! What a page stands in: the request, who is signed in, and the token against forged forms.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 use actix_web::cookie::Cookie;
 use actix_web::http::StatusCode;
@@ -38,6 +38,7 @@ pub(in crate::http) struct Scene {
     /// What forms are bound to: the secret of the session, or of the visit if nobody is signed in.
     bound_to: RefCell<Option<Secret>>,
     cookies: RefCell<Vec<Cookie<'static>>>,
+    is_new_session: Cell<bool>,
 }
 
 #[derive(Serialize)]
@@ -58,6 +59,7 @@ impl Scene {
             waiting: None,
             bound_to: RefCell::new(None),
             cookies: RefCell::new(Vec::new()),
+            is_new_session: Cell::new(false),
         }
     }
 
@@ -151,6 +153,12 @@ impl Scene {
     pub(super) fn show_session(&self, secret: Secret) {
         self.set_cookie(cookies::make(self.config(), CookieKind::Session, &secret));
         *self.bound_to.borrow_mut() = Some(secret);
+        self.is_new_session.set(true);
+    }
+
+    /// Whether the browser gets a session by this answer.
+    pub(super) fn is_new_session(&self) -> bool {
+        self.is_new_session.get()
     }
 
     /// From now on the browser shows no session.

@@ -25,7 +25,7 @@ pub(super) fn config() -> Config {
 }
 
 fn scope(name: &str) -> ScopeRecord {
-    ScopeRecord { name: name.to_owned(), description: format!("May <b>{name}</b>") }
+    ScopeRecord { name: name.to_owned(), description: format!("May <b>{name}</b>"), sensitive: name.ends_with("write") }
 }
 
 pub(super) fn api() -> ApiRecord {
