@@ -19,6 +19,7 @@
 mod support;
 
 mod access_token;
+mod account;
 mod cli;
 mod client_assertion;
 mod client_authentication;
@@ -47,6 +48,7 @@ mod registration;
 mod revocation;
 mod secrecy;
 mod serve;
+mod sign_in;
 mod snippets;
 mod team;
 mod token_request;

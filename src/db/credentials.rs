@@ -111,17 +111,18 @@ pub fn find(conn: &mut AnyConnection, id: Uuid) -> Result<Option<Credentials>, D
     row.map(Credentials::try_from).transpose()
 }
 
-/// The organisations of a person, with the role there, in the order in which the person came to them.
+/// The organisation to which the person came first: in its audit stands what the person does to the own account.
 ///
 /// # Errors
 /// When the database does not answer.
-pub fn list_roles(conn: &mut AnyConnection, id: Uuid) -> Result<Vec<(Uuid, String)>, DbError> {
-    let rows: Vec<(String, String)> = memberships::table
+pub fn first_organisation(conn: &mut AnyConnection, id: Uuid) -> Result<Option<Uuid>, DbError> {
+    let row: Option<String> = memberships::table
         .filter(memberships::developer_id.eq(id.to_string()))
         .order((memberships::created_at, memberships::organisation_id))
-        .select((memberships::organisation_id, memberships::role))
-        .load(conn)?;
-    rows.into_iter().map(|(id, role)| Ok((parse_id(&id, "memberships")?, role))).collect()
+        .select(memberships::organisation_id)
+        .first(conn)
+        .optional()?;
+    row.map(|id| parse_id(&id, "memberships")).transpose()
 }
 
 /// Changes what the person is called.

@@ -110,7 +110,8 @@ pub fn rename(m: &Management, id: Uuid, name: &str) -> Result<(), ServiceError> 
         let person = person.ok_or_else(|| ServiceError::NotFound("there is no such person any more".to_owned()))?;
         credentials::update_name(conn, id, &name)?;
         let detail = json!({ "from": person.name, "to": name });
-        Ok(deed.record(conn, None, "user.rename", &id.to_string(), detail, None)?)
+        let organisation = credentials::first_organisation(conn, id)?;
+        Ok(deed.record(conn, organisation, "user.rename", &id.to_string(), detail, None)?)
     })
 }
 
@@ -126,7 +127,8 @@ pub fn reset_second_factor(m: &Management, email: &str) -> Result<(), ServiceErr
         second_factor::remove_within(conn, id)?;
         let ended = sessions::delete_all(conn, id, None)?;
         let detail = json!({ "email": email, "sessions_ended": ended });
-        Ok(deed.record(conn, None, "user.reset-2fa", &id.to_string(), detail, None)?)
+        let organisation = credentials::first_organisation(conn, id)?;
+        Ok(deed.record(conn, organisation, "user.reset-2fa", &id.to_string(), detail, None)?)
     })
 }
 
@@ -140,7 +142,8 @@ pub fn end_sessions(m: &Management, email: &str) -> Result<usize, ServiceError> 
         let (id, _) = find(conn, &email)?;
         let ended = sessions::delete_all(conn, id, None)?;
         let detail = json!({ "email": email, "sessions_ended": ended });
-        deed.record(conn, None, "user.end-sessions", &id.to_string(), detail, None)?;
+        let organisation = credentials::first_organisation(conn, id)?;
+        deed.record(conn, organisation, "user.end-sessions", &id.to_string(), detail, None)?;
         Ok(ended)
     })
 }

@@ -4,6 +4,7 @@ use serde_json::json;
 use url::Url;
 use uuid::Uuid;
 
+use super::deed::Deed;
 use super::{Management, ServiceError};
 use crate::clock::Timestamp;
 use crate::db::credentials::{self, Credentials};
@@ -125,7 +126,7 @@ pub(super) fn confirm_within(
         return Err(enabled_already());
     }
     let codes = give_codes(conn, m, developer_id)?;
-    deed.record(conn, None, "user.2fa-enable", &developer_id.to_string(), json!({}), None)?;
+    record(conn, &deed, "user.2fa-enable", developer_id)?;
     Ok(Some(codes))
 }
 
@@ -143,7 +144,7 @@ pub fn renew_recovery_codes(m: &Management, developer_id: Uuid) -> Result<Vec<Se
         let deed = m.deed();
         deed.once(conn, |_| Ok(()))?;
         let codes = give_codes(conn, &m, developer_id)?;
-        deed.record(conn, None, "user.recovery-codes", &developer_id.to_string(), json!({}), None)?;
+        record(conn, &deed, "user.recovery-codes", developer_id)?;
         Ok(codes)
     })
 }
@@ -165,7 +166,7 @@ pub fn remove(m: &Management, developer_id: Uuid) -> Result<(), ServiceError> {
     m.database.write(move |conn| {
         credentials::find(conn, developer_id)?.ok_or_else(nobody)?;
         remove_within(conn, developer_id)?;
-        Ok(deed.record(conn, None, "user.2fa-disable", &developer_id.to_string(), json!({}), None)?)
+        record(conn, &deed, "user.2fa-disable", developer_id)
     })
 }
 
@@ -195,6 +196,11 @@ pub(super) fn take(
     let Some(step) = seed.step_of(code, m.now())? else { return Ok(None) };
     let taken = credentials::take_totp_step(conn, person.developer_id, step)?;
     Ok(taken.then_some(Factor::OneTimeCode))
+}
+
+fn record(conn: &mut AnyConnection, deed: &Deed, action: &str, developer_id: Uuid) -> Result<(), ServiceError> {
+    let organisation = credentials::first_organisation(conn, developer_id)?;
+    Ok(deed.record(conn, organisation, action, &developer_id.to_string(), json!({}), None)?)
 }
 
 fn nobody() -> ServiceError {

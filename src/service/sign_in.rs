@@ -107,7 +107,7 @@ fn record_sign_in(
 ) -> Result<(), ServiceError> {
     let now = m.now();
     sign_in_networks::record(conn, developer_id, &network(browser.address), now)?;
-    let organisation = first_organisation(conn, developer_id)?;
+    let organisation = credentials::first_organisation(conn, developer_id)?;
     let deed = Deed { doer: Doer::unbounded_person(developer_id, browser.address), now };
     let detail = json!({ "by": by, "browser": browser.user_agent });
     Ok(deed.record(conn, organisation, "user.sign-in", &developer_id.to_string(), detail, None)?)
@@ -122,14 +122,10 @@ fn record_failure(
     by: &str,
 ) -> Result<(), ServiceError> {
     // Asked for nobody too: it takes as long.
-    let organisation = first_organisation(conn, developer_id.unwrap_or_default())?;
+    let organisation = credentials::first_organisation(conn, developer_id.unwrap_or_default())?;
     let deed = Deed { doer: Doer::unbounded("visitor"), now: caller.now }.from(caller.address);
     let target = developer_id.map_or_else(|| "unknown".to_owned(), |id| id.to_string());
     Ok(deed.record(conn, organisation, "user.sign-in-failed", &target, json!({ "by": by }), None)?)
-}
-
-fn first_organisation(conn: &mut AnyConnection, developer_id: Uuid) -> Result<Option<Uuid>, ServiceError> {
-    Ok(credentials::list_roles(conn, developer_id)?.first().map(|(id, _)| *id))
 }
 
 /// Opens a session that awaits its second factor; nothing for a wrong code.
@@ -202,10 +198,11 @@ pub async fn confirm(
 ) -> Result<Option<Secret>, ServiceError> {
     let (id, session) = (signed_in.person.id, signed_in.session.clone());
     let session = SessionRecord { confirmed_at: caller.now, ..session };
+    let organisation = signed_in.workplace.as_ref().map(|workplace| workplace.id);
     let renew = move |conn: &mut AnyConnection, m: &Management, by: &'static str| {
         let secret = sessions::renew(conn, m, &session)?;
         let deed = Deed { doer: Doer::unbounded_person(id, caller.address), now: caller.now };
-        deed.record(conn, session.organisation_id, "session.confirm", &id.to_string(), json!({ "by": by }), None)?;
+        deed.record(conn, organisation, "session.confirm", &id.to_string(), json!({ "by": by }), None)?;
         Ok(secret)
     };
     if !code.reveal().trim().is_empty() {
@@ -235,13 +232,14 @@ pub async fn change_password(
         other => other,
     })?;
     let session = SessionRecord { confirmed_at: caller.now, ..session };
+    let organisation = signed_in.workplace.as_ref().map(|workplace| workplace.id);
     with_password(authority, caller, &signed_in.person.email, current, move |conn, m, _| {
         developers::update_password(conn, id, &hash)?;
         let secret = sessions::renew(conn, m, &session)?;
         let ended = crate::db::sessions::delete_all(conn, id, Some(session.id))?;
         let deed = Deed { doer: Doer::unbounded_person(id, caller.address), now: caller.now };
         let detail = json!({ "sessions_ended": ended });
-        deed.record(conn, session.organisation_id, "user.change-password", &id.to_string(), detail, None)?;
+        deed.record(conn, organisation, "user.change-password", &id.to_string(), detail, None)?;
         Ok(secret)
     })
     .await

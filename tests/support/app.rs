@@ -10,6 +10,7 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use brevet::clock::{ManualClock, Timestamp};
 use brevet::config::{Config, Settings, SourceValues};
 use brevet::db::apis::ScopeRecord;
+use brevet::db::audit::{AuditEntry, AuditFilter};
 use brevet::db::developers::Role;
 use brevet::oauth::{ClientId, SigningAlgorithm, TokenProfile};
 use brevet::secret::Secret;
@@ -273,4 +274,11 @@ pub fn decode_jwt(token: &str) -> (Value, Value) {
         .split('.')
         .map(|part| serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).unwrap_or_default()).unwrap_or_default());
     (parts.next().unwrap(), parts.next().unwrap())
+}
+
+/// What was done in an organisation, newest first.
+pub fn audit(app: &TestApp, organisation: &str) -> Vec<AuditEntry> {
+    let filter = AuditFilter::default();
+    let rows = brevet::service::audit::list(&app.management, organisation, &filter, None, 1_000).unwrap();
+    rows.into_iter().map(|row| row.entry).collect()
 }

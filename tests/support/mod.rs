@@ -3,10 +3,11 @@
 mod app;
 pub mod browser;
 pub mod http;
+pub mod one_time;
 pub mod postgres;
 pub mod process;
 pub mod signer;
 pub mod smtp;
 pub mod tools;
 
-pub use app::{Credentials, PASSWORD, START, TestApp, decode_jwt, new_app, test_config};
+pub use app::{Credentials, PASSWORD, START, TestApp, audit, decode_jwt, new_app, test_config};

@@ -37,14 +37,14 @@ struct ShownEnrolment {
 
 impl AuthenticatorView {
     /// For somebody who chose to.
-    fn new(enrolment: Enrolment, faults: Faults) -> Self {
+    fn new(enrolment: &Enrolment, faults: Faults) -> Self {
         let return_to = "/account".to_owned();
-        Self { enrolment: Some(shown(&enrolment)), is_demanded: false, action: "/account/2fa", return_to, faults }
+        Self { enrolment: Some(shown(enrolment)), is_demanded: false, action: "/account/2fa", return_to, faults }
     }
 
     /// For somebody who must.
-    pub(in crate::http::dashboard) fn demanded(enrolment: Option<Enrolment>, return_to: &str, faults: Faults) -> Self {
-        let enrolment = enrolment.as_ref().map(shown);
+    pub(in crate::http::dashboard) fn demanded(enrolment: Option<&Enrolment>, return_to: &str, faults: Faults) -> Self {
+        let enrolment = enrolment.map(shown);
         Self { enrolment, is_demanded: true, action: "/login/2fa", return_to: return_to.to_owned(), faults }
     }
 }
@@ -76,7 +76,7 @@ pub(in crate::http::dashboard) struct RecoveryCodesView {
 }
 
 impl RecoveryCodesView {
-    pub(in crate::http::dashboard) fn new(codes: Vec<Secret>, return_to: &str) -> Self {
+    pub(in crate::http::dashboard) fn new(codes: &[Secret], return_to: &str) -> Self {
         let codes = codes.iter().map(|code| code.reveal().to_owned()).collect();
         Self { codes, return_to: return_to.to_owned() }
     }
@@ -94,7 +94,7 @@ impl View for RecoveryCodesView {
 /// What the app must be told.
 pub(in crate::http::dashboard) async fn show(visitor: Visitor<Anyone>) -> PageResult {
     match enrolment(&visitor).await? {
-        Some(enrolment) => visitor.page(&AuthenticatorView::new(enrolment, Faults::default())),
+        Some(enrolment) => visitor.page(&AuthenticatorView::new(&enrolment, Faults::default())),
         None => Ok(visitor.redirect("/account#two-factor")),
     }
 }
@@ -125,10 +125,10 @@ pub(in crate::http::dashboard) async fn confirm(visitor: Visitor<Anyone>) -> Pag
     let form = visitor.form(&[])?;
     let (id, code) = (visitor.person().person.id, form.secret("code"));
     match visitor.change(move |m| second_factor::confirm(m, id, code.reveal())).await {
-        Ok(Some(codes)) => visitor.page(&RecoveryCodesView::new(codes, "/account")),
+        Ok(Some(codes)) => visitor.page(&RecoveryCodesView::new(&codes, "/account")),
         Ok(None) => match enrolment(&visitor).await? {
             Some(enrolment) => {
-                let view = AuthenticatorView::new(enrolment, Faults::one("code", WRONG));
+                let view = AuthenticatorView::new(&enrolment, Faults::one("code", WRONG));
                 visitor.page_with(StatusCode::UNPROCESSABLE_ENTITY, &view)
             }
             None => Ok(visitor.redirect("/account#two-factor")),
@@ -153,7 +153,7 @@ pub(in crate::http::dashboard) async fn renew_recovery_codes(visitor: Visitor<An
     let form = visitor.confirmed_form(&[]).await?;
     let id = visitor.person().person.id;
     match visitor.create(&form, move |m| second_factor::renew_recovery_codes(m, id)).await {
-        Ok(codes) => visitor.page(&RecoveryCodesView::new(codes, "/account")),
+        Ok(codes) => visitor.page(&RecoveryCodesView::new(&codes, "/account")),
         Err(error) => refused(&visitor, error).await,
     }
 }
@@ -182,12 +182,12 @@ pub(in crate::http::dashboard) mod tests {
     }
 
     pub(in crate::http::dashboard) fn samples() -> Vec<Sample> {
-        let codes = (0..10).map(|_| crate::secret::generate_recovery_code().unwrap()).collect();
+        let codes: Vec<Secret> = (0..10).map(|_| crate::secret::generate_recovery_code().unwrap()).collect();
         vec![
-            sample(AuthenticatorView::new(enrolment(), Faults::one("code", WRONG))),
+            sample(AuthenticatorView::new(&enrolment(), Faults::one("code", WRONG))),
             sample(AuthenticatorView::demanded(None, "/apps", Faults::default())),
-            sample(AuthenticatorView::demanded(Some(enrolment()), "/", Faults::default())),
-            sample(RecoveryCodesView::new(codes, "/account")),
+            sample(AuthenticatorView::demanded(Some(&enrolment()), "/", Faults::default())),
+            sample(RecoveryCodesView::new(&codes, "/account")),
         ]
     }
 }

@@ -93,7 +93,7 @@ async fn set_up_view(
         Err(ServiceError::NotFound(_)) => None,
         Err(error) => return Err(PageError::service(scene, &error)),
     };
-    Ok(AuthenticatorView::demanded(enrolment, return_to, faults))
+    Ok(AuthenticatorView::demanded(enrolment.as_ref(), return_to, faults))
 }
 
 /// Takes the code.
@@ -142,7 +142,7 @@ async fn set_up(
     match sign_in::enrol(authority, scene.caller(), scene.browser(), person, code).await.map_err(failed)? {
         Some(enrolled) => {
             scene.show_session(enrolled.session);
-            scene.page(&RecoveryCodesView::new(enrolled.recovery_codes, return_to))
+            scene.page(&RecoveryCodesView::new(&enrolled.recovery_codes, return_to))
         }
         None => {
             let view = set_up_view(scene, person, return_to, Faults::one("code", WRONG)).await?;
