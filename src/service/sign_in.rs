@@ -54,13 +54,13 @@ pub async fn sign_in(
 ) -> Result<Option<Admitted>, ServiceError> {
     let account = canonical_email(email).unwrap_or_default();
     with_password(authority, caller, &account, password, move |conn, m, person| {
-        admit(conn, m, person.developer_id, &browser, "password")
+        admit(conn, m, person.developer_id, &browser, None, "password")
     })
     .await
 }
 
-/// Begins a session of a person who has proved who it is, `by` what. It opens nothing yet if there is a second factor to show
-/// or to set up.
+/// Begins a session of a person who has proved who it is, `by` what; at work in that organisation, or in the first of all. It
+/// opens nothing yet if there is a second factor to show or to set up.
 ///
 /// # Errors
 /// When the database does not take it.
@@ -69,12 +69,13 @@ pub(super) fn admit(
     m: &Management,
     developer_id: Uuid,
     browser: &Browser,
+    organisation_id: Option<Uuid>,
     by: &'static str,
 ) -> Result<Admitted, ServiceError> {
     let person = credentials::find(conn, developer_id)?.filter(|person| person.disabled_at.is_none());
     let person = person.ok_or_else(|| ServiceError::NotFound("there is no such person any more".to_owned()))?;
     let awaits_second_factor = person.confirmed_totp().is_some() || must_enrol(conn, m, &person)?;
-    let session = sessions::begin(conn, m, developer_id, browser, None, awaits_second_factor)?;
+    let session = sessions::begin(conn, m, developer_id, browser, organisation_id, awaits_second_factor)?;
     if !awaits_second_factor {
         record_sign_in(conn, m, developer_id, browser, by)?;
     }

@@ -17,6 +17,7 @@ use super::page::{Section, View};
 use super::resume::{Kept, ResumeView, local_path};
 use super::scene::Scene;
 use super::visitor::{Anyone, Visitor};
+use crate::config::{Config, SignUpMode};
 use crate::http::site::Site;
 use crate::service::{ServiceError, sessions, sign_in};
 
@@ -27,6 +28,7 @@ const WRONG: &str = "The e-mail address or the password is not right.";
 pub(super) struct SignInView {
     email: String,
     return_to: String,
+    may_sign_up: bool,
     /// What was entered before the session ended.
     kept: Option<Kept>,
     faults: Faults,
@@ -34,7 +36,13 @@ pub(super) struct SignInView {
 
 impl SignInView {
     fn new(return_to: &str) -> Self {
-        Self { email: String::new(), return_to: return_to.to_owned(), kept: None, faults: Faults::default() }
+        let return_to = return_to.to_owned();
+        Self { email: String::new(), return_to, may_sign_up: false, kept: None, faults: Faults::default() }
+    }
+
+    /// The page where anybody may get an account, if the server says so.
+    fn open_to(self, config: &Config) -> Self {
+        Self { may_sign_up: config.sign_up == SignUpMode::Open, ..self }
     }
 
     /// The page for somebody whose session ended.
@@ -64,7 +72,8 @@ pub(super) async fn show(site: Data<Site>, request: HttpRequest) -> PageResult {
     if scene.signed_in().is_some() {
         return Ok(scene.redirect(&return_to));
     }
-    scene.with_visit()?.page(&SignInView::new(&return_to))
+    let view = SignInView::new(&return_to).open_to(scene.config());
+    scene.with_visit()?.page(&view)
 }
 
 /// Signs in: a session of its own, whatever the browser showed before.
@@ -79,6 +88,7 @@ pub(super) async fn sign_in(site: Data<Site>, request: HttpRequest, payload: Pay
         return_to: return_to.to_owned(),
         kept: kept.clone(),
         faults,
+        ..SignInView::new("/").open_to(scene.config())
     };
     match sign_in::sign_in(&site.authority, scene.caller(), scene.browser(), email, &password).await {
         Ok(Some(admitted)) if admitted.awaits_second_factor => {
