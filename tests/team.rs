@@ -43,8 +43,9 @@ impl Acme {
         let authority = &self.app.authority;
         let caller = Caller { address: [127, 0, 0, 1].into(), now: self.app.clock.now() };
         tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-            let admitted = sign_in::sign_in(authority, caller, browser(), email, &Secret::new(PASSWORD)).await.unwrap();
-            authority.find_session(admitted.unwrap().session, caller).await.unwrap().unwrap()
+            let password = Secret::new(PASSWORD);
+            let admitted = sign_in::sign_in(authority, caller, browser(), email, &password).await.unwrap().unwrap();
+            authority.find_session(admitted.session, caller).await.unwrap().unwrap()
         })
     }
 

@@ -10,7 +10,7 @@ use super::conn::{AnyConnection, is_storable};
 use super::developers::{Person, Role};
 use super::error::DbError;
 use super::organisations::parse_id;
-use super::schema::{developers, memberships, organisations, passkeys, recovery_codes};
+use super::schema::{developers, memberships, organisations, passkeys};
 use crate::clock::Timestamp;
 
 /// A member of one organisation.
@@ -253,17 +253,11 @@ pub fn update_email_verified_at(conn: &mut AnyConnection, id: Uuid, now: Timesta
     Ok(())
 }
 
-/// Takes a person's second factors away: one-time codes, recovery codes and passkeys.
+/// Takes a person's passkeys away.
 ///
 /// # Errors
 /// When the database does not take it.
-pub fn delete_second_factors(conn: &mut AnyConnection, developer_id: Uuid) -> Result<(), DbError> {
-    let id = developer_id.to_string();
-    let none: Option<Vec<u8>> = None;
-    diesel::update(developers::table.find(&id))
-        .set((developers::sealed_totp.eq(none), developers::totp_confirmed_at.eq(None::<i64>)))
-        .execute(conn)?;
-    diesel::delete(recovery_codes::table.filter(recovery_codes::developer_id.eq(&id))).execute(conn)?;
-    diesel::delete(passkeys::table.filter(passkeys::developer_id.eq(&id))).execute(conn)?;
+pub fn delete_passkeys(conn: &mut AnyConnection, developer_id: Uuid) -> Result<(), DbError> {
+    diesel::delete(passkeys::table.filter(passkeys::developer_id.eq(developer_id.to_string()))).execute(conn)?;
     Ok(())
 }

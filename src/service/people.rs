@@ -4,7 +4,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::deed::Deed;
-use super::{Management, ServiceError, email};
+use super::{Management, ServiceError, email, second_factor};
 use crate::db::developers::Person;
 use crate::db::links::{self, LinkPurpose};
 use crate::db::members::{self, Belonging};
@@ -118,7 +118,8 @@ pub fn reset_second_factors(m: &Management, id: Uuid) -> Result<(), ServiceError
     let deed = m.deed();
     m.database.write(move |conn| {
         let person = find(conn, id)?;
-        members::delete_second_factors(conn, id)?;
+        second_factor::remove_within(conn, id)?;
+        members::delete_passkeys(conn, id)?;
         sessions::delete_all(conn, id, None)?;
         record(&deed, conn, "user.reset-2fa", &person)
     })

@@ -9,7 +9,7 @@ use super::links::{self, Link, LinkPurpose, NewLink};
 use super::organisations::insert_derived;
 use super::sessions::{self, Browser};
 use super::sign_up::checked_organisation_name;
-use super::{Management, ServiceError, demo, email};
+use super::{Management, ServiceError, demo, email, second_factor};
 use crate::db::developers::Person;
 use crate::db::developers::{self, NewDeveloper, Role};
 use crate::db::organisations::OrganisationRecord;
@@ -145,7 +145,8 @@ pub fn complete(
 fn restore(conn: &mut AnyConnection, person: &Person, password_hash: &str) -> Result<(), ServiceError> {
     developers::update_password(conn, person.id, password_hash)?;
     developers::update_disabled_at(conn, person.id, None)?;
-    members::delete_second_factors(conn, person.id)?;
+    second_factor::remove_within(conn, person.id)?;
+    members::delete_passkeys(conn, person.id)?;
     crate::db::sessions::delete_all(conn, person.id, None)?;
     Ok(())
 }

@@ -14,7 +14,8 @@ use super::deed::Deed;
 use super::links::{self, LinkPurpose, NewLink, PendingSignUp};
 use super::mail::{Errand, Letter};
 use super::organisations::{checked_name, insert_derived};
-use super::sessions::{self, Browser};
+use super::sessions::Browser;
+use super::sign_in::{self, Admitted};
 use super::{Authority, Management, ServiceError, email};
 use crate::clock::Timestamp;
 use crate::config::SignUpMode;
@@ -44,7 +45,7 @@ pub struct Newcomer {
     /// Where the person belongs.
     pub organisation_id: Uuid,
     /// The person's session.
-    pub session: Secret,
+    pub admitted: Admitted,
 }
 
 /// Checks what was given, before anything is hashed.
@@ -196,8 +197,8 @@ pub fn confirm(m: &Management, secret: &Secret, browser: Browser) -> Result<Opti
             }
             let (name, hash) = (&sign_up.organisation, &sign_up.password_hash);
             let (developer_id, organisation_id) = make(conn, &deed, &email, name, hash, Some(deed.now))?;
-            let session = sessions::begin(conn, &m, developer_id, &browser, Some(organisation_id), false)?;
-            return Ok(Some(Newcomer { developer_id, organisation_id, session }));
+            let admitted = sign_in::admit(conn, &m, developer_id, &browser, "link")?;
+            return Ok(Some(Newcomer { developer_id, organisation_id, admitted }));
         }
         let person = match link.developer_id {
             Some(id) => developers::find(conn, id)?,

@@ -14,6 +14,7 @@ use crate::secret::Secret;
 use crate::service::links::{self, Link, LinkPurpose, LinkRecord, NewLink};
 use crate::service::mail::{Errand, INTERVAL, Letter};
 use crate::service::sessions::{self, Browser, SignedIn};
+use crate::service::sign_in::{self, Admitted};
 use crate::service::{Authority, Management, ServiceError, email};
 
 /// Invitations of one organisation that wait.
@@ -226,7 +227,7 @@ pub fn accept_as_new(
     secret: &Secret,
     password_hash: String,
     browser: Browser,
-) -> Result<Joined, ServiceError> {
+) -> Result<Admitted, ServiceError> {
     let (m, deed, secret) = (m.clone(), m.deed(), secret.clone());
     m.database.clone().write(move |conn| {
         let link = links::take(&m, conn, LinkPurpose::Invitation, &secret, deed.now)?;
@@ -246,8 +247,7 @@ pub fn accept_as_new(
         let detail = json!({ "email": invitation.email, "verified": invitation.is_mailed });
         deed.record(conn, None, "user.sign-up", &id.to_string(), detail, None)?;
         join(conn, &deed, &invitation, id)?;
-        let session = sessions::begin(conn, &m, id, &browser, Some(invitation.organisation.id), false)?;
-        Ok(Joined { organisation: invitation.organisation, session })
+        sign_in::admit(conn, &m, id, &browser, "link")
     })
 }
 
