@@ -148,8 +148,11 @@ fn find(m: &Management, secret: &Secret, caller: Caller) -> Result<Option<Signed
         m.database.write(move |conn| sessions::update_seen(conn, id, caller.now, &address))?;
     }
     let workplaces: Vec<Workplace> = workplaces.into_iter().filter_map(workplace).collect();
-    let chosen = workplaces.iter().find(|workplace| Some(workplace.id) == session.organisation_id);
-    let workplace = chosen.or(workplaces.first()).cloned();
+    // Who was removed from where the session works does not go on elsewhere unasked.
+    let workplace = match session.organisation_id {
+        Some(id) => workplaces.iter().find(|workplace| workplace.id == id).cloned(),
+        None => workplaces.first().cloned(),
+    };
     Ok(Some(SignedIn { session, person, workplace, workplaces }))
 }
 

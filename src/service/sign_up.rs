@@ -197,7 +197,7 @@ pub fn confirm(m: &Management, secret: &Secret, browser: Browser) -> Result<Opti
             }
             let (name, hash) = (&sign_up.organisation, &sign_up.password_hash);
             let (developer_id, organisation_id) = make(conn, &deed, &email, name, hash, Some(deed.now))?;
-            let admitted = sign_in::admit(conn, &m, developer_id, &browser, "link")?;
+            let admitted = sign_in::admit(conn, &m, developer_id, &browser, Some(organisation_id), "link")?;
             return Ok(Some(Newcomer { developer_id, organisation_id, admitted }));
         }
         let person = match link.developer_id {

@@ -2,7 +2,9 @@
 
 use actix_web::web::ServiceConfig;
 
-use super::{account, apis, apps, home, inspect, sign_in};
+use super::{
+    account, apis, apps, home, inspect, invitations, organisations, people, resets, setup, sign_in, sign_up, team,
+};
 use crate::http::methods::{get, get_and_post, post};
 use crate::oauth::metadata::path;
 
@@ -34,4 +36,44 @@ pub(in crate::http) fn routes(config: &mut ServiceConfig) {
         .service(get_and_post("/apis/{id}/scopes/edit", apis::show_scope, apis::change))
         .service(post("/apis/{id}/scopes/remove", apis::remove))
         .service(get("/apis/{id}/verify", apis::verify));
+    accounts(config);
+    people_and_organisations(config);
+}
+
+/// How somebody gets an account, and back into it.
+fn accounts(config: &mut ServiceConfig) {
+    config
+        .service(get_and_post("/setup/{token}", setup::show, setup::complete))
+        .service(get_and_post("/signup", sign_up::show, sign_up::sign_up))
+        .service(get("/signup/done", sign_up::done))
+        .service(get_and_post("/verify/{token}", sign_up::show_proof, sign_up::prove))
+        .service(get_and_post("/invite/{token}", invitations::show, invitations::accept))
+        .service(get_and_post("/reset", resets::ask, resets::send))
+        .service(get("/reset/sent", resets::sent))
+        .service(get_and_post("/reset/{token}", resets::show, resets::complete));
+}
+
+/// Who belongs where.
+fn people_and_organisations(config: &mut ServiceConfig) {
+    config
+        .service(get("/team", team::show))
+        .service(post("/team/invitations", team::invite))
+        .service(post("/team/invitations/{id}/revoke", team::revoke))
+        .service(post("/team/members/{id}/role", team::change_role))
+        .service(post("/team/members/{id}/remove", team::remove))
+        .service(post("/team/leave", team::leave))
+        .service(post("/team/name", team::rename))
+        .service(get_and_post("/organisations/new", organisations::show, organisations::found))
+        .service(post("/organisations/switch", organisations::switch))
+        .service(get("/admin/users", people::show))
+        .service(get("/admin/users/{id}", people::show_one))
+        .service(post("/admin/users/{id}/disable", people::disable))
+        .service(post("/admin/users/{id}/enable", people::enable))
+        .service(post("/admin/users/{id}/make-operator", people::make_operator))
+        .service(post("/admin/users/{id}/unmake-operator", people::unmake_operator))
+        .service(post("/admin/users/{id}/reset-2fa", people::reset_second_factors))
+        .service(post("/admin/users/{id}/reset-link", people::make_reset_link))
+        .service(get("/admin/organisations", people::organisations))
+        .service(post("/admin/organisations/{slug}/disable", people::disable_organisation))
+        .service(post("/admin/organisations/{slug}/enable", people::enable_organisation));
 }

@@ -40,6 +40,14 @@ fn all() -> Vec<Sample> {
     samples.extend(super::resume::tests::samples());
     samples.extend(super::sign_in::second_factor::tests::samples());
     samples.extend(super::sign_in::tests::samples());
+    samples.extend(super::dead_link::tests::samples());
+    samples.extend(super::invitations::tests::samples());
+    samples.extend(super::organisations::tests::samples());
+    samples.extend(super::people::tests::samples());
+    samples.extend(super::resets::tests::samples());
+    samples.extend(super::setup::tests::samples());
+    samples.extend(super::sign_up::tests::samples());
+    samples.extend(super::team::tests::samples());
     samples
 }
 

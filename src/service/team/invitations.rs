@@ -247,7 +247,7 @@ pub fn accept_as_new(
         let detail = json!({ "email": invitation.email, "verified": invitation.is_mailed });
         deed.record(conn, None, "user.sign-up", &id.to_string(), detail, None)?;
         join(conn, &deed, &invitation, id)?;
-        sign_in::admit(conn, &m, id, &browser, "link")
+        sign_in::admit(conn, &m, id, &browser, Some(invitation.organisation.id), "link")
     })
 }
 

@@ -48,7 +48,7 @@ impl View for SecondFactorView {
 }
 
 /// Where the code is asked for, and where to go after it.
-pub(super) fn path(return_to: &str) -> String {
+pub(in crate::http::dashboard) fn path(return_to: &str) -> String {
     if return_to == "/" {
         return PATH.to_owned();
     }
