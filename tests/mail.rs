@@ -211,3 +211,47 @@ fn a_password_is_refused_before_any_mail_is_written() {
     let refused = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(hashed);
     assert!(matches!(refused, Err(ServiceError::InvalidField { field: "password", .. })));
 }
+
+#[test]
+fn the_pages_of_another_password_are_the_same_for_every_address_and_leak_no_link() {
+    let server = MailServer::start();
+    let app = app_with_mail(&server, &[("throttle-failures", "100/min")]);
+    signed_up(&app, &server, 0, "ana@example.com");
+    let browser = app.browser();
+    let ask = |email: &str| {
+        let page = browser.get("/reset").assert_status(200);
+        browser.submit(&page, "/reset", &[("email", email)]).assert_status(200)
+    };
+    let (unknown, known) = (ask("nobody@example.com"), ask("ana@example.com"));
+    assert_eq!((&unknown.path, &unknown.body), (&known.path, &known.body));
+
+    // Whatever host a request names, the link leads to the configured one.
+    app.clock.advance(Duration::from_secs(61));
+    let page = browser.get("/reset");
+    let (_, _, body) = page.filled_form("/reset", &[("email", "ana@example.com")]);
+    let forged = [("host", "evil.example"), ("x-forwarded-host", "evil.example"), ("forwarded", "host=evil.example")];
+    assert_eq!(browser.send("POST", "/reset", &forged, Some(&body)).status, 303);
+    let mails = server.wait_for(3);
+    assert!(!mails[2].message.contains("evil.example"), "{}", mails[2].message);
+
+    let path = mails[2].path(ISSUER);
+    let stranger = app.browser();
+    let page = stranger.get(&path).assert_status(200);
+    assert_eq!((page.header("referrer-policy"), page.header("cache-control")), ("no-referrer", "no-store"));
+    let refused = stranger.submit(&page, &path, &[("password", "short")]).assert_status(422);
+    assert!(refused.faults()[0].contains("at least 12"), "{:?}", refused.faults());
+    let done = stranger.submit(&refused, &path, &[("password", "nine purple umbrellas")]).assert_status(200);
+    assert_eq!((done.path.as_str(), done.texts(".done").len()), ("/login?done=password-chosen", 1));
+    assert!(!done.body.contains(path.rsplit('/').next().unwrap()));
+    assert_eq!(stranger.get(&path).status, 410);
+    assert_eq!(app.browser().sign_in("ana@example.com", "nine purple umbrellas").status, 200);
+    assert_eq!(app.browser().sign_in("ana@example.com", PASSWORD).status, 422);
+}
+
+#[test]
+fn where_no_mail_is_sent_the_page_says_what_to_type() {
+    let app = TestApp::new();
+    let page = app.browser().get("/reset").assert_status(200);
+    let command = page.attribute("#command", "value").unwrap();
+    assert_eq!(command, "brevet user reset-password YOUR-ADDRESS --link");
+}

@@ -49,6 +49,8 @@ mod revocation;
 mod secrecy;
 mod serve;
 mod sign_in;
+mod setup;
+mod sign_up;
 mod snippets;
 mod team;
 mod token_request;
