@@ -206,11 +206,9 @@ pub(super) async fn create(visitor: Visitor<visitor::Developer>) -> PageResult {
 
 /// Where an API is made; what was entered here travels along.
 fn to_new_api(entered: &Entered) -> String {
-    let back = form_urlencoded::Serializer::new(String::from("/apps/new?"))
-        .append_pair("name", &entered.name)
-        .append_pair("description", &entered.description)
-        .finish();
-    format!("/apis/new?{}", form_urlencoded::Serializer::new(String::new()).append_pair("return_to", &back).finish())
+    let query = |pairs: &[(&str, &str)]| form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
+    let back = format!("/apps/new?{}", query(&[("name", &entered.name), ("description", &entered.description)]));
+    format!("/apis/new?{}", query(&[("return_to", &back)]))
 }
 
 /// The form was sent before: here is what it made, without the key.

@@ -153,7 +153,7 @@ mod tests {
             "sort=NAME",
             "page=0",
             "page=-1",
-            "page=+1",
+            "page=%2B1",
             "page=1e3",
             "page=0x1",
             "page=99999999999999999999",

@@ -24,6 +24,7 @@ pub(super) struct ScopeGroup {
 struct ScopeBox {
     name: String,
     description: String,
+    is_sensitive: bool,
     is_ticked: bool,
 }
 
@@ -38,6 +39,7 @@ pub(super) fn groups(apis: &[ApiRecord], ticked: &BTreeSet<String>, open: &str) 
             .map(|scope| ScopeBox {
                 name: scope.name.clone(),
                 description: scope.description.clone(),
+                is_sensitive: scope.sensitive,
                 is_ticked: ticked.contains(&scope.name),
             })
             .collect();

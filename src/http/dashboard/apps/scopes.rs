@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::Tab;
 use super::head::AppHead;
 use super::scope_groups::{ChosenScopes, ScopeGroup, by_api, groups, press};
-use crate::db::apis::{ApiRecord, MANAGEMENT_API};
+use crate::db::apis::ApiRecord;
 use crate::db::apps::AppRecord;
 use crate::db::developers::Role;
 use crate::http::dashboard::error::{PageError, PageResult};
@@ -194,11 +194,6 @@ async fn conflict(visitor: &Visitor<Developer>, client_id: ClientId, wanted: &BT
     let (details, apis) = find(visitor, client_id).await?;
     let view = ReviewView::new(&details, &apis, wanted, details.version.as_str(), true);
     visitor.page_with(StatusCode::CONFLICT, &view)
-}
-
-/// Whether an app has power over the organisation.
-pub(super) fn has_power(app: &AppRecord) -> bool {
-    app.scopes.iter().any(|(api_id, _)| *api_id == MANAGEMENT_API)
 }
 
 #[cfg(test)]
