@@ -6,16 +6,18 @@ use std::process::{Command, Output, Stdio};
 
 use brevet::clock::Timestamp;
 use brevet::db::apis::{ApiRecord, ScopeRecord};
-use brevet::http::snippets::{Language, Snippets, StartValues, Verifier, VerifyValues};
+use brevet::http::snippets::{Language, Snippets, Verifier, VerifyValues};
 use brevet::oauth::{SigningAlgorithm, TokenProfile};
+use scraper::{Html, Selector};
 use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::clients::{NODE, PYTHON};
 use crate::examples::Example;
-use crate::support::Credentials;
+use crate::support::browser::Browser;
 use crate::support::process::{Server, brevet, data_directory, free_port};
 use crate::support::tools::{node_modules, or_skip, python, run};
+use crate::support::{Credentials, PASSWORD};
 
 const AUDIENCE: &str = "https://reports.example.com";
 
@@ -25,33 +27,56 @@ fn made(data: &TempDir, args: &[&str]) -> Credentials {
     Credentials { client_id: text("client_id"), secret: text("client_secret") }
 }
 
-/// A server whose issuer is its address, and an app with two scopes.
+fn create_ana(data: &TempDir) {
+    let create = ["user", "create", "--org=acme", "--email=ana@example.com", "--role=owner", "--password-file=-"];
+    brevet(data.path()).args(&create).stdin(PASSWORD).ok();
+}
+
+/// A browser at which Ana is signed in.
+fn browser(server: &Server) -> Browser {
+    let browser = Browser::new(&server.url);
+    browser.sign_in("ana@example.com", PASSWORD).assert_status(200);
+    browser
+}
+
+/// The snippet that a page shows, letter by letter.
+fn shown(browser: &Browser, path: &str) -> String {
+    let page = browser.get(path).assert_status(200);
+    let document = Html::parse_document(&page.body);
+    let snippet = document.select(&Selector::parse("#snippet code").unwrap()).next().unwrap();
+    snippet.text().collect()
+}
+
+/// A server whose issuer is its address, an app with two scopes and one with one.
 struct Scene {
-    server: Server,
-    app: Credentials,
+    apps: [(Credentials, &'static str); 2],
+    browser: Browser,
     files: TempDir,
+    _server: Server,
     _data: TempDir,
 }
 
 impl Scene {
     fn new() -> Self {
         let data = data_directory();
-        let app = made(&data, &["--scope=billing:read", "--scope=billing:write"]);
+        create_ana(&data);
+        let both = made(&data, &["--scope=billing:read", "--scope=billing:write"]);
+        let one = made(&data, &["--scope=billing:read"]);
         let server = Server::start_as_issuer(data.path(), &[]);
-        Self { server, app, files: tempfile::tempdir().unwrap(), _data: data }
+        Self {
+            apps: [(both, "billing:read billing:write"), (one, "billing:read")],
+            browser: browser(&server),
+            files: tempfile::tempdir().unwrap(),
+            _server: server,
+            _data: data,
+        }
     }
 
-    fn text(&self, key: &str, scopes: &[&str]) -> String {
-        let scopes: Vec<String> = scopes.iter().map(|scope| (*scope).to_owned()).collect();
-        let values = StartValues::new(&self.server.url, self.app.id(), &scopes);
-        Snippets::new().unwrap().start(Language::of(key).unwrap(), &values).unwrap()
-    }
-
-    /// Writes the program down under the name that the page gives it.
-    fn written(&self, home: &Path, key: &str, scopes: &[&str]) -> PathBuf {
+    /// Writes the program down as the page shows it, under the name that it gives it.
+    fn written(&self, home: &Path, key: &str, app: &Credentials) -> PathBuf {
         let path = home.join(Language::of(key).unwrap().file);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(&path, self.text(key, scopes)).unwrap();
+        fs::write(&path, shown(&self.browser, &format!("/apps/{}/start?lang={key}", app.client_id))).unwrap();
         path
     }
 }
@@ -60,27 +85,21 @@ fn ran(mut command: Command, key: &str) -> Output {
     command.env("APP_KEY", key).stdin(Stdio::null()).output().unwrap()
 }
 
-/// Runs the program with two scopes, with one, with none, and with a wrong key.
+/// Runs the program for each app, and with a wrong key.
 fn exercise(key: &str, home: Option<&Path>, program: impl Fn(&Path) -> Command) {
     let scene = Scene::new();
     let home = home.unwrap_or(scene.files.path());
-    for (scopes, granted) in [
-        (&["billing:read", "billing:write"][..], "billing:read billing:write"),
-        (&["billing:read"], "billing:read"),
-        (&[], "billing:read billing:write"),
-    ] {
-        let path = scene.written(home, key, scopes);
-        let output = ran(program(&path), &scene.app.secret);
+    for (app, granted) in &scene.apps {
+        let path = scene.written(home, key, app);
+        let output = ran(program(&path), &app.secret);
         let printed = String::from_utf8_lossy(&output.stdout).into_owned();
         let answer: Value = serde_json::from_str(printed.trim()).unwrap_or_else(|error| {
-            panic!("{key} {scopes:?}: {error}: {printed} {}", String::from_utf8_lossy(&output.stderr))
+            panic!("{key} {granted}: {error}: {printed} {}", String::from_utf8_lossy(&output.stderr))
         });
-        assert_eq!(answer["client_id"], *scene.app.client_id, "{key} {scopes:?}");
-        assert_eq!(answer["scope"], granted, "{key} {scopes:?}");
+        assert_eq!((&answer["client_id"], &answer["scope"]), (&Value::from(&*app.client_id), &Value::from(*granted)));
+        let output = ran(program(&path), "wrong");
+        assert!(!output.status.success(), "{key}: a wrong key is noticed: {output:?}");
     }
-    let path = scene.written(home, key, &["billing:read"]);
-    let output = ran(program(&path), "wrong");
-    assert!(!output.status.success(), "{key}: a wrong key is noticed: {output:?}");
 }
 
 #[test]
@@ -189,8 +208,9 @@ fn start_with_rust() {
 
 /// A server with an API of that look, and tokens for it and for others.
 struct Service {
-    server: Server,
-    api: ApiRecord,
+    _server: Server,
+    browser: Browser,
+    api_id: String,
     good: String,
     other_scope: String,
     other_api: String,
@@ -200,36 +220,26 @@ struct Service {
 impl Service {
     fn new(profile: TokenProfile, algorithm: SigningAlgorithm) -> Self {
         let data = data_directory();
+        create_ana(&data);
         let (look, alg) = (format!("--profile={}", profile.name()), format!("--alg={}", algorithm.name()));
         let named = ["api", "create", "--org=acme", "--name=Reports", "--identifier", AUDIENCE];
         let scopes = ["--scope=reports:read", "--scope=reports:write"];
-        brevet(data.path()).args(&named).args(&scopes).args(&[&look, &alg]).ok();
+        let api = brevet(data.path()).args(&named).args(&scopes).args(&[&look, &alg]).json();
         let server = Server::start_as_issuer(data.path(), &[]);
         let token = |scope: &str| server.token(&made(&data, &[&format!("--scope={scope}")]));
-        let scope = |name: &str| ScopeRecord { name: name.to_owned(), description: String::new(), sensitive: false };
         Self {
+            api_id: api["id"].as_str().unwrap().to_owned(),
             good: token("reports:read"),
             other_scope: token("reports:write"),
             other_api: token("billing:read"),
-            api: ApiRecord {
-                id: uuid::Uuid::nil(),
-                organisation_id: None,
-                name: "Reports".to_owned(),
-                identifier: AUDIENCE.to_owned(),
-                profile,
-                algorithm,
-                lifetime: None,
-                scopes: vec![scope("reports:read"), scope("reports:write")],
-                created_at: Timestamp::NEVER,
-            },
-            server,
+            browser: browser(&server),
+            _server: server,
             _data: data,
         }
     }
 
     fn text(&self, key: &str) -> String {
-        let values = VerifyValues::new(&self.server.url, &self.api, None);
-        Snippets::new().unwrap().verify(Verifier::of(key).unwrap(), &values).unwrap()
+        shown(&self.browser, &format!("/apis/{}/verify?with={key}", self.api_id))
     }
 
     fn exercise(&self, example: &Example) {
@@ -329,10 +339,19 @@ fn verify_with_go() {
 /// What the proxies are told to do is understood by them, also for an issuer on https with a path and for odd names.
 #[test]
 fn verify_with_nginx_and_caddy_is_understood_by_both() {
-    let mut service = Service::new(TokenProfile::Rfc9068, SigningAlgorithm::Rs256);
-    service.api.identifier = r#"urn:x:'";$(id)${host}{y}"#.to_owned();
-    service.api.scopes[0].name = "$(id)'{x}#y;".to_owned();
-    let values = VerifyValues::new("https://127.0.0.1:8443/brevet", &service.api, None);
+    let scope = |name: &str| ScopeRecord { name: name.to_owned(), description: String::new(), sensitive: false };
+    let api = ApiRecord {
+        id: uuid::Uuid::nil(),
+        organisation_id: None,
+        name: "Odd".to_owned(),
+        identifier: r#"urn:x:'";$(id)${host}{y}"#.to_owned(),
+        profile: TokenProfile::Rfc9068,
+        algorithm: SigningAlgorithm::Rs256,
+        lifetime: None,
+        scopes: vec![scope("$(id)'{x}#y;")],
+        created_at: Timestamp::NEVER,
+    };
+    let values = VerifyValues::new("https://127.0.0.1:8443/brevet", &api, None);
     let text = |key: &str| Snippets::new().unwrap().verify(Verifier::of(key).unwrap(), &values).unwrap();
     let home = tempfile::tempdir().unwrap();
     if or_skip("nginx", run(Command::new("nginx").arg("-v"))).is_some() {

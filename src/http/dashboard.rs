@@ -29,7 +29,9 @@ mod scene;
 mod setup;
 mod sign_in;
 mod sign_up;
+mod start;
 mod team;
+mod try_it;
 mod visitor;
 mod when;
 

@@ -15,6 +15,7 @@ use serde::Serialize;
 
 pub use self::start::{LANGUAGES, Language, StartValues};
 pub use self::verify::{VERIFIERS, Verifier, VerifyValues};
+pub(super) use self::write::shell_word;
 
 #[derive(RustEmbed)]
 #[folder = "snippets"]

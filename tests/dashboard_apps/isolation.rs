@@ -36,7 +36,9 @@ fn the_app_of_another_organisation_is_as_none() {
     let plain = |text: &str, sid: &str| {
         let text = text.replace(sid, "SID").replace(&key, "KEY");
         // What is fresh in each page.
-        let fresh = |part: &str| part.contains("name=\"once\"") || part.contains("Request <code>") || part.contains("request_id");
+        let fresh = |part: &str| {
+            part.contains("name=\"once\"") || part.contains("Request <code>") || part.contains("request_id")
+        };
         text.lines().filter(|line| !fresh(line)).map(str::to_owned).collect::<Vec<_>>()
     };
     for page in pages {

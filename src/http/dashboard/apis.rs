@@ -7,16 +7,11 @@ mod removal;
 mod scopes;
 mod verify;
 
-use actix_web::web::Path;
+use actix_web::web::{Path, ServiceConfig};
 use serde::Serialize;
 use uuid::Uuid;
 
-pub(super) use self::edit::{edit, show_edit};
 use self::look::preview;
-pub(super) use self::new::{create, show_new};
-pub(super) use self::removal::{delete, show_delete};
-pub(super) use self::scopes::{add, change, remove, show_scope};
-pub(super) use self::verify::verify;
 use super::error::{PageError, PageResult};
 use super::faults::Faults;
 use super::page::{Section, View};
@@ -25,6 +20,7 @@ use super::when::When;
 use crate::clock::print_span;
 use crate::db::apis::{ApiRecord, ScopeRecord};
 use crate::db::developers::Role;
+use crate::http::methods::{get, get_and_post, post};
 use crate::service::apis::{self, AppOfApi};
 
 /// APIs on a page of the list.
@@ -201,8 +197,22 @@ impl ApiView {
     }
 }
 
+/// Adds the pages of APIs.
+pub(super) fn routes(config: &mut ServiceConfig) {
+    config
+        .service(get("/apis", list))
+        .service(get_and_post("/apis/new", new::show_new, new::create))
+        .service(get("/apis/{id}", show))
+        .service(get_and_post("/apis/{id}/edit", edit::show_edit, edit::edit))
+        .service(get_and_post("/apis/{id}/delete", removal::show_delete, removal::delete))
+        .service(post("/apis/{id}/scopes", scopes::add))
+        .service(get_and_post("/apis/{id}/scopes/edit", scopes::show_scope, scopes::change))
+        .service(post("/apis/{id}/scopes/remove", scopes::remove))
+        .service(get("/apis/{id}/verify", verify::verify));
+}
+
 /// The list.
-pub(super) async fn list(visitor: Visitor<AnyMember>) -> PageResult {
+async fn list(visitor: Visitor<AnyMember>) -> PageResult {
     let after = match visitor.query("after").filter(|after| !after.is_empty()) {
         Some(after) => Some(visitor.id(&after)?),
         None => None,
@@ -226,7 +236,7 @@ pub(super) async fn list(visitor: Visitor<AnyMember>) -> PageResult {
 }
 
 /// One API.
-pub(super) async fn show(visitor: Visitor<AnyMember>, path: Path<String>) -> PageResult {
+async fn show(visitor: Visitor<AnyMember>, path: Path<String>) -> PageResult {
     let id = visitor.id(&path)?;
     let view = ApiView::of(&visitor, id).await?;
     visitor.page(&view)

@@ -21,7 +21,7 @@ pub(super) mod tests;
 
 use serde::Serialize;
 
-pub(super) use self::head::Tab;
+pub(super) use self::head::{AppHead, Tab};
 pub(super) use self::routes::routes;
 
 /// One of several values in a form.

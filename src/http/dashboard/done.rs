@@ -41,6 +41,7 @@ const DONE: &[(&str, &str)] = &[
     ("app-deleted", "The app is deleted."),
     ("key-revoked", "The key is revoked."),
     ("scopes-changed", "The scopes are saved."),
+    // APIs and scopes.
     ("api-created", "The API is there. Give its scopes to apps, and let your service verify their tokens."),
     ("api-changed", "The API is changed. Tokens already issued stay as they are."),
     ("api-deleted", "The API is deleted."),

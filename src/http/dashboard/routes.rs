@@ -3,7 +3,8 @@
 use actix_web::web::ServiceConfig;
 
 use super::{
-    account, apis, apps, home, inspect, invitations, organisations, people, resets, setup, sign_in, sign_up, team,
+    account, apis, apps, home, inspect, invitations, organisations, people, resets, setup, sign_in, sign_up, start,
+    team, try_it,
 };
 use crate::http::methods::{get, get_and_post, post};
 use crate::oauth::metadata::path;
@@ -26,16 +27,11 @@ pub(in crate::http) fn routes(config: &mut ServiceConfig) {
         .service(post("/account/sessions/end-others", account::end_other_sessions))
         .service(post("/account/sessions/{id}/end", account::end_session))
         .configure(apps::routes)
-        .service(get_and_post("/inspect", inspect::show, inspect::look))
-        .service(get("/apis", apis::list))
-        .service(get_and_post("/apis/new", apis::show_new, apis::create))
-        .service(get("/apis/{id}", apis::show))
-        .service(get_and_post("/apis/{id}/edit", apis::show_edit, apis::edit))
-        .service(get_and_post("/apis/{id}/delete", apis::show_delete, apis::delete))
-        .service(post("/apis/{id}/scopes", apis::add))
-        .service(get_and_post("/apis/{id}/scopes/edit", apis::show_scope, apis::change))
-        .service(post("/apis/{id}/scopes/remove", apis::remove))
-        .service(get("/apis/{id}/verify", apis::verify));
+        .configure(apis::routes)
+        .service(get("/apps/{sid}/start", start::start))
+        .service(get_and_post("/try", try_it::show, try_it::send))
+        .service(post("/try/call", try_it::call))
+        .service(get_and_post("/inspect", inspect::show, inspect::look));
     accounts(config);
     people_and_organisations(config);
 }

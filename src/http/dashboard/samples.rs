@@ -32,8 +32,8 @@ fn all() -> Vec<Sample> {
     let mut samples = Vec::new();
     samples.extend(super::account::second_factor::tests::samples());
     samples.extend(super::account::tests::samples());
-    samples.extend(super::apps::tests::samples());
     samples.extend(super::apis::tests::samples());
+    samples.extend(super::apps::tests::samples());
     samples.extend(super::error::tests::samples());
     samples.extend(super::home::tests::samples());
     samples.extend(super::inspect::tests::samples());
@@ -48,6 +48,8 @@ fn all() -> Vec<Sample> {
     samples.extend(super::setup::tests::samples());
     samples.extend(super::sign_up::tests::samples());
     samples.extend(super::team::tests::samples());
+    samples.extend(super::start::tests::samples());
+    samples.extend(super::try_it::tests::samples());
     samples
 }
 

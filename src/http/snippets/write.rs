@@ -18,6 +18,11 @@ fn query(text: &str) -> String {
     text.bytes().map(byte).collect()
 }
 
+/// A word for a shell, in which nothing has a meaning.
+pub(in crate::http) fn shell_word(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
 // A string in double quotes with the escapes of JSON: Python, JavaScript, Go, C#, Java, Rust, YAML.
 handlebars_helper!(quoted: |value: str| json(value));
 // The same several times, with commas between.
@@ -25,7 +30,7 @@ handlebars_helper!(list: |values: array| {
     values.iter().filter_map(Value::as_str).map(json).collect::<Vec<_>>().join(", ")
 });
 // A string in single quotes, in which nothing else has a meaning.
-handlebars_helper!(sh: |value: str| format!("'{}'", value.replace('\'', r"'\''")));
+handlebars_helper!(sh: |value: str| shell_word(value));
 handlebars_helper!(php: |value: str| format!("'{}'", value.replace('\\', r"\\").replace('\'', r"\'")));
 handlebars_helper!(ps: |value: str| format!("'{}'", value.replace('\'', "''")));
 handlebars_helper!(sql: |value: str| format!("'{}'", value.replace('\'', "''")));

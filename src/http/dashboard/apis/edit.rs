@@ -67,7 +67,7 @@ async fn own(visitor: &Visitor<Developer>, id: &str) -> Result<VersionedApi, Pag
 }
 
 /// The form with what there is.
-pub(in crate::http::dashboard) async fn show_edit(visitor: Visitor<Developer>, path: Path<String>) -> PageResult {
+pub(super) async fn show_edit(visitor: Visitor<Developer>, path: Path<String>) -> PageResult {
     let VersionedApi { api, version } = own(&visitor, &path).await?;
     let (scopes, tenant) = (first_scopes(&api), visitor.organisation());
     let sample = sample(&api, &scopes, visitor.site().authority.issuer(), &tenant);
@@ -84,7 +84,7 @@ pub(in crate::http::dashboard) async fn show_edit(visitor: Visitor<Developer>, p
 }
 
 /// Saves it, if nobody else did meanwhile.
-pub(in crate::http::dashboard) async fn edit(visitor: Visitor<Developer>, path: Path<String>) -> PageResult {
+pub(super) async fn edit(visitor: Visitor<Developer>, path: Path<String>) -> PageResult {
     let form = visitor.form(&[])?;
     let VersionedApi { api, version } = own(&visitor, &path).await?;
     let (scopes, tenant) = (first_scopes(&api), visitor.organisation());

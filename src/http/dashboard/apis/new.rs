@@ -67,7 +67,7 @@ impl ScopeFields {
 }
 
 /// The empty form.
-pub(in crate::http::dashboard) async fn show_new(visitor: Visitor<Developer>) -> PageResult {
+pub(super) async fn show_new(visitor: Visitor<Developer>) -> PageResult {
     let (issuer, tenant) = (visitor.site().authority.issuer().to_owned(), visitor.organisation());
     let look = (TokenProfile::Rfc9068, SigningAlgorithm::Rs256);
     visitor.page(&NewApiView {
@@ -79,7 +79,7 @@ pub(in crate::http::dashboard) async fn show_new(visitor: Visitor<Developer>) ->
 }
 
 /// Makes it.
-pub(in crate::http::dashboard) async fn create(visitor: Visitor<Developer>) -> PageResult {
+pub(super) async fn create(visitor: Visitor<Developer>) -> PageResult {
     let form = visitor.form(&[])?;
     let (issuer, organisation) = (visitor.site().authority.issuer().to_owned(), visitor.organisation());
     let mut faults = Faults::default();

@@ -59,14 +59,14 @@ impl DeleteApiView {
 }
 
 /// Asks.
-pub(in crate::http::dashboard) async fn show_delete(visitor: Visitor<Developer>, path: Path<String>) -> PageResult {
+pub(super) async fn show_delete(visitor: Visitor<Developer>, path: Path<String>) -> PageResult {
     let id = visitor.id(&path)?;
     let view = DeleteApiView::of(&visitor, id).await?;
     visitor.page(&view)
 }
 
 /// Deletes it, if no app has scopes of it.
-pub(in crate::http::dashboard) async fn delete(visitor: Visitor<Developer>, path: Path<String>) -> PageResult {
+pub(super) async fn delete(visitor: Visitor<Developer>, path: Path<String>) -> PageResult {
     visitor.confirmed_form(&[]).await?;
     let id = visitor.id(&path)?;
     match visitor.change(move |m| apis::delete(m, id)).await {

@@ -59,7 +59,7 @@ async fn found(visitor: &Visitor<Developer>, id: Uuid, name: &str) -> Result<(Ap
 }
 
 /// Adds one.
-pub(in crate::http::dashboard) async fn add(visitor: Visitor<Developer>, path: Path<String>) -> PageResult {
+pub(super) async fn add(visitor: Visitor<Developer>, path: Path<String>) -> PageResult {
     let form = visitor.form(&[])?;
     let id = visitor.id(&path)?;
     let scope = read(&form);
@@ -81,7 +81,7 @@ pub(in crate::http::dashboard) async fn add(visitor: Visitor<Developer>, path: P
 }
 
 /// One scope: `?scope=` names it, because its name may hold a slash.
-pub(in crate::http::dashboard) async fn show_scope(visitor: Visitor<Developer>, path: Path<String>) -> PageResult {
+pub(super) async fn show_scope(visitor: Visitor<Developer>, path: Path<String>) -> PageResult {
     let id = visitor.id(&path)?;
     let name = visitor.query("scope").unwrap_or_default();
     let (api, scope, apps_total) = found(&visitor, id, &name).await?;
@@ -95,7 +95,7 @@ pub(in crate::http::dashboard) async fn show_scope(visitor: Visitor<Developer>, 
 }
 
 /// Says anew what it means.
-pub(in crate::http::dashboard) async fn change(visitor: Visitor<Developer>, path: Path<String>) -> PageResult {
+pub(super) async fn change(visitor: Visitor<Developer>, path: Path<String>) -> PageResult {
     let form = visitor.form(&[])?;
     let id = visitor.id(&path)?;
     let scope = read(&form);
@@ -113,7 +113,7 @@ pub(in crate::http::dashboard) async fn change(visitor: Visitor<Developer>, path
 }
 
 /// Takes it away, also from every app.
-pub(in crate::http::dashboard) async fn remove(visitor: Visitor<Developer>, path: Path<String>) -> PageResult {
+pub(super) async fn remove(visitor: Visitor<Developer>, path: Path<String>) -> PageResult {
     let form = visitor.confirmed_form(&[]).await?;
     let id = visitor.id(&path)?;
     let name = form.text("name").to_owned();

@@ -75,7 +75,7 @@ fn view(scene: &Scene, api: &ApiRecord, verifier: &Verifier, scope: Option<&str>
 }
 
 /// The guard that `?with=` names, demanding the scope that `?scope=` names.
-pub(in crate::http::dashboard) async fn verify(visitor: Visitor<AnyMember>, path: Path<String>) -> PageResult {
+pub(super) async fn verify(visitor: Visitor<AnyMember>, path: Path<String>) -> PageResult {
     let id = visitor.id(&path)?;
     let verifier = match visitor.query("with") {
         Some(key) => Verifier::of(&key).ok_or_else(|| PageError::not_found(&visitor))?,

@@ -52,7 +52,7 @@ pub(super) fn management_api() -> ApiRecord {
     }
 }
 
-pub(super) fn app() -> AppRecord {
+pub(in crate::http::dashboard) fn app() -> AppRecord {
     AppRecord {
         client_id: ClientId::parse("3f1c0c1e-6f0b-4a55-8d0e-2f7d3c0b9a2e").unwrap(),
         organisation_id: Uuid::nil(),
