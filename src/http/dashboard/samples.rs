@@ -32,7 +32,6 @@ fn all() -> Vec<Sample> {
     let mut samples = Vec::new();
     samples.extend(super::account::second_factor::tests::samples());
     samples.extend(super::account::tests::samples());
-    samples.extend(super::apis::tests::samples());
     samples.extend(super::apps::tests::samples());
     samples.extend(super::error::tests::samples());
     samples.extend(super::home::tests::samples());
