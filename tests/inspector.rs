@@ -259,7 +259,7 @@ fn what_ended_a_token_is_named_with_its_time() {
         (
             "key revoked",
             |app, _, token| {
-                signing_keys::revoke(&app.management, decode_jwt(token).0["kid"].as_str().unwrap()).unwrap()
+                signing_keys::revoke(&app.management, decode_jwt(token).0["kid"].as_str().unwrap()).unwrap();
             },
             "was this server's and was revoked 3 minutes ago",
         ),

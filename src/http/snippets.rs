@@ -146,8 +146,9 @@ mod tests {
         let sid = ClientId::parse("3f1c0c1e-6f0b-4a55-8d0e-2f7d3c0b9a2e").unwrap();
         let scope = "'$(id)`<x>%{y}#--".to_owned();
         for language in LANGUAGES {
-            let text =
-                snippets.start(language, &StartValues::new("https://id.example.com", sid, &[scope.clone()])).unwrap();
+            let text = snippets
+                .start(language, &StartValues::new("https://id.example.com", sid, std::slice::from_ref(&scope)))
+                .unwrap();
             let line = text.lines().find(|line| line.contains("(id)")).unwrap();
             match language.key {
                 "curl" => assert!(line.contains(r"''\''$(id)`<x>%{y}#--'"), "{line}"),

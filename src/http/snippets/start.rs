@@ -25,7 +25,7 @@ pub struct Language {
 const SHELL: &str = "export APP_KEY='the App Key'";
 
 /// All of them, the first is shown first.
-pub const LANGUAGES: &[Language] = &[
+pub const LANGUAGES: &[Language; 9] = &[
     Language { key: "curl", label: "curl", file: "start.sh", needs: "", run: "sh start.sh", key_hint: SHELL },
     Language {
         key: "python",
@@ -82,7 +82,8 @@ pub const LANGUAGES: &[Language] = &[
 impl Language {
     /// The one that is shown first.
     pub fn first() -> &'static Self {
-        const { &LANGUAGES[0] }
+        let [first, ..] = LANGUAGES;
+        first
     }
 
     /// The language of that name.
