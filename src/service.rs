@@ -43,6 +43,7 @@ pub mod sign_in;
 pub mod sign_up;
 pub mod signing_keys;
 mod slow_hashes;
+pub mod start;
 pub mod system;
 pub mod team;
 mod throttle;

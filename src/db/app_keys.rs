@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::conn::AnyConnection;
 use super::error::DbError;
 use super::organisations::parse_id;
-use super::schema::{app_key_uses, app_keys};
+use super::schema::{app_key_uses, app_keys, apps};
 use crate::clock::Timestamp;
 use crate::oauth::ClientId;
 use crate::oauth::client::ClientSecret;
@@ -162,4 +162,53 @@ pub fn update_revoked_at(conn: &mut AnyConnection, id: Uuid, revoked_at: Timesta
         .set(app_keys::revoked_at.eq(revoked_at.seconds()))
         .execute(conn)?;
     Ok(())
+}
+
+/// A key that ends soon.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EndingKey {
+    /// Its app.
+    pub client_id: ClientId,
+    /// What the app is called.
+    pub app_name: String,
+    /// Its last four characters.
+    pub hint: String,
+    /// When it ends.
+    pub expires_at: Timestamp,
+}
+
+/// Keys of an organisation's apps that end between those moments, the first to end first, at most `limit`. Apps that are
+/// off are left out: nobody misses their keys.
+///
+/// # Errors
+/// When the database does not answer.
+pub fn list_ending(
+    conn: &mut AnyConnection,
+    organisation_id: Uuid,
+    from: Timestamp,
+    until: Timestamp,
+    limit: i64,
+) -> Result<Vec<EndingKey>, DbError> {
+    type Row = (String, String, String, Option<i64>);
+    let rows: Vec<Row> = app_keys::table
+        .inner_join(apps::table.on(apps::id.eq(app_keys::app_id)))
+        .filter(apps::organisation_id.eq(organisation_id.to_string()))
+        .filter(apps::disabled_at.is_null())
+        .filter(app_keys::revoked_at.is_null())
+        .filter(app_keys::expires_at.gt(from.seconds()))
+        .filter(app_keys::expires_at.le(until.seconds()))
+        .order((app_keys::expires_at, app_keys::id))
+        .limit(limit)
+        .select((apps::id, apps::name, app_keys::hint, app_keys::expires_at))
+        .load(conn)?;
+    let key = |(id, app_name, hint, expires_at): Row| {
+        let corrupt = || DbError::Corrupt { table: "app_keys", column: "app_id", id: id.clone() };
+        Ok(EndingKey {
+            client_id: ClientId::parse(&id).ok_or_else(corrupt)?,
+            app_name,
+            hint,
+            expires_at: Timestamp::from_seconds(expires_at.unwrap_or_default()),
+        })
+    };
+    rows.into_iter().map(key).collect()
 }

@@ -8,6 +8,10 @@ mod timeline;
 pub(super) use self::bars::Bars;
 pub(super) use self::sparkline::Spark;
 pub(super) use self::timeline::Timeline;
+use std::time::Duration;
+
+use serde::Serialize;
+
 use crate::clock::Timestamp;
 
 const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
@@ -20,7 +24,7 @@ pub(super) fn grouped(number: i64) -> String {
         text.push('-');
     }
     for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place) % 3 == 0 {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);
@@ -91,7 +95,31 @@ pub(super) fn day_and_hour(at: Timestamp) -> String {
     }
 }
 
-/// `one token`, `2 tokens`
+/// A span in words: `24 hours`, `90 days`, in the largest unit that keeps it whole.
+pub(super) fn spoken(span: Duration) -> String {
+    let seconds = i64::try_from(span.as_secs()).unwrap_or(i64::MAX);
+    let units =
+        [(86_400, "day", "days"), (3_600, "hour", "hours"), (60, "minute", "minutes"), (1, "second", "seconds")];
+    let whole = |(unit, ..): &&(i64, &str, &str)| seconds % unit == 0 && (seconds > *unit || *unit < 86_400);
+    let (unit, one, many) = units.iter().find(whole).copied().unwrap_or((1, "second", "seconds"));
+    counted(seconds / unit, one, many)
+}
+
+/// A number that stands large above what it counts.
+#[derive(Debug, Serialize)]
+pub(super) struct Tile {
+    number: String,
+    text: &'static str,
+}
+
+impl Tile {
+    /// So many: `one` of it, or `many`.
+    pub(super) fn new(number: i64, one: &'static str, many: &'static str) -> Self {
+        Self { number: grouped(number), text: if number == 1 { one } else { many } }
+    }
+}
+
+/// `1 token`, `2 tokens`
 fn counted(number: i64, one: &str, many: &str) -> String {
     if number == 1 { format!("1 {one}") } else { format!("{} {many}", grouped(number)) }
 }
@@ -125,6 +153,9 @@ mod tests {
         assert_eq!(grouped, ["0", "7", "999", "1,000", "1,234,567", "-1,500"]);
         let short: Vec<String> = [0, 750, 1_000, 1_500, 20_000_000, 2_000_000_000_000].into_iter().map(short).collect();
         assert_eq!(short, ["0", "750", "1k", "1.5k", "20M", "2T"]);
+        let spans: Vec<String> =
+            [30, 60, 86_400, 172_800, 90_000].into_iter().map(|s| spoken(Duration::from_secs(s))).collect();
+        assert_eq!(spans, ["30 seconds", "1 minute", "24 hours", "2 days", "25 hours"]);
         let lengths: Vec<String> = [0, 5, 10, 100, 1_250, 1_255].into_iter().map(print).collect();
         assert_eq!(lengths, ["0", "0.05", "0.1", "1", "12.5", "12.55"]);
     }

@@ -158,8 +158,13 @@ fn describe(picture: &Picture) -> String {
     }
     let busiest = picture.spans.iter().max_by_key(|span| (span.issued.saturating_add(span.refused), span.start));
     let most = busiest.map_or_else(String::new, |span| {
-        let all = span.issued.saturating_add(span.refused);
-        format!(" Most requests came from {} on: {}.", picture.range.show(span.start), grouped(all))
+        let all = grouped(span.issued.saturating_add(span.refused));
+        let start = picture.range.show(span.start);
+        match picture.range {
+            Range::Day => format!(" The busiest hour began on {start}, with {all}."),
+            Range::Week => format!(" The busiest 6 hours began on {start}, with {all}."),
+            Range::Month | Range::Quarter => format!(" The busiest day was {start}, with {all}."),
+        }
     });
     format!(
         "{} issued and {} refused.{most} Times are in UTC; the last bar is still running.",
@@ -208,7 +213,7 @@ mod tests {
     fn a_quiet_hour_and_a_busy_one() {
         assert_snapshot!(drawn(Range::Day, &[(0, 0), (30, 10), (1, 0)]), @"
         Tokens issued and refused, last 24 hours
-        31 tokens issued and 10 requests refused. Most requests came from 22 Nov 01:00 on: 40. Times are in UTC; the last bar is still running.
+        31 tokens issued and 10 requests refused. The busiest hour began on 22 Nov 01:00, with 40. Times are in UTC; the last bar is still running.
         levels 40 30 20 10 0 at 100 75 50 25 0
         1 issued - refused -
         11 issued 25+75 refused 0+25
@@ -221,7 +226,7 @@ mod tests {
     fn one_token_and_nothing_else() {
         assert_snapshot!(drawn(Range::Month, &[(0, 0), (1, 0)]), @"
         Tokens issued and refused, last 30 days
-        1 token issued and 0 requests refused. Most requests came from 23 Nov on: 1. Times are in UTC; the last bar is still running.
+        1 token issued and 0 requests refused. The busiest day was 23 Nov, with 1. Times are in UTC; the last bar is still running.
         levels 1 0 at 100 0
         1 issued - refused -
         11 issued 0+100 refused -
@@ -241,7 +246,7 @@ mod tests {
     fn one_token_among_a_million_times_a_million_is_still_seen() {
         assert_snapshot!(drawn(Range::Week, &[(1_000_000, 1), (i64::MAX / 200, i64::MAX / 200)]), @"
         Tokens issued and refused, last 7 days
-        46,116,860,185,273,879 tokens issued and 46,116,860,184,273,880 requests refused. Most requests came from 22 Nov 06:00 on: 92,233,720,368,547,758. Times are in UTC; the last bar is still running.
+        46,116,860,185,273,879 tokens issued and 46,116,860,184,273,880 requests refused. The busiest 6 hours began on 22 Nov 06:00, with 92,233,720,368,547,758. Times are in UTC; the last bar is still running.
         levels 100,000T 50,000T 0 at 100 50 0
         1 issued 99+1 refused 98+1
         11 issued 53.89+46.11 refused 7.78+46.11
