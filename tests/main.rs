@@ -20,6 +20,8 @@ mod support;
 
 mod access_token;
 mod account;
+mod admin_pages;
+mod audit_pages;
 mod cli;
 mod client_assertion;
 mod client_authentication;

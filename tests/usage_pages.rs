@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use brevet::db::developers::Role;
 use brevet::db::usage::{self, Count, Counted};
 use brevet::db::{AnyConnection, DbError};
 use brevet::oauth::ClientId;
@@ -255,4 +256,165 @@ fn what_the_database_does_not_take_is_kept_for_the_next_time() {
     assert_eq!((found.issued(), found.refused()), (2, 1));
     assert_eq!(named(&found.scopes), [("billing:read", 2), ("billing:write", 2)]);
     assert_eq!(named(&found.refusals), [("invalid_client", 1)]);
+}
+
+/// A start page of a developer of `acme`.
+fn home(app: &TestApp) -> crate::support::browser::Page {
+    app.browser_of("dev@example.com").get("/").assert_status(200)
+}
+
+#[test]
+fn a_newcomer_sees_the_next_step_and_nothing_else_and_the_list_ticks_itself() {
+    let app = TestApp::empty(&[]);
+    app.create_organisation("acme");
+    app.create_person("acme", "dev@example.com", Role::Developer);
+    let steps = || home(&app).texts(".checklist li .state");
+    let page = home(&app);
+    assert_eq!(page.texts("h2"), ["Next steps"], "only the list: {}", page.text());
+    assert_eq!(steps(), ["To do"; 5]);
+    app.create_api("acme", "https://billing.example", &["billing:read"]);
+    assert_eq!(steps(), ["Done", "To do", "To do", "To do", "To do"]);
+    let client = app.create_app(&["billing:read"]);
+    assert_eq!(steps(), ["Done", "Done", "To do", "To do", "To do"]);
+    let token = app.token(&client);
+    flush(&app);
+    assert_eq!(steps(), ["Done", "Done", "Done", "To do", "To do"]);
+    app.get_with_token("/api/v1/whoami", &token).assert_status(200);
+    flush(&app);
+    assert_eq!(steps(), ["Done", "Done", "Done", "Done", "To do"]);
+    execute(&app, format!("UPDATE developers SET totp_confirmed_at = {}", START.seconds()));
+    assert!(!home(&app).text().contains("Next steps"), "the list goes away when all is done");
+}
+
+#[test]
+fn services_that_verify_offline_are_marked_by_hand() {
+    let app = TestApp::new();
+    app.create_person("acme", "dev@example.com", Role::Developer);
+    app.create_person("acme", "view@example.com", Role::Viewer);
+    let browser = app.browser_of("dev@example.com");
+    let page = browser.submit(&browser.get("/"), "/checklist/checks", &[]).assert_status(200);
+    assert_eq!(page.texts(".done"), ["Noted: your services check tokens."]);
+    assert_eq!(page.texts(".checklist li .state")[3], "Done");
+    assert!(page.texts("td code").contains(&"organisation.tokens_checked".to_owned()) || page.text().contains("To do"));
+    let viewer = app.browser_of("view@example.com");
+    let page = viewer.get("/");
+    assert!(page.text().contains("Your role does not allow that"));
+    assert!(!page.links().contains(&"/apps/new".to_owned()));
+    viewer.submit(&page, "/checklist/checks", &[]).assert_status(403);
+}
+
+#[test]
+fn the_start_page_shows_how_much_was_asked_for() {
+    let app = TestApp::new();
+    app.create_organisation("globex");
+    app.create_person("acme", "dev@example.com", Role::Developer);
+    let (busy, quiet) = (app.create_app(&["billing:read"]), app.create_app(&["billing:write"]));
+    let theirs = app.create_app_with(
+        "globex",
+        brevet::service::apps::NewApp { name: "secret plan".to_owned(), ..crate::support::new_app(&[]) },
+    );
+    for client in [&busy, &busy, &quiet, &theirs] {
+        app.token(client);
+    }
+    app.token_request(&[], &format!("{}&scope=nothing", busy.form())).assert_status(400);
+    flush(&app);
+    let page = home(&app);
+    assert_eq!(page.texts(".tile"), ["3 tokens issued", "1 request refused", "2 apps that got a token"]);
+    assert_eq!(page.texts("[aria-labelledby=busiest] tbody tr").len(), 2);
+    assert_eq!(page.texts("[aria-labelledby=scopes] tbody tr"), ["billing:read2", "billing:write1"]);
+    assert_eq!(page.attribute("svg.bars", "role").as_deref(), Some("img"));
+    assert_eq!(page.texts("svg.bars > title"), ["Tokens issued and refused, last 24 hours"]);
+    assert_eq!(page.texts(".numbers tbody tr").len(), 24);
+    assert!(
+        page.texts(".numbers tbody tr")[23].ends_with("(still running)31"),
+        "{:?}",
+        page.texts(".numbers tbody tr")
+    );
+    assert!(!page.body.contains("secret plan"), "another organisation is seen");
+    assert!(page.texts("td code").contains(&"app.create".to_owned()), "the last events");
+    let browser = app.browser_of("dev@example.com");
+    for (range, bars) in [("24h", 24), ("7d", 28), ("30d", 30), ("90d", 90), ("nonsense", 24)] {
+        let page = browser.get(&format!("/?range={range}")).assert_status(200);
+        assert_eq!(page.texts(".numbers tbody tr").len(), bars, "{range}");
+    }
+}
+
+#[test]
+fn keys_that_end_soon_are_told_before_they_do() {
+    let app = TestApp::new();
+    app.create_person("acme", "dev@example.com", Role::Developer);
+    let with_key = |name: &str, days: u64| {
+        let key_expires_in = Some(Duration::from_secs(days * 86_400));
+        app.create_app_with(
+            "acme",
+            brevet::service::apps::NewApp { name: name.to_owned(), key_expires_in, ..crate::support::new_app(&[]) },
+        )
+    };
+    let (_later, sooner, off) = (with_key("later", 90), with_key("sooner", 10), with_key("off", 10));
+    apps::set_enabled(&app.management, off.id(), false).unwrap();
+    let page = home(&app);
+    let rows: Vec<String> = page
+        .texts("tbody th a")
+        .into_iter()
+        .filter(|name| ["later", "sooner", "off"].contains(&name.as_str()))
+        .collect();
+    assert!(rows.contains(&"sooner".to_owned()), "{rows:?}");
+    assert!(page.text().contains("2 Dec 2026"), "{}", page.text());
+    assert!(page.links().contains(&format!("/apps/{}/keys", sooner.client_id)));
+    assert!(!page.links().contains(&format!("/apps/{}/keys", off.client_id)));
+}
+
+#[test]
+fn the_start_page_comes_without_statistics_when_those_fail() {
+    let app = TestApp::new();
+    app.create_person("acme", "dev@example.com", Role::Developer);
+    app.create_app(&[]);
+    execute(&app, "ALTER TABLE usage RENAME TO away".to_owned());
+    let page = home(&app);
+    assert!(page.text().contains("Usage unavailable"), "{}", page.text());
+    assert!(page.text().contains("Last events"));
+}
+
+#[test]
+fn an_app_shows_what_it_was_refused_and_what_to_do() {
+    let app = TestApp::new();
+    app.create_person("acme", "dev@example.com", Role::Viewer);
+    let client = app.create_app(&["billing:read"]);
+    let browser = app.browser_of("dev@example.com");
+    let address = format!("/apps/{}/usage", client.client_id);
+    let page = browser.get(&address).assert_status(200);
+    assert!(page.text().contains("No token was asked for in the last 24 hours."));
+    assert!(page.text().contains(&format!("-u {}:$APP_KEY", client.client_id)), "a first call to paste");
+    app.token(&client);
+    app.token_request(&[], &format!("{}&scope=<script>", client.form())).assert_status(400);
+    app.token_request(&[], &format!("{}x", client.form())).assert_status(401);
+    flush(&app);
+    let page = browser.get(&address).assert_status(200);
+    assert_eq!(page.heading(), "Usage of robot");
+    let rows = page.texts("tbody th code");
+    assert_eq!(rows, ["invalid_client", "invalid_scope", "billing:read"]);
+    assert!(page.text().contains("Check that the key was copied whole"));
+    assert!(!page.body.contains("<script>&") && !page.body.contains("lt;script"), "input is not kept");
+    let csv = browser.send("GET", &format!("{address}.csv?range=24h"), &[], None).assert_status(200);
+    assert_eq!(csv.header("content-type"), "text/csv; charset=utf-8");
+    assert!(csv.header("content-disposition").ends_with("-24h.csv\""), "{}", csv.header("content-disposition"));
+    assert_eq!(csv.body.lines().count(), 25);
+    assert!(csv.body.trim_end().ends_with("2026-11-22T00:00:00Z,1,2"), "{}", csv.body);
+}
+
+#[test]
+fn the_use_of_another_organisations_app_is_nowhere() {
+    let app = TestApp::new();
+    app.create_organisation("globex");
+    app.create_person("acme", "dev@example.com", Role::Owner);
+    let theirs = app.create_app_with("globex", crate::support::new_app(&[]));
+    let browser = app.browser_of("dev@example.com");
+    for address in [
+        format!("/apps/{}/usage", theirs.client_id),
+        format!("/apps/{}/usage.csv", theirs.client_id),
+        "/apps/not-an-app/usage".to_owned(),
+        format!("/apps/{}/usage", ClientId::generate()),
+    ] {
+        browser.get(&address).assert_status(404);
+    }
 }

@@ -5,8 +5,10 @@
 //! against forged forms) comes from the [`scene::Scene`].
 
 mod account;
+mod admin;
 mod apis;
 mod apps;
+mod audit;
 mod cookies;
 mod dead_link;
 mod device;
@@ -21,6 +23,7 @@ mod organisations;
 mod page;
 mod people;
 mod qr;
+mod quick_start;
 mod refusal;
 mod resets;
 mod resume;
@@ -32,6 +35,7 @@ mod sign_up;
 mod start;
 mod team;
 mod try_it;
+mod usage;
 mod visitor;
 mod when;
 

@@ -48,6 +48,10 @@ const DONE: &[(&str, &str)] = &[
     ("scope-added", "The scope is there."),
     ("scope-changed", "The scope is changed."),
     ("scope-removed", "The scope is removed from the API and from every app that had it."),
+    ("checks-marked", "Noted: your services check tokens."),
+    ("signing-key-generated", "The next signing key is published. It signs when the present one's time is over."),
+    ("signing-key-rotated", "Another key takes over as soon as services had time to see it. The table says when."),
+    ("signing-key-revoked", "The signing key is revoked. Every token it signed is refused here from now on."),
 ];
 
 /// The sentence of that code.

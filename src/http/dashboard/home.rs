@@ -93,6 +93,9 @@ impl View for AuthorizeView {
 /// The start page.
 pub(super) async fn home(site: Data<Site>, request: HttpRequest) -> PageResult {
     let scene = Scene::set(&site, &request).await?;
+    if let Some(signed_in) = scene.signed_in().cloned() {
+        return super::start::show(&scene, &signed_in).await;
+    }
     scene.page(&WelcomeView::new(site.authority.issuer()))
 }
 

@@ -33,6 +33,9 @@ fn all() -> Vec<Sample> {
     samples.extend(super::account::second_factor::tests::samples());
     samples.extend(super::account::tests::samples());
     samples.extend(super::apps::tests::samples());
+    samples.extend(super::apis::tests::samples());
+    samples.extend(super::admin::tests::samples());
+    samples.extend(super::audit::tests::samples());
     samples.extend(super::error::tests::samples());
     samples.extend(super::home::tests::samples());
     samples.extend(super::inspect::tests::samples());
@@ -47,8 +50,11 @@ fn all() -> Vec<Sample> {
     samples.extend(super::setup::tests::samples());
     samples.extend(super::sign_up::tests::samples());
     samples.extend(super::team::tests::samples());
+    samples.extend(super::apis::tests::samples());
+    samples.extend(super::quick_start::tests::samples());
     samples.extend(super::start::tests::samples());
     samples.extend(super::try_it::tests::samples());
+    samples.extend(super::usage::tests::samples());
     samples
 }
 

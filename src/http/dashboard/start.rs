@@ -1,126 +1,261 @@
-//! `/apps/{sid}/start`: a program that gets a token for an app.
+//! The start page of who is signed in: the next step, how much was asked for, and what needs a look.
 
-use actix_web::web::Path;
+use actix_web::HttpResponse;
 use serde::Serialize;
 
-use super::apps::{AppHead, Tab};
+use super::audit::DeedRow;
 use super::error::{PageError, PageResult};
 use super::page::{Section, View};
 use super::scene::Scene;
-use super::visitor::{AnyMember, Visitor};
-use crate::db::apps::AppRecord;
-use crate::http::snippets::{LANGUAGES, Language, StartValues};
-use crate::oauth::client::ClientAuthentication;
-use crate::oauth::metadata::path;
-use crate::service::apps;
+use super::usage::{Counted, RangeLink, counted, range_links, range_of};
+use super::visitor::{Developer, Visitor};
+use super::when::When;
+use crate::db::app_keys::EndingKey;
+use crate::db::developers::Role;
+use crate::http::pictures::{Bars, Tile, grouped};
+use crate::service::sessions::SignedIn;
+use crate::service::start::{Progress, Start, gather};
+use crate::service::usage::{OrganisationPicture, mark_tokens_checked};
 
-/// Scopes that a snippet asks for: with more, it asks for none, which gives all.
-const MOST_SCOPES: usize = 5;
-
-/// A program for an app.
-#[derive(Debug, Serialize)]
+/// The page.
+#[derive(Serialize)]
 struct StartView {
-    app: AppHead,
-    is_disabled: bool,
-    /// It signs its requests, so a program with a key does not work for it.
-    has_no_key: bool,
-    has_live_key: bool,
-    has_scopes: bool,
-    /// More than stand in the snippet.
-    asks_for_all: bool,
-    token_url: String,
-    languages: Vec<Choice>,
-    label: &'static str,
-    file: &'static str,
-    needs: &'static str,
-    run: &'static str,
-    key_hint: &'static str,
-    snippet: String,
-}
-
-#[derive(Debug, Serialize)]
-struct Choice {
-    key: &'static str,
-    label: &'static str,
-    is_current: bool,
+    /// What is to be done next; `None` once all is done.
+    checklist: Option<Checklist>,
+    /// Whether there is nothing yet that could be shown.
+    is_new: bool,
+    usage: Option<UsageView>,
+    ending: Vec<EndingRow>,
+    deeds: Vec<DeedRow>,
 }
 
 impl View for StartView {
-    const TEMPLATE: &'static str = "dashboard/app-start";
-    const SECTION: Section = Section::Apps;
+    const TEMPLATE: &'static str = "dashboard/start";
+    const SECTION: Section = Section::Home;
 
     fn title(&self) -> String {
-        format!("Quick start for {}", self.app.name)
+        "Home".to_owned()
     }
 }
 
-fn view(scene: &Scene, app: &AppRecord, has_live_key: bool, language: &Language) -> Result<StartView, PageError> {
-    let issuer = scene.site().authority.issuer();
-    let scopes: Vec<String> = app.scopes.iter().map(|(_, scope)| scope.clone()).collect();
-    let asks_for_all = scopes.len() > MOST_SCOPES;
-    let asked: &[String] = if asks_for_all { &[] } else { &scopes };
-    let snippet = scene.site().snippets.start(language, &StartValues::new(issuer, app.client_id, asked));
-    Ok(StartView {
-        app: AppHead::new(app, Tab::Start),
-        is_disabled: app.disabled_at.is_some(),
-        has_no_key: app.authentication != ClientAuthentication::ClientSecret,
-        has_live_key,
-        has_scopes: !scopes.is_empty(),
-        asks_for_all,
-        token_url: format!("{issuer}{}", path::TOKEN),
-        languages: LANGUAGES
-            .iter()
-            .map(|choice| Choice { key: choice.key, label: choice.label, is_current: choice.key == language.key })
-            .collect(),
-        label: language.label,
-        file: language.file,
-        needs: language.needs,
-        run: language.run,
-        key_hint: language.key_hint,
-        snippet: snippet.map_err(|error| PageError::internal(scene, &error))?,
-    })
+#[derive(Serialize)]
+struct Checklist {
+    steps: Vec<Step>,
+    done: usize,
+    all: usize,
 }
 
-/// The program in the language that `?lang=` names.
-pub(super) async fn start(visitor: Visitor<AnyMember>, path: Path<String>) -> PageResult {
-    let client_id = visitor.client_id(&path)?;
-    let language = match visitor.query("lang") {
-        Some(key) => Language::of(&key).ok_or_else(|| PageError::not_found(&visitor))?,
-        None => Language::first(),
+#[derive(Serialize)]
+struct Step {
+    text: &'static str,
+    hint: &'static str,
+    href: &'static str,
+    action: &'static str,
+    is_done: bool,
+    /// Whether the person's role is enough for it.
+    is_allowed: bool,
+    /// Whether a person may say that it is done, because nobody else can.
+    may_be_marked: bool,
+}
+
+impl Checklist {
+    fn new(progress: Progress, has_second_factor: bool, may_change: bool) -> Option<Self> {
+        let step = |text, hint, href, action, is_done| Step {
+            text,
+            hint,
+            href,
+            action,
+            is_done,
+            is_allowed: may_change,
+            may_be_marked: false,
+        };
+        let steps = vec![
+            step(
+                "Describe an API",
+                "What tokens are for: a service of yours, and the scopes that say what may be done with it.",
+                "/apis/new",
+                "Create API",
+                progress.has_api,
+            ),
+            step(
+                "Register an app",
+                "A program that calls it. It gets an App SID and an App Key, shown once.",
+                "/apps/new",
+                "Create app",
+                progress.has_app,
+            ),
+            Step {
+                is_allowed: true,
+                ..step(
+                    "Get a token",
+                    "With curl, with a library, or here. Ticked about ten seconds after the first token.",
+                    "/try",
+                    "Try it",
+                    progress.has_token,
+                )
+            },
+            Step {
+                may_be_marked: may_change && !progress.has_check,
+                is_allowed: true,
+                ..step(
+                    "Check a token in your service",
+                    "Ticked when this server is asked about one. Services that verify offline ask nobody: then say so yourself.",
+                    "/apis",
+                    "See how",
+                    progress.has_check,
+                )
+            },
+            Step {
+                is_allowed: true,
+                ..step(
+                    "Protect your account",
+                    "A second factor, so that a password alone opens nothing.",
+                    "/account",
+                    "Add a second factor",
+                    has_second_factor,
+                )
+            },
+        ];
+        let (done, all) = (steps.iter().filter(|step| step.is_done).count(), steps.len());
+        (done < all).then_some(Self { steps, done, all })
+    }
+}
+
+#[derive(Serialize)]
+struct UsageView {
+    tiles: Vec<Tile>,
+    ranges: Vec<RangeLink>,
+    bars: Bars,
+    scopes: Vec<Counted>,
+    busiest: Vec<BusyRow>,
+}
+
+#[derive(Serialize)]
+struct BusyRow {
+    sid: String,
+    name: String,
+    issued: String,
+    refused: String,
+}
+
+impl UsageView {
+    fn new(usage: &OrganisationPicture) -> Self {
+        let busy = |app: &crate::db::usage::BusyApp| BusyRow {
+            sid: app.client_id.to_string(),
+            name: app.name.clone(),
+            issued: grouped(app.issued),
+            refused: grouped(app.refused),
+        };
+        Self {
+            tiles: vec![
+                Tile::new(usage.issued_24h, "token issued", "tokens issued"),
+                Tile::new(usage.refused_24h, "request refused", "requests refused"),
+                Tile::new(usage.busiest.active, "app that got a token", "apps that got a token"),
+            ],
+            ranges: range_links("/", usage.picture.range),
+            bars: Bars::new("usage", &usage.picture),
+            scopes: usage.picture.scopes.iter().map(counted).collect(),
+            busiest: usage.busiest.apps.iter().map(busy).collect(),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct EndingRow {
+    sid: String,
+    name: String,
+    hint: String,
+    expires: When,
+}
+
+impl From<EndingKey> for EndingRow {
+    fn from(key: EndingKey) -> Self {
+        Self { sid: key.client_id.to_string(), name: key.app_name, hint: key.hint, expires: When::of(key.expires_at) }
+    }
+}
+
+impl StartView {
+    fn new(start: Start, has_second_factor: bool, may_change: bool) -> Self {
+        let checklist = start.progress.and_then(|progress| Checklist::new(progress, has_second_factor, may_change));
+        Self {
+            is_new: start.progress.is_some_and(|progress| !progress.has_app),
+            checklist,
+            usage: start.usage.as_ref().map(UsageView::new),
+            ending: start.ending.into_iter().map(Into::into).collect(),
+            deeds: start.deeds.iter().map(DeedRow::new).collect(),
+        }
+    }
+}
+
+/// The start page of that person.
+pub(super) async fn show(scene: &Scene, signed_in: &SignedIn) -> PageResult {
+    let Some(workplace) = signed_in.workplace.clone() else {
+        return Ok(scene.redirect("/organisations/new"));
     };
-    let found = visitor.look(move |m| apps::show(m, client_id)).await?;
-    let now = visitor.now();
-    let has_live_key = found.keys.iter().any(|key| key.is_live(now));
-    let view = view(&visitor, &found.app, has_live_key, language)?;
-    visitor.page(&view)
+    let authority = &scene.site().authority;
+    let (m, range) = (authority.management.for_member(signed_in, &workplace, scene.caller().address), range_of(scene));
+    let found = authority.look(m, move |m| gather(m, &workplace.slug, range)).await;
+    let start = found.map_err(|error| PageError::service(scene, &error))?;
+    let may_change = signed_in.workplace.as_ref().is_some_and(|workplace| workplace.role.includes(Role::Developer));
+    scene.page(&StartView::new(start, signed_in.person.totp_confirmed_at.is_some(), may_change))
+}
+
+/// Somebody says that services check tokens.
+pub(super) async fn mark_checks(visitor: Visitor<Developer>) -> Result<HttpResponse, PageError> {
+    visitor.form(&[])?;
+    let organisation = visitor.organisation();
+    let marked = visitor.change(move |m| mark_tokens_checked(m, &organisation)).await;
+    marked.map_err(|error| PageError::service(&visitor, &error))?;
+    Ok(visitor.go("/", "checks-marked"))
 }
 
 #[cfg(test)]
 pub(super) mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::clock::Timestamp;
+    use crate::db::usage::{BusiestApps, BusyApp};
     use crate::http::dashboard::samples::{Sample, sample};
-    use crate::http::snippets::Snippets;
+    use crate::http::dashboard::usage::tests::picture;
     use crate::oauth::ClientId;
+    use crate::service::usage::Range;
+
+    fn progress(has_app: bool) -> Progress {
+        Progress { has_api: true, has_app, has_token: has_app, has_check: false }
+    }
 
     pub(in crate::http::dashboard) fn samples() -> Vec<Sample> {
-        let snippets = Snippets::new().unwrap();
-        let sid = ClientId::parse("3f1c0c1e-6f0b-4a55-8d0e-2f7d3c0b9a2e").unwrap();
-        let view = |language: &Language, is_bad: bool| StartView {
-            app: AppHead::new(&crate::http::dashboard::apps::tests::app(), Tab::Start),
-            is_disabled: is_bad,
-            has_no_key: is_bad,
-            has_live_key: !is_bad,
-            has_scopes: !is_bad,
-            asks_for_all: is_bad,
-            token_url: "https://id.example.com/connect/token".to_owned(),
-            languages: vec![Choice { key: "curl", label: "curl", is_current: true }],
-            label: language.label,
-            file: language.file,
-            needs: language.needs,
-            run: language.run,
-            key_hint: language.key_hint,
-            snippet: snippets.start(language, &StartValues::new("https://id.example.com", sid, &[])).unwrap(),
+        let busy = BusyApp { client_id: ClientId::generate(), name: "robot".to_owned(), issued: 3, refused: 1 };
+        let full = Start {
+            progress: Some(progress(true)),
+            usage: Some(OrganisationPicture {
+                picture: picture(Range::Day),
+                issued_24h: 1_234,
+                refused_24h: 5,
+                busiest: Arc::new(BusiestApps { apps: vec![busy], active: 1 }),
+            }),
+            ending: vec![EndingKey {
+                client_id: ClientId::generate(),
+                app_name: "robot".to_owned(),
+                hint: "7Qd2".to_owned(),
+                expires_at: Timestamp::from_seconds(1_795_305_600),
+            }],
+            deeds: vec![super::super::audit::tests::deed()],
         };
-        LANGUAGES.iter().flat_map(|language| [sample(view(language, false)), sample(view(language, true))]).collect()
+        let empty = |progress| Start { progress, usage: None, ending: Vec::new(), deeds: Vec::new() };
+        vec![
+            sample(StartView::new(full, false, true)),
+            sample(StartView::new(empty(Some(progress(false))), true, false)),
+            sample(StartView::new(empty(None), false, true)),
+        ]
+    }
+
+    #[test]
+    fn the_checklist_goes_away_when_all_is_done() {
+        let done = Progress { has_check: true, ..progress(true) };
+        assert!(Checklist::new(done, true, true).is_none());
+        let left = Checklist::new(done, false, true).unwrap();
+        assert_eq!((left.done, left.all), (4, 5));
     }
 }
