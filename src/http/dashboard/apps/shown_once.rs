@@ -80,7 +80,7 @@ impl ShownOnce {
                 "apiVersion: v1\nkind: Secret\nmetadata:\n  name: {}\ntype: Opaque\nstringData:\n  BREVET_TOKEN_URL: \"{token_url}\"\n  APP_SID: \"{sid}\"\n  APP_KEY: \"{key}\"\n",
                 kubernetes_name(&app.name, &sid)
             ),
-            curl: format!("curl -s {token_url} -u '{sid}:{key}' -d grant_type=client_credentials"),
+            curl: format!("curl -s {token_url} \\\n  -u '{sid}:{key}' \\\n  -d grant_type=client_credentials"),
             key,
             token_url,
         }
