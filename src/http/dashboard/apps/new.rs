@@ -179,13 +179,10 @@ pub(super) async fn create(visitor: Visitor<visitor::Developer>) -> PageResult {
         entered.scopes = ticked;
         return visitor.page(&view(&entered));
     }
-    let refused = |faults| {
-        let view = NewView { faults, ..view(&entered) };
-        visitor.page_with(StatusCode::UNPROCESSABLE_ENTITY, &view)
-    };
+    let refused = |faults| NewView { faults, ..view(&entered) };
     let new = match entered.read() {
         Ok(new) => new,
-        Err(faults) => return refused(faults),
+        Err(faults) => return visitor.page_with(StatusCode::UNPROCESSABLE_ENTITY, &refused(faults)),
     };
     if button == "summary" {
         return visitor.page(&view(&entered).with_summary(&new, &apis, visitor.now()));
@@ -198,7 +195,7 @@ pub(super) async fn create(visitor: Visitor<visitor::Developer>) -> PageResult {
         },
         Err(ServiceError::Repeated) => repeated(&visitor, name).await,
         Err(error) => match Faults::of_service(error) {
-            Ok(faults) => refused(faults),
+            Ok(faults) => visitor.page_with(StatusCode::UNPROCESSABLE_ENTITY, &refused(faults)),
             Err(error) => Err(PageError::service(&visitor, &error)),
         },
     }
@@ -239,7 +236,10 @@ fn find_created(m: &Management, organisation: &str, actor: &str, name: &str) -> 
     let filter =
         AuditFilter { actor: Some(actor.to_owned()), action: Some("app.create".to_owned()), ..AuditFilter::default() };
     let made = audit::list(m, organisation, &filter, None, 100)?;
-    let target = made.into_iter().find(|deed| deed.entry.detail["name"] == name).map(|deed| deed.entry.target);
+    let target = made
+        .into_iter()
+        .find(|deed| deed.entry.detail.get("name").is_some_and(|made| made == name))
+        .map(|deed| deed.entry.target);
     let id = target.as_deref().and_then(ClientId::parse);
     Ok(id.filter(|id| apps::show(m, *id).is_ok()).map(|id| id.to_string()))
 }

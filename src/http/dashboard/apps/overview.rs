@@ -151,7 +151,7 @@ fn find(m: &Management, organisation: &str, client_id: ClientId, sees_deleted: b
             let Some((deleted, detail)) = last_deed(m, organisation, client_id, "app.delete")? else {
                 return Err(ServiceError::NotFound(text));
             };
-            let name = detail["name"].as_str().unwrap_or_default().to_owned();
+            let name = detail.get("name").and_then(|name| name.as_str()).unwrap_or_default().to_owned();
             Ok(Found::Deleted(DeletedView { name, sid: client_id.to_string(), deleted }))
         }
         Err(error) => Err(error),
