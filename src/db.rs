@@ -18,6 +18,7 @@ pub mod members;
 pub mod meta;
 mod migrations;
 pub mod organisations;
+pub mod passkeys;
 pub mod recovery_codes;
 pub mod registered_clients;
 pub mod registration_tokens;

@@ -8,6 +8,8 @@ pub mod jws;
 #[cfg(feature = "server")]
 pub mod key_set;
 #[cfg(feature = "server")]
+pub mod passkeys;
+#[cfg(feature = "server")]
 pub mod pem;
 #[cfg(feature = "server")]
 pub mod ring;

@@ -29,6 +29,7 @@ pub mod links;
 pub mod mail;
 mod management;
 pub mod organisations;
+pub mod passkeys;
 pub mod passwords;
 pub mod people;
 pub mod registration;

@@ -32,6 +32,8 @@ enum Content {
     Answer,
     /// The seed of a person's one-time codes; its name is the person's id.
     OneTimeSeed,
+    /// What must be known to finish a passkey ceremony; its name is the browser's.
+    Ceremony,
 }
 
 impl Content {
@@ -40,6 +42,7 @@ impl Content {
             Self::SigningKey => "signing key envelope v1",
             Self::Answer => "answer envelope v1",
             Self::OneTimeSeed => "one-time seed envelope v1",
+            Self::Ceremony => "passkey ceremony envelope v1",
         }
     }
 
@@ -48,6 +51,7 @@ impl Content {
             Self::SigningKey => "signing key",
             Self::Answer => "answer",
             Self::OneTimeSeed => "seed of one-time codes",
+            Self::Ceremony => "state of a passkey ceremony",
         }
     }
 }
@@ -253,6 +257,22 @@ impl MasterKey {
     /// When the master key or the name is another, or the bytes were changed.
     pub fn open_seed(&self, name: &str, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, KeyError> {
         self.open_content(Content::OneTimeSeed, name, sealed)
+    }
+
+    /// Seals what must be known to finish a passkey ceremony. `name` must be given again to open it.
+    ///
+    /// # Errors
+    /// When the operating system has no random bytes to give.
+    pub fn seal_ceremony(&self, name: &str, plain: &[u8]) -> Result<Vec<u8>, KeyError> {
+        self.seal_content(Content::Ceremony, name, plain)
+    }
+
+    /// Opens what [`Self::seal_ceremony`] sealed.
+    ///
+    /// # Errors
+    /// When the master key or the name is another, or the bytes were changed.
+    pub fn open_ceremony(&self, name: &str, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, KeyError> {
+        self.open_content(Content::Ceremony, name, sealed)
     }
 
     fn seal_content(&self, content: Content, name: &str, plain: &[u8]) -> Result<Vec<u8>, KeyError> {

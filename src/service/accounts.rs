@@ -8,7 +8,7 @@ use super::organisations::find as find_organisation;
 use super::passwords::{self, Surroundings};
 use super::{Management, ServiceError, people, second_factor};
 use crate::db::developers::{self, Member, NewDeveloper, Role};
-use crate::db::{credentials, sessions};
+use crate::db::{credentials, passkeys, sessions};
 use crate::secret::{Secret, hash_password};
 
 const LONGEST_NAME: usize = 100;
@@ -125,6 +125,7 @@ pub fn reset_second_factor(m: &Management, email: &str) -> Result<(), ServiceErr
     m.database.write(move |conn| {
         let (id, _) = find(conn, &email)?;
         second_factor::remove_within(conn, id)?;
+        passkeys::delete_all(conn, id)?;
         let ended = sessions::delete_all(conn, id, None)?;
         let detail = json!({ "email": email, "sessions_ended": ended });
         let organisation = credentials::first_organisation(conn, id)?;

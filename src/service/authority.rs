@@ -18,6 +18,7 @@ use crate::db::Database;
 use crate::directory::{Bounds, Directory};
 use crate::keys::dpop::UsedProofs;
 use crate::keys::key_set::PublicKeys;
+use crate::keys::passkeys::RelyingParty;
 use crate::keys::verify::Verifier;
 use crate::secret::Pepper;
 
@@ -53,6 +54,8 @@ pub struct Authority {
     pub(super) throttle: Throttle,
     pub(super) slow_hashes: SlowHashes,
     pub(super) attempts: Attempts,
+    /// Present if people can have passkeys here.
+    pub(super) relying_party: Option<Box<RelyingParty>>,
     pub(super) feed: LastFeed,
     pub(super) pepper: Pepper,
     /// Nobody's keys, to verify with where there are none.
@@ -93,6 +96,7 @@ impl Authority {
             throttle: Throttle::new(config.throttle_failures),
             slow_hashes: SlowHashes::new()?,
             attempts: Attempts::new(config.throttle_sign_ins),
+            relying_party: RelyingParty::new(&config.issuer).map(Box::new),
             feed: LastFeed::default(),
             pepper: m.pepper.clone(),
             mailer: Mailer::start(m)?,

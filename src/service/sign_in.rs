@@ -99,7 +99,7 @@ fn must_enrol(conn: &mut AnyConnection, m: &Management, person: &Credentials) ->
 }
 
 /// Notes in the audit that somebody came in, and remembers from where.
-fn record_sign_in(
+pub(super) fn record_sign_in(
     conn: &mut AnyConnection,
     m: &Management,
     developer_id: Uuid,

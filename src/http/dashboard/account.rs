@@ -1,5 +1,6 @@
 //! `/account`: how a person is called, and how the person proves who it is.
 
+pub(super) mod passkeys;
 pub(super) mod second_factor;
 
 use actix_web::http::StatusCode;
@@ -12,6 +13,7 @@ use super::faults::Faults;
 use super::page::{Section, View};
 use super::visitor::{Anyone, Visitor};
 use super::when::When;
+use crate::db::passkeys::PasskeyRecord;
 use crate::db::sessions::SessionRecord;
 use crate::service::second_factor::Status;
 use crate::service::{ServiceError, accounts, sessions, sign_in};
@@ -25,6 +27,9 @@ pub(super) struct AccountView {
     email: String,
     name: String,
     second_factor: ShownSecondFactor,
+    /// Whether this server can have passkeys at all.
+    has_passkeys: bool,
+    passkeys: Vec<ShownPasskey>,
     sessions: Vec<ShownSession>,
     has_other_sessions: bool,
     faults: Faults,
@@ -36,6 +41,14 @@ struct ShownSecondFactor {
     is_pending: bool,
     codes_left: u64,
     has_few_codes: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct ShownPasskey {
+    id: String,
+    name: String,
+    created_at: When,
+    last_used_at: Option<When>,
 }
 
 #[derive(Debug, Serialize)]
@@ -66,9 +79,15 @@ impl AccountView {
     async fn load(visitor: &Visitor<Anyone>, faults: Faults) -> Result<Self, PageError> {
         let (person, this) = (visitor.person().person.clone(), visitor.person().session.id);
         let id = person.id;
-        let (status, all) =
-            visitor.look(move |m| Ok((crate::service::second_factor::status(m, id)?, sessions::list(m, id)?))).await?;
-        Ok(Self::new(person.email, person.name, status, &all, this, faults))
+        let (status, all, passkeys) = visitor
+            .look(move |m| {
+                let status = crate::service::second_factor::status(m, id)?;
+                Ok((status, sessions::list(m, id)?, crate::service::passkeys::list(m, id)?))
+            })
+            .await?;
+        let has_passkeys = visitor.site().authority.has_passkeys();
+        let view = Self::new(person.email, person.name, status, &all, this, faults);
+        Ok(Self { has_passkeys, passkeys: passkeys.into_iter().map(shown_passkey).collect(), ..view })
     }
 
     fn new(
@@ -95,7 +114,17 @@ impl AccountView {
         };
         let sessions: Vec<ShownSession> = all.iter().map(shown).collect();
         let has_other_sessions = sessions.iter().any(|session| !session.is_this);
-        Self { email, name, second_factor, sessions, has_other_sessions, faults }
+        let (has_passkeys, passkeys) = (false, Vec::new());
+        Self { email, name, second_factor, has_passkeys, passkeys, sessions, has_other_sessions, faults }
+    }
+}
+
+fn shown_passkey(passkey: PasskeyRecord) -> ShownPasskey {
+    ShownPasskey {
+        id: passkey.id.to_string(),
+        name: passkey.name,
+        created_at: When::of(passkey.created_at),
+        last_used_at: passkey.last_used_at.map(When::of),
     }
 }
 
@@ -196,10 +225,18 @@ pub(super) mod tests {
         let pending = Status { is_pending: true, ..without };
         let with = Status { enabled_at: Some(NOW), is_pending: false, recovery_codes_left: 10 };
         let few = Status { recovery_codes_left: 1, ..with };
+        let shown = |last_used_at: Option<When>| {
+            let (id, name) = (uuid::Uuid::nil().to_string(), "Telephone".to_owned());
+            ShownPasskey { id, name, created_at: When::of(NOW), last_used_at }
+        };
+        let passkeys = vec![shown(None), shown(Some(When::of(NOW)))];
+        let with_passkeys =
+            AccountView { has_passkeys: true, passkeys, ..view(without, &[session(1)], Faults::default()) };
         vec![
             sample(view(without, &[session(1)], Faults::default())),
             sample(view(pending, &[session(1)], Faults::one("new-password", "No."))),
             sample(view(with, &[session(1), session(2)], Faults::one("name", "No."))),
+            sample(with_passkeys),
             sample(view(few, &[session(1), session(2)], Faults::default())),
         ]
     }

@@ -8,6 +8,8 @@ const DONE: &[(&str, &str)] = &[
     ("account-saved", "Your account is changed."),
     ("password-changed", "Your password is changed, and you are signed out everywhere else."),
     ("second-factor-removed", "Two-factor sign-in is off."),
+    ("passkey-added", "The passkey is added."),
+    ("passkey-removed", "The passkey is removed. Remove it from your device or password manager too."),
     ("session-ended", "That session is ended."),
     ("other-sessions-ended", "All other sessions are ended."),
     ("account-made", "Your account is ready, and you are signed in."),

@@ -13,12 +13,26 @@ const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 pub(super) const CSRF: &str = "csrf";
 /// The hidden field that tells one rendering of a form from the next.
 pub(super) const ONCE: &str = "once";
+/// The hidden fields that the script for passkeys fills in.
+pub(super) const PASSKEY: &str = "passkey";
+pub(super) const PASSKEY_STATE: &str = "passkey-state";
 /// The hidden field with the version that the person saw.
 pub(super) const VERSION: &str = "version";
 
 /// Fields whose values are never put back into a page.
-const SECRETS: &[&str] =
-    &[CSRF, "password", "current-password", "new-password", "confirm-password", "code", "confirm-code", "key", "token"];
+const SECRETS: &[&str] = &[
+    CSRF,
+    "password",
+    "current-password",
+    "new-password",
+    "confirm-password",
+    "code",
+    "confirm-code",
+    "key",
+    "token",
+    PASSKEY,
+    PASSKEY_STATE,
+];
 
 /// A form that was read. Fields that no handler asks for have no effect.
 pub(in crate::http) struct Form {

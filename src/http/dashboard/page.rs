@@ -80,6 +80,8 @@ pub(super) struct Chrome<'a> {
     version: &'static str,
     stylesheet: &'a str,
     script: &'a str,
+    /// Only for the pages that need it.
+    passkeys_script: &'a str,
     icons: &'a str,
     favicon: &'a str,
     /// Whether only this machine reaches the issuer: a server to try things with.
@@ -161,6 +163,7 @@ impl<'a> Chrome<'a> {
             version: env!("CARGO_PKG_VERSION"),
             stylesheet: pages.asset("brevet.css"),
             script: pages.asset("brevet.js"),
+            passkeys_script: pages.asset("passkeys.js"),
             icons: pages.asset("icons.svg"),
             favicon: pages.asset("favicon.svg"),
             is_local: pages.is_local,

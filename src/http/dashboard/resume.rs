@@ -75,15 +75,17 @@ pub(super) fn session_ended(scene: Scene, form: &Form) -> PageError {
 pub(super) struct ConfirmView {
     pub(super) email: String,
     pub(super) has_totp: bool,
+    pub(super) has_passkeys: bool,
     pub(super) kept: Kept,
     pub(super) faults: Faults,
 }
 
 impl ConfirmView {
-    pub(super) fn new(signed_in: &SignedIn, kept: Kept, fault: Option<&str>) -> Self {
+    pub(super) fn new(signed_in: &SignedIn, kept: Kept, has_passkeys: bool, fault: Option<&str>) -> Self {
         Self {
             email: signed_in.person.email.clone(),
             has_totp: signed_in.person.totp_confirmed_at.is_some(),
+            has_passkeys,
             kept,
             faults: fault.map(|fault| Faults::one("confirm-password", fault)).unwrap_or_default(),
         }
@@ -131,6 +133,7 @@ pub(super) mod tests {
         let confirm = |fault: Option<&str>| ConfirmView {
             email: "ana@example.com".to_owned(),
             has_totp: fault.is_some(),
+            has_passkeys: fault.is_some(),
             kept: kept(),
             faults: fault.map(|fault| Faults::one("confirm-password", fault)).unwrap_or_default(),
         };

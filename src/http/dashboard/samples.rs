@@ -30,6 +30,7 @@ pub(super) fn sample<V: View + 'static>(view: V) -> Sample {
 /// All samples: one line for each file that has views.
 fn all() -> Vec<Sample> {
     let mut samples = Vec::new();
+    samples.extend(super::account::passkeys::tests::samples());
     samples.extend(super::account::second_factor::tests::samples());
     samples.extend(super::account::tests::samples());
     samples.extend(super::apps::tests::samples());

@@ -166,6 +166,11 @@ impl Scene {
         self.set_cookie(cookies::forget(self.config(), CookieKind::Session));
     }
 
+    /// What belongs to this browser alone: what was begun in it cannot be finished in another.
+    pub(super) fn binding(&self) -> String {
+        self.form_token().map(KeyedHash::to_text).unwrap_or_default()
+    }
+
     fn form_token(&self) -> Option<KeyedHash> {
         self.bound_to.borrow().as_ref().map(|secret| self.site.authority.form_token(secret))
     }

@@ -1,5 +1,6 @@
 //! `/login` and `/logout`.
 
+pub(super) mod passkey;
 pub(super) mod second_factor;
 
 use std::time::Duration;
@@ -17,9 +18,9 @@ use super::page::{Section, View};
 use super::resume::{Kept, ResumeView, local_path};
 use super::scene::Scene;
 use super::visitor::{Anyone, Visitor};
-use crate::config::{Config, SignUpMode};
+use crate::config::SignUpMode;
 use crate::http::site::Site;
-use crate::service::{ServiceError, sessions, sign_in};
+use crate::service::{Authority, ServiceError, sessions, sign_in};
 
 const WRONG: &str = "The e-mail address or the password is not right.";
 
@@ -29,6 +30,7 @@ pub(super) struct SignInView {
     email: String,
     return_to: String,
     may_sign_up: bool,
+    has_passkeys: bool,
     /// What was entered before the session ended.
     kept: Option<Kept>,
     faults: Faults,
@@ -37,12 +39,20 @@ pub(super) struct SignInView {
 impl SignInView {
     fn new(return_to: &str) -> Self {
         let return_to = return_to.to_owned();
-        Self { email: String::new(), return_to, may_sign_up: false, kept: None, faults: Faults::default() }
+        Self {
+            email: String::new(),
+            return_to,
+            may_sign_up: false,
+            has_passkeys: false,
+            kept: None,
+            faults: Faults::default(),
+        }
     }
 
-    /// The page where anybody may get an account, if the server says so.
-    fn open_to(self, config: &Config) -> Self {
-        Self { may_sign_up: config.sign_up == SignUpMode::Open, ..self }
+    /// The page with what else this server offers: an account for anybody, passkeys.
+    fn open_to(self, authority: &Authority) -> Self {
+        let may_sign_up = authority.config.sign_up == SignUpMode::Open;
+        Self { may_sign_up, has_passkeys: authority.has_passkeys(), ..self }
     }
 
     /// The page for somebody whose session ended.
@@ -72,7 +82,7 @@ pub(super) async fn show(site: Data<Site>, request: HttpRequest) -> PageResult {
     if scene.signed_in().is_some() {
         return Ok(scene.redirect(&return_to));
     }
-    let view = SignInView::new(&return_to).open_to(scene.config());
+    let view = SignInView::new(&return_to).open_to(&site.authority);
     scene.with_visit()?.page(&view)
 }
 
@@ -88,7 +98,7 @@ pub(super) async fn sign_in(site: Data<Site>, request: HttpRequest, payload: Pay
         return_to: return_to.to_owned(),
         kept: kept.clone(),
         faults,
-        ..SignInView::new("/").open_to(scene.config())
+        ..SignInView::new("/").open_to(&site.authority)
     };
     match sign_in::sign_in(&site.authority, scene.caller(), scene.browser(), email, &password).await {
         Ok(Some(admitted)) if admitted.awaits_second_factor => {
@@ -160,7 +170,8 @@ pub(super) mod tests {
 
     pub(in crate::http::dashboard) fn samples() -> Vec<Sample> {
         let refused = SignInView { faults: Faults::one("email", WRONG), ..SignInView::new("/apps") };
-        vec![sample(SignInView::new("/")), sample(SignInView::for_kept(kept())), sample(refused)]
+        let open = SignInView { may_sign_up: true, has_passkeys: true, ..SignInView::new("/") };
+        vec![sample(open), sample(SignInView::new("/")), sample(SignInView::for_kept(kept())), sample(refused)]
     }
 
     #[test]

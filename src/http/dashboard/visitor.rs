@@ -12,16 +12,17 @@ use actix_web::{FromRequest, HttpRequest, dev};
 use uuid::Uuid;
 
 use super::error::PageError;
-use super::form::{Form, ONCE, VERSION};
+use super::form::{Form, ONCE, PASSKEY, VERSION};
 use super::resume::{ConfirmView, Kept, session_ended};
 use super::scene::Scene;
+use super::sign_in::passkey::answer;
 use crate::clock::Timestamp;
 use crate::db::developers::Role;
 use crate::http::guard::site;
 use crate::http::site::Site;
 use crate::oauth::ClientId;
 use crate::service::sessions::{SignedIn, Workplace};
-use crate::service::{Condition, Management, ServiceError, sign_in};
+use crate::service::{Condition, Management, ServiceError, passkeys, sign_in};
 
 /// Who may come to a page.
 pub(in crate::http) trait Admission: 'static {
@@ -233,18 +234,23 @@ impl<D: Admission> Visitor<D> {
         if self.signed_in.is_confirmed(self.now()) {
             return Ok(form);
         }
+        let authority = &self.site().authority;
         let kept = Kept::of(&self.scene, &form);
         let ask = |fault: Option<&str>| {
             let status = if fault.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::FORBIDDEN };
-            let view = ConfirmView::new(&self.signed_in, kept.clone(), fault);
+            let view = ConfirmView::new(&self.signed_in, kept.clone(), authority.has_passkeys(), fault);
             self.page_with(status, &view).map_or_else(|error| error, PageError::of)
         };
         if !form.has("confirm-password") && !form.has("confirm-code") {
             return Err(ask(None));
         }
-        let (password, code) = (form.secret("confirm-password"), form.secret("confirm-code"));
-        let authority = &self.site().authority;
-        match sign_in::confirm(authority, self.caller(), &self.signed_in, password, code).await {
+        let confirmed = if form.text(PASSKEY).is_empty() {
+            let (password, code) = (form.secret("confirm-password"), form.secret("confirm-code"));
+            sign_in::confirm(authority, self.caller(), &self.signed_in, password, code).await
+        } else {
+            passkeys::confirm(authority, self.caller(), &self.signed_in, &answer(&self.scene, &form)).await
+        };
+        match confirmed {
             Ok(Some(secret)) => {
                 self.show_session(secret);
                 Ok(form)
