@@ -60,12 +60,6 @@ pub(super) enum User {
         #[arg(long)]
         off: bool,
     },
-    /// Take one-time codes and recovery codes from a person who has lost them
-    #[command(name = "reset-2fa")]
-    ResetSecondFactor {
-        /// The address
-        email: String,
-    },
     /// Sign a person out
     #[command(subcommand)]
     Sessions(Sessions),
@@ -191,11 +185,6 @@ impl User {
                 accounts::reset_password(&m, &email, &password)?;
                 let document = json!({ "email": email });
                 context.output.data(&document, || format!("User {email} has a new password."))
-            }
-            Self::ResetSecondFactor { email } => {
-                accounts::reset_second_factor(&m, &email)?;
-                let document = json!({ "email": email });
-                context.output.data(&document, || format!("User {email} signs in with the password alone."))
             }
             Self::Sessions(Sessions::End { email }) => {
                 let ended = accounts::end_sessions(&m, &email)?;

@@ -133,7 +133,8 @@ mod tests {
     fn a_code_holds_for_its_step_and_its_neighbours() {
         let seed = Seed::generate().unwrap();
         let code = seed.code_at(NOW).unwrap();
-        let spaced = format!(" {} {} ", &code.reveal()[..3], &code.reveal()[3..]);
+        let (first, rest) = code.reveal().split_at(3);
+        let spaced = format!(" {first} {rest} ");
         for (offset, holds) in [(-60, false), (-30, true), (0, true), (30, true), (61, false)] {
             let at = Timestamp::from_seconds(NOW.seconds() + offset);
             assert_eq!(seed.step_of(code.reveal(), at).unwrap().is_some(), holds, "{offset}");

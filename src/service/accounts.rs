@@ -6,9 +6,9 @@ use uuid::Uuid;
 use super::email::canonical as canonical_email;
 use super::organisations::find as find_organisation;
 use super::passwords::{self, Surroundings};
-use super::{Management, ServiceError, people, second_factor};
+use super::{Management, ServiceError, people};
 use crate::db::developers::{self, Member, NewDeveloper, Role};
-use crate::db::{credentials, passkeys, sessions};
+use crate::db::{credentials, sessions};
 use crate::secret::{Secret, hash_password};
 
 const LONGEST_NAME: usize = 100;
@@ -112,24 +112,6 @@ pub fn rename(m: &Management, id: Uuid, name: &str) -> Result<(), ServiceError> 
         let detail = json!({ "from": person.name, "to": name });
         let organisation = credentials::first_organisation(conn, id)?;
         Ok(deed.record(conn, organisation, "user.rename", &id.to_string(), detail, None)?)
-    })
-}
-
-/// Takes everything from a person that asks for more than the password, for who has lost the telephone and the recovery codes.
-/// Every session ends.
-///
-/// # Errors
-/// `NotFound`.
-pub fn reset_second_factor(m: &Management, email: &str) -> Result<(), ServiceError> {
-    let (deed, email) = (m.deed(), canonical_email(email)?);
-    m.database.write(move |conn| {
-        let (id, _) = find(conn, &email)?;
-        second_factor::remove_within(conn, id)?;
-        passkeys::delete_all(conn, id)?;
-        let ended = sessions::delete_all(conn, id, None)?;
-        let detail = json!({ "email": email, "sessions_ended": ended });
-        let organisation = credentials::first_organisation(conn, id)?;
-        Ok(deed.record(conn, organisation, "user.reset-2fa", &id.to_string(), detail, None)?)
     })
 }
 

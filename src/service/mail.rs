@@ -179,9 +179,10 @@ impl Desk {
 
     fn send_due(&mut self) {
         let now = Instant::now();
-        let (due, later) = std::mem::take(&mut self.later).into_iter().partition(|later| later.due <= now);
+        let (due, later): (VecDeque<Later>, VecDeque<Later>) =
+            std::mem::take(&mut self.later).into_iter().partition(|later| later.due <= now);
         self.later = later;
-        for Later { letter, failures, .. } in Vec::from(due as VecDeque<Later>) {
+        for Later { letter, failures, .. } in due {
             self.send(letter, failures);
         }
     }

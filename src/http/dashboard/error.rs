@@ -20,7 +20,7 @@ use crate::service::ServiceError;
 /// A page or redirect that ends a handler early.
 pub(in crate::http) struct PageError {
     status: StatusCode,
-    response: RefCell<Option<HttpResponse>>,
+    response: Box<RefCell<Option<HttpResponse>>>,
 }
 
 /// What a handler answers.
@@ -46,7 +46,7 @@ impl View for ErrorView {
 impl PageError {
     /// Any answer.
     pub(super) fn of(response: HttpResponse) -> Self {
-        Self { status: response.status(), response: RefCell::new(Some(response)) }
+        Self { status: response.status(), response: Box::new(RefCell::new(Some(response))) }
     }
 
     /// A page that says what happened and what to do.

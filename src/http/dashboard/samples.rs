@@ -16,10 +16,12 @@ use crate::http::pages::Pages;
 use crate::http::site::Site;
 use crate::service::{Authority, Management};
 
+type Rendered = Result<actix_web::HttpResponse, crate::service::ServiceError>;
+
 /// A view with a name, that can be rendered.
 pub(super) struct Sample {
     template: &'static str,
-    render: Box<dyn Fn(&Scene) -> Result<actix_web::HttpResponse, crate::service::ServiceError>>,
+    render: Box<dyn Fn(&Scene) -> Rendered>,
 }
 
 /// A sample of a view.

@@ -55,8 +55,6 @@ admissions! {
     Developer => Some(Role::Developer), false;
     /// Who may change who belongs to the organisation.
     Admin => Some(Role::Admin), false;
-    /// Who may give the organisation away.
-    Owner => Some(Role::Owner), false;
     /// Who runs the whole server.
     Operator => None, true;
 }

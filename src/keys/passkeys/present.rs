@@ -41,8 +41,7 @@ impl RelyingParty {
         name: &str,
         known: &[String],
     ) -> Result<Begun, KeyError> {
-        let known: Vec<CredentialID> =
-            known.iter().filter_map(|id| URL_SAFE_NO_PAD.decode(id).ok()).map(CredentialID::from).collect();
+        let known: Vec<CredentialID> = known.iter().filter_map(|id| URL_SAFE_NO_PAD.decode(id).ok()).collect();
         let (options, state) =
             self.0.start_passkey_registration(developer_id, email, name, Some(known)).map_err(failed)?;
         let mut options = serde_json::to_value(options).map_err(failed)?;

@@ -12,8 +12,10 @@ use crate::http::dashboard::error::{PageError, PageResult};
 use crate::http::dashboard::page::{Section, View};
 use crate::http::dashboard::visitor::{AnyMember, Visitor};
 use crate::http::dashboard::when::When;
-use crate::service::apis;
+use crate::http::pictures::Spark;
 use crate::service::apps::{self, AppPage, AppSearch, ENDING_SOON};
+use crate::service::usage::{self, Sparkline};
+use crate::service::{Management, apis};
 
 /// The list.
 #[derive(Debug, Serialize)]
@@ -65,6 +67,8 @@ struct Row {
     last_used: Option<When>,
     created: When,
     is_enabled: bool,
+    /// The last seven days.
+    week: Option<Spark>,
 }
 
 impl View for ListView {
@@ -77,7 +81,7 @@ impl View for ListView {
 }
 
 impl Row {
-    fn new(app: AppSummary, now: Timestamp) -> Self {
+    fn new(app: AppSummary, week: Option<&Sparkline>, now: Timestamp) -> Self {
         let soon = app.next_end.filter(|(_, ends_at)| *ends_at < now + ENDING_SOON);
         let warning = match soon {
             Some((hint, ends_at)) => Some(format!("Key ending {hint} expires in {}", spans::words(ends_at.since(now)))),
@@ -94,6 +98,7 @@ impl Row {
             last_used: app.last_used_at.map(When::of),
             created: When::of(app.created_at),
             is_enabled: app.disabled_at.is_none(),
+            week: week.map(Spark::new),
         }
     }
 }
@@ -112,7 +117,14 @@ fn column(search: &AppSearch, label: &'static str, order: AppOrder) -> Column {
 }
 
 impl ListView {
-    fn new(search: &AppSearch, found: AppPage, apis: &[ApiRecord], may_create: bool, now: Timestamp) -> Self {
+    fn new(
+        search: &AppSearch,
+        (found, weeks): (AppPage, &[Sparkline]),
+        apis: &[ApiRecord],
+        may_create: bool,
+        now: Timestamp,
+    ) -> Self {
+        let week = |app: &AppSummary| weeks.iter().find(|week| week.client_id == app.client_id);
         let status = match search.enabled {
             None => "",
             Some(true) => "active",
@@ -141,7 +153,12 @@ impl ListView {
             ],
             first: if found.found == 0 { 0 } else { before + 1 },
             last: before + i64::try_from(found.apps.len()).unwrap_or_default(),
-            rows: found.apps.into_iter().map(|app| Row::new(app, now)).collect(),
+            rows: found
+                .apps
+                .into_iter()
+                .map(|app| (week(&app), app))
+                .map(|(week, app)| Row::new(app, week, now))
+                .collect(),
             found: found.found,
             total: found.total,
             page_number: found.page,
@@ -160,9 +177,15 @@ pub(super) async fn list(visitor: Visitor<AnyMember>) -> PageResult {
         visitor.request().query_string().split('&').filter(|part| !part.starts_with("done=")).collect();
     let search = query::read(&text.join("&")).map_err(|bad| PageError::bad_request(&visitor, bad.0))?;
     let (organisation, wanted) = (visitor.organisation(), search.clone());
-    let (found, apis) =
-        visitor.look(move |m| Ok((apps::search(m, &organisation, &wanted)?, apis::list(m, &organisation)?))).await?;
-    visitor.page(&ListView::new(&search, found, &apis, visitor.has_role(Role::Developer), visitor.now()))
+    let look = move |m: &Management| {
+        let found = apps::search(m, &organisation, &wanted)?;
+        let shown: Vec<_> = found.apps.iter().map(|app| app.client_id).collect();
+        let weeks = usage::sparklines(m, &organisation, &shown)?;
+        Ok((found, weeks, apis::list(m, &organisation)?))
+    };
+    let (found, weeks, apis) = visitor.look(look).await?;
+    let may_create = visitor.has_role(Role::Developer);
+    visitor.page(&ListView::new(&search, (found, &weeks), &apis, may_create, visitor.now()))
 }
 
 #[cfg(test)]
@@ -186,9 +209,14 @@ pub(super) mod tests {
         }
     }
 
+    fn week(client_id: ClientId) -> Sparkline {
+        Sparkline { client_id, issued: [0, 3, 9, 0, 1, 0, 27], refused: [0, 0, 1, 0, 0, 0, 0] }
+    }
+
     fn view(search: &str, apps: Vec<AppSummary>, found: i64, total: i64, may_create: bool) -> ListView {
         let page = AppPage { apps, found, total, page: 2, pages: 3 };
-        ListView::new(&query::read(search).unwrap(), page, &[api()], may_create, moment())
+        let weeks: Vec<Sparkline> = page.apps.iter().take(2).map(|app| week(app.client_id)).collect();
+        ListView::new(&query::read(search).unwrap(), (page, &weeks), &[api()], may_create, moment())
     }
 
     pub(in crate::http::dashboard) fn samples() -> Vec<Sample> {

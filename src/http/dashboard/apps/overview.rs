@@ -14,10 +14,12 @@ use crate::http::dashboard::error::PageResult;
 use crate::http::dashboard::page::{Section, View};
 use crate::http::dashboard::visitor::{AnyMember, Visitor};
 use crate::http::dashboard::when::When;
+use crate::http::pictures::Spark;
 use crate::oauth::ClientId;
 use crate::oauth::client::ClientAuthentication;
 use crate::oauth::metadata::path;
 use crate::service::apps::{self, AppDetails, ENDING_SOON};
+use crate::service::usage::{self, Sparkline};
 use crate::service::{Management, ServiceError, actors, audit};
 
 /// An app.
@@ -32,6 +34,8 @@ struct OverviewView {
     last_used_from: Option<String>,
     issued: i64,
     refused: i64,
+    /// The last seven days.
+    week: Option<Spark>,
     scopes: usize,
     has_keys: bool,
     live_keys: usize,
@@ -66,7 +70,13 @@ impl View for OverviewView {
 }
 
 impl OverviewView {
-    fn new(config: &Config, details: AppDetails, disabled: Option<Deed>, may_change: bool, now: Timestamp) -> Self {
+    fn new(
+        config: &Config,
+        (details, week): (AppDetails, Option<&Sparkline>),
+        disabled: Option<Deed>,
+        may_change: bool,
+        now: Timestamp,
+    ) -> Self {
         let AppDetails { app, keys, issued_24h, refused_24h, .. } = details;
         let live = || keys.iter().filter(|key| key.is_live(now));
         let ending = live().filter_map(|key| {
@@ -86,6 +96,7 @@ impl OverviewView {
             last_used: app.last_used_at.map(When::of),
             issued: issued_24h,
             refused: refused_24h,
+            week: week.map(Spark::new),
             scopes: app.scopes.len(),
             has_keys: app.authentication == ClientAuthentication::ClientSecret,
             lifetime: app.lifetime.map_or_else(|| "as the API and the server allow".to_owned(), print_span),
@@ -115,7 +126,7 @@ impl View for DeletedView {
 }
 
 enum Found {
-    App(Box<AppDetails>, Option<Deed>),
+    App(Box<AppDetails>, Option<Sparkline>, Option<Deed>),
     Deleted(DeletedView),
 }
 
@@ -144,7 +155,8 @@ fn find(m: &Management, organisation: &str, client_id: ClientId, sees_deleted: b
                 }
                 None => None,
             };
-            Ok(Found::App(Box::new(details), disabled))
+            let week = usage::sparklines(m, organisation, &[client_id])?.pop();
+            Ok(Found::App(Box::new(details), week, disabled))
         }
         Err(ServiceError::NotFound(text)) if sees_deleted => {
             // Only what the audit of this organisation has: another organisation's app is like none.
@@ -163,9 +175,15 @@ pub(super) async fn show(visitor: Visitor<AnyMember>, sid: Path<String>) -> Page
     let client_id = visitor.client_id(&sid)?;
     let (organisation, sees_deleted) = (visitor.organisation(), visitor.has_role(Role::Admin));
     match visitor.look(move |m| find(m, &organisation, client_id, sees_deleted)).await? {
-        Found::App(details, disabled) => {
+        Found::App(details, week, disabled) => {
             let may_change = visitor.has_role(Role::Developer);
-            visitor.page(&OverviewView::new(visitor.config(), *details, disabled, may_change, visitor.now()))
+            visitor.page(&OverviewView::new(
+                visitor.config(),
+                (*details, week.as_ref()),
+                disabled,
+                may_change,
+                visitor.now(),
+            ))
         }
         Found::Deleted(view) => visitor.page_with(StatusCode::GONE, &view),
     }
@@ -179,7 +197,7 @@ pub(super) mod tests {
 
     pub(in crate::http::dashboard) fn samples() -> Vec<Sample> {
         let deed = Deed { by: Some("ana".to_owned()), at: When::of(moment()) };
-        let view = |disabled| OverviewView::new(&config(), details(), disabled, true, moment());
+        let view = |disabled| OverviewView::new(&config(), (details(), None), disabled, true, moment());
         let dead = OverviewView {
             live_keys: 0,
             last_used: Some(When::of(moment())),
