@@ -101,7 +101,7 @@ fn the_names_of_those_concerned_are_shown(settings: Settings) {
     let browser = person(&app, Role::Developer);
     let client = app.create_app_with("acme", named("invoice sync"));
     browser.submit(&browser.get("/"), "/checklist/checks", &[]).assert_status(200);
-    let page = browser.get("/audit?actor=Ana%40example.com");
+    let page = browser.get("/audit?actor=Ana%40example.com&action=organisation");
     assert_eq!(page.texts("tbody td:nth-of-type(1)"), ["ana@example.com"]);
     let page = browser.get(&format!("/audit?target={}", client.client_id));
     assert!(page.text().contains("app invoice sync"), "{}", page.text());
