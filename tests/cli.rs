@@ -200,7 +200,7 @@ fn people_get_their_passwords_from_a_file_or_stdin_and_no_command_shows_them() {
         &data,
         &format!("user create --org acme --email Ana@Acme.example --login ana --role owner --password-file {file}"),
     );
-    assert_eq!(members(&by_file), ["email", "id", "organisation", "role"]);
+    assert_eq!(members(&by_file), ["email", "id", "operator", "organisation", "role"]);
     let by_stdin = |email: &str, password: &str| {
         brevet(data.path())
             .args(&["user", "create", "--org=acme", "--email", email, "--password-file=-"])
@@ -238,6 +238,28 @@ fn people_get_their_passwords_from_a_file_or_stdin_and_no_command_shows_them() {
     assert_snapshot!(refused("ana@acme.example", password), @"there is a user ana@acme.example already");
     assert_snapshot!(refusal(&data, "user create --org acme --email cy@acme.example --password-file /nowhere"), @"66: /nowhere cannot be read: No such file or directory (os error 2)");
     assert_snapshot!(refusal(&data, "user reset-password nobody@acme.example --password-file /nowhere"), @"66: /nowhere cannot be read: No such file or directory (os error 2)");
+}
+
+#[test]
+fn people_are_helped_back_in_and_made_operators() {
+    let data = data_directory();
+    let file = write_file(&data, "password.txt", "correct horse battery");
+    text(&data, &format!("user create --org acme --email ana@acme.example --password-file {file}"));
+    let link = document(&data, "user reset-password ana@acme.example --link");
+    assert_eq!(members(&link), ["email", "expires_at", "url"]);
+    let (path, secret) = link["url"].as_str().unwrap().rsplit_once('/').unwrap();
+    assert_eq!((path, secret.len()), ("http://127.0.0.1:8080/reset", 43));
+    let shown = text(&data, "user reset-password ana@acme.example --link");
+    assert!(shown.starts_with("Give this link to ana@acme.example; it works once, until"), "{shown}");
+    assert_eq!(run(&data, "user reset-password ana@acme.example --link --password-file x").code, Some(64));
+    assert_snapshot!(text(&data, "user reset-2fa ana@acme.example"), @"User ana@acme.example has no second factor.");
+    assert_snapshot!(text(&data, "user set-operator ana@acme.example"), @"User ana@acme.example runs the server.");
+    assert_snapshot!(refusal(&data, "user set-operator ana@acme.example --off"), @"65: nobody else runs the server; make somebody else an operator first");
+    assert_snapshot!(refusal(&data, "user disable ana@acme.example"), @"65: nobody else runs the server; make somebody else an operator first");
+    assert_snapshot!(refusal(&data, "user set-operator nobody@acme.example"), @"67: there is no user nobody@acme.example; see: brevet user list");
+    let setup = document(&data, "setup-link");
+    assert_eq!(members(&setup), ["expires_at", "url"]);
+    assert!(text(&data, "setup-link").contains("to become an operator; it works once"));
 }
 
 #[test]

@@ -235,3 +235,296 @@ fn somebody_always_runs_the_server(settings: &[(&str, &str)]) {
     people::set_enabled(m, acme.viewer, false).unwrap();
     assert!(conflict(people::set_operator(m, acme.viewer, true)));
 }
+
+/// The pages.
+mod pages {
+    use super::*;
+    use crate::support::browser::{Browser, Page};
+    use crate::support::smtp::MailServer;
+
+    const ISSUER: &str = "http://127.0.0.1:8080";
+
+    /// The four roles of `acme`, each with a browser.
+    fn app_with_roles(settings: &[(&str, &str)]) -> TestApp {
+        let app = TestApp::with(settings);
+        for role in Role::ALL {
+            app.create_person("acme", &format!("{role}@example.com"), *role);
+        }
+        app
+    }
+
+    fn invite(browser: &Browser, email: &str, role: &str) -> Page {
+        let page = browser.get("/team").assert_status(200);
+        browser.submit(&page, "/team/invitations", &[("email", email), ("role", role)])
+    }
+
+    /// The path of the link that a page shows.
+    fn shown_link(page: &Page) -> String {
+        page.attribute("#link", "value").unwrap().trim_start_matches(ISSUER).to_owned()
+    }
+
+    /// A form of the page sent by somebody whose page does not have it.
+    fn forged(browser: &Browser, path: &str, fields: &str) -> u16 {
+        let csrf = browser.get("/team").attribute("input[name=csrf]", "value").unwrap();
+        browser.send("POST", path, &[], Some(&format!("csrf={csrf}&{fields}"))).status.as_u16()
+    }
+
+    #[test]
+    fn an_invitation_is_shown_once_and_makes_an_account_with_its_role() {
+        let app = app_with_roles(&[]);
+        let owner = app.browser_of("owner@example.com");
+        let shown = invite(&owner, "New@Example.com", "developer").assert_status(200);
+        assert_eq!((shown.heading().as_str(), shown.header("cache-control")), ("Hand over the invitation", "no-store"));
+        let path = shown_link(&shown);
+        let team = owner.get("/team");
+        assert!(!team.body.contains(&path), "shown once");
+        assert!(team.text().contains("new@example.com"));
+
+        let browser = app.browser();
+        let page = browser.get(&path).assert_status(200);
+        assert_eq!(page.header("referrer-policy"), "no-referrer");
+        assert!(page.text().contains("acme") && page.text().contains("developer"), "{}", page.text());
+        let fields = [("password", PASSWORD), ("role", "owner"), ("email", "other@example.com")];
+        let joined = browser.submit(&page, &path, &fields).assert_status(200);
+        assert_eq!(joined.texts(".done"), ["You are a member now."]);
+        let id = organisation_id(&app, "acme");
+        let team = team::show(&app.management, id).unwrap();
+        let new = team.members.iter().find(|member| member.person.email == "new@example.com").unwrap();
+        assert_eq!(new.role, Role::Developer, "whatever the form says");
+        assert_eq!(app.browser().get(&path).status, 410, "used");
+        assert_eq!(browser.get("/team").text().contains("Invite somebody"), false, "a developer manages nobody");
+    }
+
+    #[test]
+    fn who_has_an_account_signs_in_to_accept_and_another_person_cannot() {
+        let server = MailServer::start();
+        let app = app_with_roles(&server.settings());
+        app.create_organisation("other");
+        app.create_person("other", "bo@example.com", Role::Owner);
+        let page = invite(&app.browser_of("admin@example.com"), "bo@example.com", "viewer").assert_status(200);
+        assert_eq!(page.texts(".done"), ["The invitation is on its way."]);
+        let path = server.wait_for(1)[0].path(ISSUER);
+
+        let viewer = app.browser_of("viewer@example.com");
+        let page = viewer.get(&path).assert_status(200);
+        assert!(page.text().contains("for bo@example.com: sign out"), "{}", page.text());
+        assert_eq!(forged(&viewer, &path, ""), 403, "another person's");
+
+        let bo = app.browser();
+        let page = bo.get(&path);
+        let sign_in = page.attribute("main a.primary", "href").unwrap();
+        let page = bo.get(&sign_in);
+        let page =
+            bo.submit(&page, "/login", &[("email", "bo@example.com"), ("password", PASSWORD)]).assert_status(200);
+        assert_eq!(page.path, path, "back at the invitation");
+        let before = bo.cookie("brevet-session");
+        let page = bo.submit(&page, &path, &[]).assert_status(200);
+        assert_eq!(
+            (page.texts(".done"), page.texts(".workplace")),
+            (vec!["You are a member now.".to_owned()], vec!["acme viewer".to_owned()])
+        );
+        assert_ne!(bo.cookie("brevet-session"), before, "another organisation, another session secret");
+        assert!(people::find_by_email(&app.management, "bo@example.com").unwrap().email_verified_at.is_some());
+
+        let page = bo.get("/organisations/new");
+        let page = bo.submit(&page, "/organisations/switch", &[("organisation", "other")]).assert_status(200);
+        assert_eq!(page.texts(".workplace"), ["other owner"]);
+        assert_eq!(forged(&bo, "/organisations/switch", "organisation=nowhere"), 404);
+    }
+
+    #[test]
+    fn each_role_sees_the_team_and_only_those_who_manage_change_it() {
+        let app = app_with_roles(&[]);
+        let id = organisation_id(&app, "acme");
+        let victim = people::find_by_email(&app.management, "viewer@example.com").unwrap().id;
+        let waiting = invite(&app.browser_of("owner@example.com"), "wait@example.com", "viewer");
+        assert_eq!(waiting.status, 200);
+        let invitation = team::show(&app.management, id).unwrap().waiting[0].id;
+        let actions = [
+            ("/team/invitations".to_owned(), "email=x%40example.com&role=viewer"),
+            (format!("/team/invitations/{invitation}/revoke"), ""),
+            (format!("/team/members/{victim}/role"), "role=developer"),
+            (format!("/team/members/{victim}/remove"), ""),
+            ("/team/name".to_owned(), "new-name=Mine"),
+        ];
+        for role in [Role::Developer, Role::Viewer] {
+            let browser = app.browser_of(&format!("{role}@example.com"));
+            let page = browser.get("/team").assert_status(200);
+            assert_eq!(page.texts("form[action$='/role']").len(), 0, "{role}");
+            for (path, fields) in &actions {
+                assert_eq!(forged(&browser, path, fields), 403, "{role} {path}");
+            }
+        }
+        let admin = app.browser_of("admin@example.com");
+        let owner = people::find_by_email(&app.management, "owner@example.com").unwrap().id;
+        assert_eq!(forged(&admin, &format!("/team/members/{owner}/role"), "role=viewer"), 403);
+        assert_eq!(forged(&admin, &format!("/team/members/{owner}/remove"), ""), 403);
+        assert_eq!(forged(&admin, &format!("/team/members/{victim}/role"), "role=owner"), 403);
+        assert_eq!(forged(&admin, &format!("/team/members/{victim}/role"), "role=king"), 422);
+        assert_eq!(team::show(&app.management, id).unwrap().waiting.len(), 1);
+
+        let page = admin.get("/team");
+        let page = admin.submit(&page, &format!("/team/members/{victim}/role"), &[("role", "developer")]);
+        assert_eq!(page.texts(".done"), ["The role is changed."]);
+        let page = admin.submit(&page, &format!("/team/members/{victim}/remove"), &[]);
+        assert_eq!(page.texts(".done"), ["That person is no member any more."]);
+        let page = admin.submit(&page, &format!("/team/invitations/{invitation}/revoke"), &[]);
+        assert_eq!(page.texts(".done"), ["The invitation does not work any more."]);
+        let page = admin.submit(&page, "/team/name", &[("new-name", "Acme & Söhne")]);
+        assert!(page.texts("h1 + p")[0].contains("Acme & Söhne"), "{}", page.text());
+    }
+
+    #[test]
+    fn who_is_removed_or_demoted_is_refused_at_the_next_request() {
+        let app = app_with_roles(&[]);
+        app.create_organisation("other");
+        let id = organisation_id(&app, "acme");
+        let admin = people::find_by_email(&app.management, "admin@example.com").unwrap().id;
+        let owner = people::find_by_email(&app.management, "owner@example.com").unwrap().id;
+        let browser = app.browser_of("admin@example.com");
+        let page = browser.get("/team");
+        team::change_role(&app.management, id, owner, admin, Role::Viewer).unwrap();
+        let fields = [("email", "x@example.com"), ("role", "viewer")];
+        assert_eq!(browser.submit(&page, "/team/invitations", &fields).status, 403, "demoted");
+
+        let page = browser.get("/team").assert_status(200);
+        team::remove(&app.management, id, owner, admin).unwrap();
+        let refused = browser.submit(&page, "/team/leave", &[]);
+        assert_eq!(refused.heading(), "Your organisations", "removed: {}", refused.path);
+        assert!(!browser.get("/team").body.contains("owner@example.com"));
+    }
+
+    #[test]
+    fn the_last_owner_stays_and_is_told_why() {
+        let app = app_with_roles(&[]);
+        let owner = app.browser_of("owner@example.com");
+        let page = owner.get("/team");
+        let page = owner.submit(&page, "/team/leave", &[]).assert_status(409);
+        assert_eq!(page.faults(), ["An organisation needs an owner; make somebody else one first."]);
+        let viewer = app.browser_of("viewer@example.com");
+        let page = viewer.get("/team");
+        let page = viewer.submit(&page, "/team/leave", &[]).assert_status(200);
+        assert_eq!((page.heading().as_str(), page.texts(".done").len()), ("Your organisations", 1));
+    }
+
+    #[test]
+    fn two_who_rename_at_once_see_each_other() {
+        let app = app_with_roles(&[]);
+        let owner = app.browser_of("owner@example.com");
+        let (first, second) = (owner.get("/team"), owner.get("/team"));
+        owner.submit(&first, "/team/name", &[("new-name", "First")]).assert_status(200);
+        let page = owner.submit(&second, "/team/name", &[("new-name", "Second")]).assert_status(409);
+        assert!(page.text().contains("First") && page.attribute("#new-name", "value").as_deref() == Some("Second"));
+        owner.submit(&page, "/team/name", &[("new-name", "Second")]).assert_status(200);
+    }
+
+    #[test]
+    fn operators_see_everybody_and_a_fresh_proof_is_asked_before_power_changes() {
+        let app = app_with_roles(&[]);
+        let operator = people::find_by_email(&app.management, "owner@example.com").unwrap().id;
+        people::set_operator(&app.management, operator, true).unwrap();
+        let viewer = people::find_by_email(&app.management, "viewer@example.com").unwrap().id;
+        assert_eq!(app.browser_of("admin@example.com").get("/admin/users").status, 403);
+        assert_eq!(app.browser_of("admin@example.com").get(&format!("/admin/users/{viewer}")).status, 403);
+
+        let browser = app.browser_of("owner@example.com");
+        let page = browser.get("/admin/users?q=VIEWER").assert_status(200);
+        assert_eq!(page.texts("tbody th a"), ["viewer@example.com"]);
+        assert_eq!(browser.get("/admin/users?q=%25").texts("tbody th a").len(), 0, "no wildcards");
+        let path = format!("/admin/users/{viewer}");
+        let page = browser.get(&path).assert_status(200);
+        let page = browser.submit(&page, &format!("{path}/disable"), &[]).assert_status(200);
+        assert_eq!(page.texts(".done"), ["That person cannot sign in any more."]);
+        assert_eq!(app.browser().sign_in("viewer@example.com", PASSWORD).status, 422);
+        let page = browser.submit(&page, &format!("{path}/enable"), &[]).assert_status(200);
+        let link = browser.submit(&page, &format!("{path}/reset-link"), &[]).assert_status(200);
+        let stranger = app.browser();
+        let form = stranger.get(&shown_link(&link)).assert_status(200);
+        assert!(form.text().contains("viewer@example.com"));
+
+        let own = format!("/admin/users/{operator}");
+        let page = browser.get(&own);
+        let page = browser.submit(&page, &format!("{own}/unmake-operator"), &[]).assert_status(409);
+        assert_eq!(page.faults(), ["Nobody else runs the server; make somebody else an operator first."]);
+
+        app.clock.advance(Duration::from_secs(601));
+        let page = browser.get(&path);
+        let asked = browser.submit(&page, &format!("{path}/make-operator"), &[]);
+        assert_eq!((asked.status, asked.heading().as_str()), (403, "Confirm that it is you"));
+        assert!(!people::show(&app.management, viewer).unwrap().person.is_operator);
+        let action = format!("{path}/make-operator");
+        browser.submit(&asked, &action, &[("confirm-password", PASSWORD)]).assert_status(200);
+        assert!(people::show(&app.management, viewer).unwrap().person.is_operator);
+    }
+
+    #[test]
+    fn an_organisation_that_is_disabled_stops_its_members_and_its_apps() {
+        let app = app_with_roles(&[]);
+        let credentials = app.create_app(&["billing:read"]);
+        app.create_organisation("ops");
+        let id = app.create_person("ops", "op@example.com", Role::Owner);
+        people::set_operator(&app.management, id, true).unwrap();
+        let member = app.browser_of("owner@example.com");
+        let operator = app.browser_of("op@example.com");
+        let token = app.token(&credentials);
+        let page = operator.get("/admin/organisations").assert_status(200);
+        let page = operator.submit(&page, "/admin/organisations/acme/disable", &[]).assert_status(200);
+        assert_eq!(page.texts(".done"), ["The organisation is disabled."]);
+        assert_eq!(member.get("/team").heading(), "Your organisations");
+        assert_eq!(app.token_request(&[], &credentials.form()).status, 401);
+        assert_eq!(app.get_with_token("/api/v1/whoami", &token).status, 401);
+        operator.submit(&page, "/admin/organisations/acme/enable", &[]).assert_status(200);
+        member.get("/team").assert_status(200);
+        assert_eq!(app.token_request(&[], &credentials.form()).status, 200);
+    }
+
+    #[test]
+    fn further_organisations_are_made_once_for_each_form_and_only_where_that_is_open() {
+        let app = app_with_roles(&[("signup", "open")]);
+        let browser = app.browser_of("viewer@example.com");
+        let page = browser.get("/organisations/new");
+        let made = browser.submit(&page, "/organisations/new", &[("organisation", "Acme")]).assert_status(200);
+        assert_eq!(made.texts(".workplace"), ["Acme owner"], "{}", made.text());
+        let slugs: Vec<_> =
+            brevet::service::organisations::list(&app.management).unwrap().into_iter().map(|o| o.slug).collect();
+        assert_eq!(slugs, ["acme", "acme-2"]);
+
+        let closed = app_with_roles(&[]);
+        let browser = closed.browser_of("viewer@example.com");
+        assert!(!browser.get("/organisations/new").body.contains("New organisation</h2>"));
+        let once = browser.get("/team").attribute("input[name=once]", "value").unwrap();
+        assert_eq!(forged(&browser, "/organisations/new", &format!("organisation=Mine&once={once}")), 403);
+    }
+
+    #[test]
+    fn every_change_of_who_belongs_where_is_in_the_audit_with_actor_and_address() {
+        let app = app_with_roles(&[]);
+        let owner = app.browser_of("owner@example.com");
+        let page = invite(&owner, "new@example.com", "viewer");
+        let path = shown_link(&page);
+        let browser = app.browser();
+        let form = browser.get(&path);
+        browser.submit(&form, &path, &[("password", PASSWORD)]).assert_status(200);
+        let new = people::find_by_email(&app.management, "new@example.com").unwrap().id;
+        let page = owner.get("/team");
+        let page = owner.submit(&page, &format!("/team/members/{new}/role"), &[("role", "developer")]);
+        owner.submit(&page, &format!("/team/members/{new}/remove"), &[]).assert_status(200);
+        let id = organisation_id(&app, "acme");
+        let filter = brevet::db::audit::AuditFilter::default();
+        let rows =
+            app.management.database().read(|conn| brevet::db::audit::list(conn, id, &filter, None, 100)).unwrap();
+        let by = |email: &str| format!("user:{}", people::find_by_email(&app.management, email).unwrap().id);
+        for (action, actor) in [
+            ("invitation.create", "owner@example.com"),
+            ("member.join", "new@example.com"),
+            ("member.role", "owner@example.com"),
+            ("member.remove", "owner@example.com"),
+        ] {
+            let found: Vec<_> = rows.iter().filter(|row| row.entry.action == action).collect();
+            assert_eq!(found.len(), 1, "{action}");
+            assert_eq!(found[0].entry.actor, by(actor), "{action}");
+            assert_eq!(found[0].entry.address.as_deref(), Some("127.0.0.1"), "{action}");
+            assert!(!found[0].entry.detail.to_string().contains(path.rsplit('/').next().unwrap()));
+        }
+    }
+}
