@@ -46,6 +46,8 @@ mod mail;
 mod management_api;
 mod nodes;
 mod offline_guard;
+#[cfg(feature = "passkeys")]
+mod passkeys;
 mod properties;
 mod registration;
 mod revocation;
