@@ -22,6 +22,7 @@ mod access_token;
 mod account;
 mod admin_pages;
 mod audit_pages;
+mod browser;
 mod cli;
 mod client_assertion;
 mod client_authentication;

@@ -256,6 +256,11 @@ impl Server {
         fs::read_to_string(&self.log).unwrap()
     }
 
+    /// Where it logs to.
+    pub fn log_file(&self) -> &Path {
+        &self.log
+    }
+
     pub fn pid(&self) -> u32 {
         self.child.id()
     }

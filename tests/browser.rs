@@ -1,0 +1,154 @@
+//! The dashboard in a real browser, headless Chromium: with a mouse, with a mouse and no JavaScript, and with the keyboard
+//! alone. The stories are told in `tests/browser/*.mjs`; each has a server of its own, so that they need no order. Pictures of
+//! all pages end up in `target/screenshots`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::{LazyLock, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use tempfile::TempDir;
+
+use crate::support::process::{Server, data_directory, eventually, free_port, program};
+use crate::support::tools::{self, or_skip, run};
+
+const SCRIPTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/browser");
+const SCREENSHOTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/screenshots");
+
+/// The pinned packages, and the stories beside them.
+static STORIES: LazyLock<Result<PathBuf, String>> = LazyLock::new(|| {
+    let home = tools::node_modules("browser", Path::new(SCRIPTS))?;
+    for script in fs::read_dir(SCRIPTS).and_then(Iterator::collect::<std::io::Result<Vec<_>>>).unwrap() {
+        fs::copy(script.path(), home.join(script.file_name())).unwrap();
+    }
+    Ok(home)
+});
+
+/// Debian's, found on the path. It must start: a wrapper without its program is no browser.
+static CHROMIUM: LazyLock<Result<PathBuf, String>> = LazyLock::new(|| {
+    let paths = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&paths).map(|directory| directory.join("chromium")).find(|path| path.is_file());
+    let chromium = found.ok_or("there is no chromium")?;
+    run(Command::new(&chromium).arg("--version"))?;
+    Ok(chromium)
+});
+
+/// How a story is lived through.
+#[derive(Debug, Clone, Copy)]
+enum Hands {
+    Mouse,
+    /// A mouse, and no JavaScript.
+    Plain,
+    Keyboard,
+}
+
+impl Hands {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Mouse => "mouse",
+            Self::Plain => "plain",
+            Self::Keyboard => "keyboard",
+        }
+    }
+}
+
+/// What a story begins with.
+struct Beginning {
+    /// A directory with keys and the organisation `acme`, or an empty one.
+    data: TempDir,
+    settings: &'static [&'static str],
+}
+
+/// A server that nobody has set up.
+fn fresh() -> Beginning {
+    Beginning { data: tempfile::tempdir().unwrap(), settings: &[] }
+}
+
+/// A server with keys, the organisation `acme` and its API, where everybody may sign up.
+fn open_to_all() -> Beginning {
+    Beginning { data: data_directory(), settings: &["--signup=open"] }
+}
+
+/// Tells the story in that file, and shows all that it printed if it goes wrong.
+fn tell(story: &str, hands: Hands, beginning: impl FnOnce() -> Beginning) {
+    let (Some(chromium), Some(stories)) = (or_skip("chromium", CHROMIUM.clone()), or_skip("node", STORIES.clone())) else {
+        return;
+    };
+    // A browser fills a machine; two of them would wait for each other and call it slowness of the server.
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let Beginning { data, settings } = beginning();
+    let port = free_port();
+    let (listen, issuer) = (format!("--listen=127.0.0.1:{port}"), format!("--issuer=http://127.0.0.1:{port}"));
+    let began_at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    let server = Server::start_with(data.path(), &[&[listen.as_str(), &issuer], settings].concat(), &[]);
+    let files = tempfile::tempdir().unwrap();
+    let transcript = files.path().join("transcript");
+    let write = || fs::File::options().create(true).append(true).open(&transcript).unwrap();
+    let mut child = Command::new("node")
+        .arg(stories.join(format!("{story}.mjs")))
+        .env("HANDS", hands.name())
+        .env("CHROMIUM", chromium)
+        .env("SHOTS", SCREENSHOTS)
+        .env("PROGRAM", program())
+        .env("DATA", data.path())
+        .env("URL", &server.url)
+        .env("ADMIN_URL", &server.admin_url)
+        .env("LOG", server.log_file())
+        .env("BANNER", server.banner())
+        .env("BEGAN_AT", began_at.as_millis().to_string())
+        .stdin(Stdio::null())
+        .stdout(write())
+        .stderr(write())
+        .spawn()
+        .unwrap();
+    let told_at = Instant::now();
+    let ended = eventually(Duration::from_secs(900), story, || {
+        if told_at.elapsed() > Duration::from_secs(600) {
+            // It may have ended in this moment.
+            let _ended = child.kill();
+        }
+        child.try_wait().unwrap()
+    });
+    let told = fs::read_to_string(&transcript).unwrap();
+    if ended.success() {
+        eprintln!("{story} with {hands:?}:\n{told}");
+        return;
+    }
+    let log = server.log();
+    let asked: Vec<_> = log.lines().filter(|line| !line.contains("route=/static/")).collect();
+    let last = asked.split_at(asked.len().saturating_sub(20)).1.join("\n");
+    panic!("{story} with {hands:?}:\n{told}\nthe last that the server logged:\n{last}");
+}
+
+macro_rules! stories {
+    ($($name:ident: $story:literal, $hands:ident, $beginning:ident;)*) => {
+        $(
+            #[test]
+            fn $name() {
+                tell($story, Hands::$hands, $beginning);
+            }
+        )*
+    };
+}
+
+stories! {
+    the_pages_that_everybody_sees_keep_nobody_out: "public_pages", Mouse, open_to_all;
+    the_first_token_takes_what_the_screen_shows_and_a_minute: "first_token", Mouse, fresh;
+    the_first_token_needs_no_script: "first_token", Plain, fresh;
+    an_app_lives_and_ends: "first_run", Mouse, fresh;
+    an_app_lives_and_ends_without_scripts: "first_run", Plain, fresh;
+    an_app_lives_and_ends_by_keyboard: "first_run", Keyboard, fresh;
+    somebody_signs_up_and_in_with_one_time_codes: "account", Mouse, open_to_all;
+    somebody_signs_up_and_in_without_scripts: "account", Plain, open_to_all;
+    somebody_signs_up_and_in_by_keyboard: "account", Keyboard, open_to_all;
+    a_team_comes_together: "team", Mouse, fresh;
+    a_team_comes_together_without_scripts: "team", Plain, fresh;
+    a_team_comes_together_by_keyboard: "team", Keyboard, fresh;
+    two_tabs_and_an_ended_session_lose_nothing: "conflicts", Mouse, fresh;
+    two_tabs_and_an_ended_session_lose_nothing_without_scripts: "conflicts", Plain, fresh;
+    every_page_with_much_in_it_keeps_nobody_out: "pages", Mouse, fresh;
+    every_page_with_much_in_it_keeps_nobody_out_without_scripts: "pages", Plain, fresh;
+    what_somebody_enters_stays_text: "probes", Mouse, fresh;
+}
