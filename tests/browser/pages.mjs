@@ -67,7 +67,6 @@ await story(async (scene) => {
     'api-new': '/apis/new',
     api: `/apis/${made.api}`,
     'api-verify': `/apis/${made.api}/verify`,
-    usage: '/usage',
     try: '/try',
     inspect: '/inspect',
     audit: '/audit',
@@ -84,7 +83,8 @@ await story(async (scene) => {
   for (const [name, path] of Object.entries(pages)) {
     await scene.step(`looks at ${path}`, async () => {
       await ana.goto(path);
-      await ana.look(name, { status: name === 'error-404' ? 404 : 200 });
+      const nowhere = name === 'error-404';
+      await ana.look(name, { status: nowhere ? 404 : 200, signedIn: !nowhere });
     });
   }
   await scene.step('looks at the verdict on a token', async () => {

@@ -54,6 +54,8 @@ struct ErrorsView {
 struct ErrorAdvice {
     code: &'static str,
     advice: &'static str,
+    /// The same code of the management API: both lead to one place on the page.
+    of_management: Option<&'static str>,
 }
 
 impl View for ErrorsView {
@@ -69,8 +71,18 @@ impl ErrorsView {
     fn new() -> Self {
         let of_tokens = OAuthErrorCode::ALL.iter();
         Self {
-            errors: of_tokens.map(|code| ErrorAdvice { code: code.name(), advice: code.advice() }).collect(),
-            problems: KINDS.iter().map(|kind| ErrorAdvice { code: kind.code, advice: kind.advice }).collect(),
+            errors: of_tokens
+                .map(|code| ErrorAdvice {
+                    code: code.name(),
+                    advice: code.advice(),
+                    of_management: KINDS.iter().find(|kind| kind.code == code.name()).map(|kind| kind.advice),
+                })
+                .collect(),
+            problems: KINDS
+                .iter()
+                .filter(|kind| OAuthErrorCode::ALL.iter().all(|code| code.name() != kind.code))
+                .map(|kind| ErrorAdvice { code: kind.code, advice: kind.advice, of_management: None })
+                .collect(),
         }
     }
 }
