@@ -6,8 +6,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{LazyLock, Mutex, PoisonError};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
+use brevet::clock::{Clock, SystemClock};
 use tempfile::TempDir;
 
 use crate::support::process::{Server, data_directory, eventually, free_port, program};
@@ -72,7 +73,8 @@ fn open_to_all() -> Beginning {
 
 /// Tells the story in that file, and shows all that it printed if it goes wrong.
 fn tell(story: &str, hands: Hands, beginning: impl FnOnce() -> Beginning) {
-    let (Some(chromium), Some(stories)) = (or_skip("chromium", CHROMIUM.clone()), or_skip("node", STORIES.clone())) else {
+    let (Some(chromium), Some(stories)) = (or_skip("chromium", CHROMIUM.clone()), or_skip("node", STORIES.clone()))
+    else {
         return;
     };
     // A browser fills a machine; two of them would wait for each other and call it slowness of the server.
@@ -81,7 +83,7 @@ fn tell(story: &str, hands: Hands, beginning: impl FnOnce() -> Beginning) {
     let Beginning { data, settings } = beginning();
     let port = free_port();
     let (listen, issuer) = (format!("--listen=127.0.0.1:{port}"), format!("--issuer=http://127.0.0.1:{port}"));
-    let began_at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    let began_at = SystemClock.now();
     let server = Server::start_with(data.path(), &[&[listen.as_str(), &issuer], settings].concat(), &[]);
     let files = tempfile::tempdir().unwrap();
     let transcript = files.path().join("transcript");
@@ -97,7 +99,7 @@ fn tell(story: &str, hands: Hands, beginning: impl FnOnce() -> Beginning) {
         .env("ADMIN_URL", &server.admin_url)
         .env("LOG", server.log_file())
         .env("BANNER", server.banner())
-        .env("BEGAN_AT", began_at.as_millis().to_string())
+        .env("BEGAN_AT", (began_at.seconds() * 1_000).to_string())
         .stdin(Stdio::null())
         .stdout(write())
         .stderr(write())

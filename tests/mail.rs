@@ -45,7 +45,7 @@ fn signed_up(app: &TestApp, server: &MailServer, mails_before: usize, email: &st
     sign_up::confirm(&app.management, &secret(&mail), browser()).unwrap().unwrap();
 }
 
-fn is_dead<T: std::fmt::Debug>(result: Result<T, ServiceError>) -> bool {
+fn is_dead<T: std::fmt::Debug>(result: &Result<T, ServiceError>) -> bool {
     matches!(result, Err(ServiceError::NotFound(_)))
 }
 
@@ -73,7 +73,7 @@ fn a_sign_up_waits_in_its_mail_until_the_address_is_proven(settings: &[(&str, &s
     let Proof::SignUp { email, password_hash } = sign_up::look(&app.management, &secret).unwrap() else { panic!() };
     assert_eq!(email, "ana@example.com");
     assert!(verify_password(&password_hash, &Secret::new(PASSWORD)));
-    assert!(is_dead(resets::look(&app.management, &secret)), "a link is good for one purpose");
+    assert!(is_dead(&resets::look(&app.management, &secret)), "a link is good for one purpose");
 
     // Many at once: one account.
     let made: Vec<_> = thread::scope(|scope| {
@@ -82,7 +82,7 @@ fn a_sign_up_waits_in_its_mail_until_the_address_is_proven(settings: &[(&str, &s
         tries.into_iter().map(|one| one.join().unwrap()).collect()
     });
     assert_eq!(made.iter().filter(|made| **made).count(), 1);
-    assert!(is_dead(sign_up::confirm(&app.management, &secret, browser())));
+    assert!(is_dead(&sign_up::confirm(&app.management, &secret, browser())));
     let ana = people::find_by_email(&app.management, "ana@example.com").unwrap();
     assert!(ana.email_verified_at.is_some() && !ana.is_operator);
     let overview = people::show(&app.management, ana.id).unwrap();
@@ -131,14 +131,14 @@ fn a_reset_link_works_once_and_dies_with_the_password(settings: &[(&str, &str)])
         tries.into_iter().map(|one| one.join().unwrap()).collect()
     });
     assert_eq!(done.iter().filter(|done| **done).count(), 1);
-    assert!(is_dead(resets::look(m, &first)) && is_dead(resets::look(m, &second)), "all links die with the password");
+    assert!(is_dead(&resets::look(m, &first)) && is_dead(&resets::look(m, &second)), "all links die with the password");
 
     let late = resets::make_link(m, "ana@example.com").unwrap();
     let late = Secret::new(late.url.reveal().rsplit('/').next().unwrap());
     app.clock.advance(Duration::from_secs(3_600));
-    assert!(is_dead(resets::look(m, &late)), "an hour is over");
+    assert!(is_dead(&resets::look(m, &late)), "an hour is over");
     for forged in ["", "x", &"A".repeat(43), &"é".repeat(43), "../../etc/passwd"] {
-        assert!(is_dead(resets::look(m, &Secret::new(forged))), "{forged}");
+        assert!(is_dead(&resets::look(m, &Secret::new(forged))), "{forged}");
     }
     people::set_enabled(m, people::find_by_email(m, "ana@example.com").unwrap().id, false).unwrap();
     assert!(matches!(resets::make_link(m, "ana@example.com"), Err(ServiceError::Conflict(_))));

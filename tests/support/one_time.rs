@@ -13,7 +13,7 @@ impl Seed {
     /// Typed from the page that shows it.
     pub fn of(page: &Page) -> Self {
         let text = page.attribute("#seed", "value").unwrap_or_else(|| panic!("no seed in {}", page.body));
-        let secret = Secret::try_from_base32(&text.replace(' ', "")).unwrap();
+        let secret = Secret::try_from_base32(text.replace(' ', "")).unwrap();
         Self(Builder::new().with_secret(secret).with_account_name("test").build().unwrap())
     }
 
