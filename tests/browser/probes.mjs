@@ -85,7 +85,7 @@ async function enterEverywhere(person, main, probe) {
     }
   }
   if (count) {
-    const button = main.locator('form:has(input[type=text], input[type=search], textarea)').first().locator('button:not([type=button])').first();
+    const button = main.locator('form:has(input[type=text], input[type=search], textarea)').first().locator('button:not([type=button], .unseen)').first();
     await person.follow(button).catch((error) => person.scene.find(person.path, `a form cannot be sent with ${probe.slice(0, 20)}: ${error.message.split('\n')[0]}`));
   }
 }
