@@ -31,6 +31,7 @@ mod clients;
 mod dashboard;
 mod dashboard_apis;
 mod dashboard_apps;
+mod dashboard_routes;
 mod database_story;
 mod discovery;
 mod documentation;

@@ -302,7 +302,7 @@ pub(super) async fn not_found(request: HttpRequest) -> Result<HttpResponse, ApiE
     if wants_html(&request)
         && let Some(site) = request.app_data::<Data<Site>>()
     {
-        return Ok(missing(site, &request));
+        return Ok(missing(site, &request).await);
     }
     Err(ApiError::not_found(&request))
 }

@@ -14,6 +14,7 @@ pub use self::pictures::{
     AppPicture, OrganisationPicture, Picture, Range, Sparkline, app_picture, has_checked_tokens, has_issued_tokens,
     mark_tokens_checked, organisation_picture, sparklines,
 };
+use super::app_keys::MOST_LIVE_KEYS;
 use super::{Management, ServiceError};
 use crate::clock::Timestamp;
 use crate::db::usage::{Count, Counted, KeyUse, RefusalCount, ScopeCount, UsageFilter, UsageRecord};
@@ -39,12 +40,22 @@ struct Counts {
     refused: Vec<(OAuthErrorCode, i64)>,
     /// In the order in which they were granted, as far as tokens asked for all of them.
     scopes: Vec<(Arc<str>, i64)>,
-    last_use: Option<(Uuid, IpAddr, Timestamp)>,
+    /// Of each key, and of none at all for an app that signs its requests.
+    last_uses: Vec<(Uuid, IpAddr, Timestamp)>,
 }
 
 impl Counts {
     fn new(organisation_id: Uuid) -> Self {
-        Self { organisation_id, issued: 0, refused: Vec::new(), scopes: Vec::new(), last_use: None }
+        Self { organisation_id, issued: 0, refused: Vec::new(), scopes: Vec::new(), last_uses: Vec::new() }
+    }
+
+    /// Notes the last use of a key. Few live at once; those that were revoked meanwhile do not matter.
+    fn add_use(&mut self, key_id: Uuid, from: IpAddr, at: Timestamp) {
+        if let Some(last) = self.last_uses.iter_mut().find(|(known, ..)| *known == key_id) {
+            *last = (key_id, from, at);
+        } else if self.last_uses.len() < MOST_LIVE_KEYS * 2 {
+            self.last_uses.push((key_id, from, at));
+        }
     }
 
     fn add_refusals(&mut self, code: OAuthErrorCode, refused: i64) {
@@ -138,7 +149,7 @@ impl Usage {
         let counts = waiting.of(client_id, organisation_id);
         counts.issued += 1;
         // An app without App Keys has its last use all the same.
-        counts.last_use = Some((key_id.unwrap_or_default(), from, now));
+        counts.add_use(key_id.unwrap_or_default(), from, now);
         waiting.add_scopes(client_id, organisation_id, scopes.iter().map(|scope| (scope, 1)));
     }
 
@@ -193,7 +204,11 @@ impl Usage {
         for (client_id, old) in taken {
             let counts = waiting.of(*client_id, old.organisation_id);
             counts.issued += old.issued;
-            counts.last_use = counts.last_use.or(old.last_use);
+            for (key_id, from, at) in &old.last_uses {
+                if !counts.last_uses.iter().any(|(known, ..)| known == key_id) {
+                    counts.add_use(*key_id, *from, *at);
+                }
+            }
             for (code, refused) in &old.refused {
                 counts.add_refusals(*code, *refused);
             }
@@ -222,10 +237,14 @@ pub fn list(
 }
 
 fn write(conn: &mut AnyConnection, apps: &[(ClientId, Counts)], now: Timestamp) -> Result<(), DbError> {
-    let key_use = |(client_id, counts): &(ClientId, Counts)| {
-        let (key_id, from, at) = counts.last_use?;
-        Some(KeyUse { key_id, client_id: *client_id, at, from })
-    };
+    let key_uses = apps.iter().flat_map(|(client_id, counts)| {
+        counts.last_uses.iter().map(|(key_id, from, at)| KeyUse {
+            key_id: *key_id,
+            client_id: *client_id,
+            at: *at,
+            from: *from,
+        })
+    });
     let organisations = sums(apps);
     let of_apps = apps.iter().map(|(client_id, counts)| (Counted::App(*client_id), counts));
     let of_organisations = organisations.iter().map(|(id, counts)| (Counted::Organisation(*id), counts));
@@ -244,7 +263,7 @@ fn write(conn: &mut AnyConnection, apps: &[(ClientId, Counts)], now: Timestamp) 
     totals.chunks(BATCH).try_for_each(|rows| usage::add(conn, rows, now))?;
     refusals.chunks(BATCH).try_for_each(|rows| usage::add_refusals(conn, rows, now))?;
     scopes.chunks(BATCH).try_for_each(|rows| usage::add_scopes(conn, rows, now))?;
-    let uses: Vec<KeyUse> = apps.iter().filter_map(key_use).collect();
+    let uses: Vec<KeyUse> = key_uses.collect();
     uses.chunks(BATCH).try_for_each(|rows| usage::record_key_uses(conn, rows))
 }
 

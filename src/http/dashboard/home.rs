@@ -123,8 +123,11 @@ pub(in crate::http) fn nobody_signs_in(site: &Data<Site>, request: &HttpRequest)
 }
 
 /// There is nothing at that address, or nothing for that method: said on a page.
-pub(in crate::http) fn missing(site: &Data<Site>, request: &HttpRequest) -> HttpResponse {
-    let error = PageError::not_found(&Scene::public(site, request));
+pub(in crate::http) async fn missing(site: &Data<Site>, request: &HttpRequest) -> HttpResponse {
+    let error = match Scene::set(site, request).await {
+        Ok(scene) => PageError::not_found(&scene),
+        Err(error) => error,
+    };
     actix_web::ResponseError::error_response(&error)
 }
 

@@ -9,6 +9,7 @@ use crate::http::dashboard::error::{PageError, PageResult};
 use crate::http::dashboard::faults::Faults;
 use crate::http::dashboard::form::Form;
 use crate::http::dashboard::page::{Section, View};
+use crate::http::dashboard::resume::local_path;
 use crate::http::dashboard::visitor::{Developer, Visitor};
 use crate::oauth::{SigningAlgorithm, TokenProfile};
 use crate::service::apis::{self, NewApi};
@@ -23,6 +24,8 @@ struct NewApiView {
     identifier: String,
     scopes: Vec<ScopeFields>,
     faults: Faults,
+    /// Where the person came from.
+    return_to: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -74,6 +77,7 @@ pub(super) async fn show_new(visitor: Visitor<Developer>) -> PageResult {
         look: LookFields::new("", String::new(), look, &look_sample(&issuer, &tenant)),
         identifier: String::new(),
         scopes: (1..=ROOM).map(ScopeFields::empty).collect(),
+        return_to: visitor.query("return_to").as_deref().and_then(local_path).unwrap_or_default().to_owned(),
         faults: Faults::default(),
     })
 }
@@ -82,6 +86,7 @@ pub(super) async fn show_new(visitor: Visitor<Developer>) -> PageResult {
 pub(super) async fn create(visitor: Visitor<Developer>) -> PageResult {
     let form = visitor.form(&[])?;
     let (issuer, organisation) = (visitor.site().authority.issuer().to_owned(), visitor.organisation());
+    let return_to = local_path(form.text("return-to")).unwrap_or_default().to_owned();
     let mut faults = Faults::default();
     let (look, lifetime) = LookFields::read(&form, &look_sample(&issuer, &organisation), &mut faults);
     let (identifier, name) = (form.trimmed("identifier").to_owned(), look.name.clone());
@@ -115,13 +120,16 @@ pub(super) async fn create(visitor: Visitor<Developer>) -> PageResult {
             })
             .await;
         match made {
-            Ok(made) => return Ok(visitor.go(&format!("/apis/{}", made.api.id), "api-created")),
+            Ok(made) => {
+                let to = if return_to.is_empty() { format!("/apis/{}", made.api.id) } else { return_to };
+                return Ok(visitor.go(&to, "api-created"));
+            }
             Err(error) => {
                 faults = Faults::of_service(error).map_err(|error| PageError::service(&visitor, &error))?;
             }
         }
     }
-    let view = NewApiView { look, identifier, scopes: fields, faults };
+    let view = NewApiView { look, identifier, scopes: fields, return_to, faults };
     visitor.page_with(StatusCode::UNPROCESSABLE_ENTITY, &view)
 }
 
@@ -140,6 +148,7 @@ pub(super) mod tests {
             ),
             identifier: String::new(),
             scopes: vec![ScopeFields::empty(1), ScopeFields { sensitive: true, ..ScopeFields::empty(2) }],
+            return_to: "/apps/new?name=a".to_owned(),
             faults,
         };
         vec![samples::sample(view(Faults::default())), samples::sample(view(Faults::one("scopes", "No.")))]

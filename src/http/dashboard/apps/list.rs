@@ -58,6 +58,8 @@ struct Column {
 #[derive(Debug, Serialize)]
 struct Row {
     sid: String,
+    /// Its first and last characters, by which people know it again.
+    short_sid: String,
     name: String,
     scopes: i64,
     has_keys: bool,
@@ -88,8 +90,11 @@ impl Row {
             None if app.has_keys && app.live_keys == 0 => Some("No key works: it can get no token".to_owned()),
             None => None,
         };
+        let sid = app.client_id.to_string();
+        let last = sid.char_indices().rev().nth(3).map_or("", |(at, _)| sid.get(at..).unwrap_or_default());
         Self {
-            sid: app.client_id.to_string(),
+            short_sid: format!("{}…{last}", sid.chars().take(4).collect::<String>()),
+            sid,
             name: app.name,
             scopes: app.scopes,
             has_keys: app.has_keys,
