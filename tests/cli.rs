@@ -533,7 +533,7 @@ not json
     let ran = run(&data, &format!("app import --org acme {file}")).assert_code(65);
     assert_snapshot!(steady(&ran.stderr), @r"
     line 5: not an app: expected ident at line 1 column 2
-    line 6: not an app: unknown field `scope`, expected one of `name`, `client_id`, `client_secret`, `scopes`, `lifetime`, `claims`, `jwks`, `jwks_uri`, `dpop_required` at line 1 column 24
+    line 6: not an app: unknown field `scope`, expected one of `name`, `description`, `client_id`, `client_secret`, `scopes`, `lifetime`, `claims`, `jwks`, `jwks_uri`, `dpop_required` at line 1 column 24
     line 8: a lifetime of 90d is longer than the server's access-token-lifetime, 24h
     line 4: no API of the organisation has a scope `nothing`; see: brevet api list --org SLUG
     line 7: there is an app UUID................................ already

@@ -4,7 +4,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::email::canonical as canonical_email;
-use super::organisations::find as find_organisation;
+use super::organisations::{find as find_organisation, is_unseen};
 use super::passwords::{self, Surroundings};
 use super::{Management, ServiceError, people};
 use crate::db::developers::{self, Member, NewDeveloper, Role};
@@ -100,7 +100,7 @@ pub fn reset_password(m: &Management, email: &str, password: &Secret) -> Result<
 /// # Errors
 /// `InvalidField` of `name`, `NotFound`.
 pub fn rename(m: &Management, id: Uuid, name: &str) -> Result<(), ServiceError> {
-    if name.chars().count() > LONGEST_NAME || name.chars().any(char::is_control) {
+    if name.chars().count() > LONGEST_NAME || name.chars().any(is_unseen) {
         let rule = format!("a name has at most {LONGEST_NAME} characters, all of them printable");
         return Err(ServiceError::field("name", rule));
     }

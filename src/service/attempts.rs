@@ -21,6 +21,8 @@ const MOST_WINDOWS: usize = 16_384;
 const ACCOUNT_HOUR: u32 = 10;
 /// Passwords that strangers may try on all accounts in a minute, as such a multiple.
 const SERVER_MINUTE: u32 = 60;
+/// Of one address that several people are known at, in limits of one of them.
+const KNOWN_ADDRESS_MINUTE: u32 = 5;
 /// One-time codes that may be tried on one account from one address in a minute: a code has six digits.
 const CODES_MINUTE: u32 = 5;
 /// And by all strangers in an hour.
@@ -117,12 +119,16 @@ pub(super) enum Origin {
 pub(super) struct Attempts {
     passwords: Option<Passwords>,
     codes_by_pair: Windows,
+    codes_by_pair_hour: Windows,
     codes_by_account: Windows,
 }
 
 #[derive(Debug)]
 struct Passwords {
     by_pair: Windows,
+    by_pair_hour: Windows,
+    /// Whoever shares an address with others there may try each of them, but not one after another for ever.
+    by_known_address: Windows,
     by_address: Windows,
     by_account: Windows,
     of_server: Windows,
@@ -133,6 +139,8 @@ impl Attempts {
     pub(super) fn new(limit: Option<u32>) -> Self {
         let passwords = limit.map(|limit| Passwords {
             by_pair: Windows::new(limit, MINUTE),
+            by_pair_hour: Windows::new(limit.saturating_mul(ACCOUNT_HOUR), HOUR),
+            by_known_address: Windows::new(limit.saturating_mul(KNOWN_ADDRESS_MINUTE), MINUTE),
             by_address: Windows::new(limit, MINUTE),
             by_account: Windows::new(limit.saturating_mul(ACCOUNT_HOUR), HOUR),
             of_server: Windows::new(limit.saturating_mul(SERVER_MINUTE), MINUTE),
@@ -140,6 +148,7 @@ impl Attempts {
         Self {
             passwords,
             codes_by_pair: Windows::new(CODES_MINUTE, MINUTE),
+            codes_by_pair_hour: Windows::new(CODES_HOUR, HOUR),
             codes_by_account: Windows::new(CODES_HOUR, HOUR),
         }
     }
@@ -151,7 +160,14 @@ impl Attempts {
     pub(super) fn password(&self, account: &str, from: Origin, now: Timestamp) -> Result<Attempt, Duration> {
         let Some(limits) = &self.passwords else { return Ok(Attempt::default()) };
         match from {
-            Origin::KnownAddress(address) => take(&[(&limits.by_pair, pair(account, address))], now),
+            Origin::KnownAddress(address) => take(
+                &[
+                    (&limits.by_pair, pair(account, address)),
+                    (&limits.by_pair_hour, pair(account, address)),
+                    (&limits.by_known_address, sha256(network(address).as_bytes())),
+                ],
+                now,
+            ),
             Origin::Elsewhere(address) => take(
                 &[
                     (&limits.by_address, sha256(network(address).as_bytes())),
@@ -170,7 +186,10 @@ impl Attempts {
     pub(super) fn code(&self, person: Uuid, from: Origin, now: Timestamp) -> Result<Attempt, Duration> {
         let account = person.to_string();
         match from {
-            Origin::KnownAddress(address) => take(&[(&self.codes_by_pair, pair(&account, address))], now),
+            Origin::KnownAddress(address) => take(
+                &[(&self.codes_by_pair, pair(&account, address)), (&self.codes_by_pair_hour, pair(&account, address))],
+                now,
+            ),
             Origin::Elsewhere(address) => take(
                 &[(&self.codes_by_pair, pair(&account, address)), (&self.codes_by_account, sha256(account.as_bytes()))],
                 now,

@@ -39,7 +39,7 @@ pub(super) enum Errand {
     /// To whoever has that address: how to end a sign-up, or that there is an account already.
     SignUp { m: Management, sign_up: WaitingSignUp, password_hash: String, asked_at: Timestamp },
     /// A letter that is written already.
-    Letter(Letter),
+    Letter { letter: Letter, asked_at: Timestamp },
 }
 
 /// The thread that writes and sends. Dropping it sends what waits, once, and ends the thread.
@@ -128,16 +128,22 @@ impl Desk {
     fn run(&mut self, errand: Errand) {
         let written = match errand {
             Errand::Reset { m, email, asked_at } => {
-                self.unless_recent(LinkPurpose::Reset, &email, asked_at, || resets::write(&m, &email))
+                self.unless_recent(LinkPurpose::Reset.name(), &email, asked_at, || resets::write(&m, &email))
             }
             Errand::SignUp { m, sign_up, password_hash, asked_at } => {
                 let email = sign_up.email.clone();
-                self.unless_recent(LinkPurpose::Verification, &email, asked_at, || {
+                self.unless_recent(LinkPurpose::Verification.name(), &email, asked_at, || {
                     sign_up::write(&m, sign_up, password_hash).map(Some)
                 })
             }
-            // Somebody waits for it, so it is not left out.
-            Errand::Letter(letter) => Ok(Some(letter)),
+            Errand::Letter { letter, asked_at } => {
+                let (kind, to) = (letter.kind, letter.to.clone());
+                let recent = self.unless_recent(kind, &to, asked_at, || Ok(Some(letter)));
+                if let Ok(None) = recent {
+                    log::warn!(kind; "an address was written to a moment ago: the mail is left out");
+                }
+                recent
+            }
         };
         match written {
             Ok(Some(letter)) => self.send(letter, 0),
@@ -150,12 +156,12 @@ impl Desk {
     /// is an account.
     fn unless_recent(
         &self,
-        purpose: LinkPurpose,
+        kind: &str,
         email: &str,
         now: Timestamp,
         write: impl FnOnce() -> Result<Option<Letter>, ServiceError>,
     ) -> Result<Option<Letter>, ServiceError> {
-        let key = sha256(format!("{} {email}", purpose.name()).as_bytes());
+        let key = sha256(format!("{kind} {email}").as_bytes());
         if self.last.get(&key).is_some_and(|last| last <= now && now < last + INTERVAL) {
             return Ok(None);
         }

@@ -171,7 +171,7 @@ fn check_slug(slug: &str) -> Result<(), ServiceError> {
 
 /// What nobody sees, or what lets a name look like another: control characters, spaces without width, marks that turn the
 /// direction of writing. The joiners that some scripts need are none of them.
-fn is_unseen(c: char) -> bool {
+pub(super) fn is_unseen(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::deed::{Deed, Doer};
+use super::organisations::is_unseen;
 use super::sessions::{self, Browser, SignedIn};
 use super::sign_in::record_sign_in;
 use super::{Authority, Caller, Management, ServiceError};
@@ -130,7 +131,7 @@ pub async fn finish_registration(
     given: &Answer,
     name: &str,
 ) -> Result<bool, ServiceError> {
-    if name.is_empty() || name.chars().count() > LONGEST_NAME || name.chars().any(char::is_control) {
+    if name.is_empty() || name.chars().count() > LONGEST_NAME || name.chars().any(is_unseen) {
         let rule = format!("give the passkey a name of 1 to {LONGEST_NAME} characters");
         return Err(ServiceError::field("name", rule));
     }

@@ -3,9 +3,9 @@
 use serde_json::json;
 use uuid::Uuid;
 
-use super::deed::Deed;
+use super::deed::{Deed, person_actor};
 use super::{Management, ServiceError, email, second_factor};
-use crate::db::developers::Person;
+use crate::db::developers::{Person, Role};
 use crate::db::links::{self, LinkPurpose};
 use crate::db::members::{self, Belonging};
 use crate::db::{AnyConnection, developers, sessions};
@@ -77,6 +77,9 @@ pub fn set_enabled(m: &Management, id: Uuid, enabled: bool) -> Result<(), Servic
             sessions::delete_all(conn, id, None)?;
             links::delete_for_developer(conn, LinkPurpose::Reset, id)?;
             links::delete_for_developer(conn, LinkPurpose::Verification, id)?;
+            for (organisation, _) in developers::list_workplaces(conn, id)? {
+                links::delete_invitations_by(conn, organisation.id, &person_actor(id), Role::ALL)?;
+            }
         }
         developers::update_disabled_at(conn, id, (!enabled).then_some(deed.now))?;
         let action = if enabled { "user.enable" } else { "user.disable" };

@@ -228,6 +228,10 @@ pub async fn change_password(
     let (id, session) = (signed_in.person.id, signed_in.session.clone());
     let names = signed_in.workplaces.iter().flat_map(|workplace| [workplace.slug.as_str(), workplace.name.as_str()]);
     let surroundings = Surroundings::new(&signed_in.person.email, names.chain([signed_in.person.name.as_str()]));
+    // Before the new one is hashed: who does not know the current one costs no more than at the sign-in page.
+    if with_password(authority, caller, &signed_in.person.email, current, |_, _, _| Ok(())).await?.is_none() {
+        return Ok(None);
+    }
     let hash = authority.hash_new_password(new, surroundings).await.map_err(|error| match error {
         ServiceError::InvalidField { rule, .. } => ServiceError::field("new_password", rule),
         other => other,

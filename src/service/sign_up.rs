@@ -220,7 +220,7 @@ pub async fn request_proof(authority: &Authority, m: Management, developer_id: U
     let mailer =
         authority.mailer.as_ref().ok_or_else(|| ServiceError::Setup("no mail server is configured".to_owned()))?;
     let letter = authority.change(m, move |m| write_proof(m, developer_id)).await?;
-    mailer.post(Errand::Letter(letter))
+    mailer.post(Errand::Letter { letter, asked_at: authority.clock.now() })
 }
 
 fn write_proof(m: &Management, developer_id: Uuid) -> Result<Letter, ServiceError> {

@@ -21,6 +21,7 @@ use crate::db::developers::Role;
 use crate::http::guard::site;
 use crate::http::site::Site;
 use crate::oauth::ClientId;
+use crate::oauth::api::management_scope;
 use crate::service::sessions::{SignedIn, Workplace};
 use crate::service::{Condition, Management, ServiceError, passkeys, sign_in};
 
@@ -229,11 +230,26 @@ impl<D: Admission> Visitor<D> {
     /// the person is asked for it, and nothing that was entered is lost.
     pub(super) async fn confirmed_form(&self, repeated: &[&str]) -> Result<Form, PageError> {
         let form = self.form(repeated)?;
+        self.confirm(&form).await?;
+        Ok(form)
+    }
+
+    /// Asks for the same proof where it depends on the form whether one is needed: who hands on power over the organisation
+    /// must be the person that signed in.
+    pub(super) async fn confirm_for_power<'s>(
+        &self,
+        form: &Form,
+        mut scopes: impl Iterator<Item = &'s str>,
+    ) -> Result<(), PageError> {
+        if scopes.any(|scope| management_scope::names().contains(&scope)) { self.confirm(form).await } else { Ok(()) }
+    }
+
+    async fn confirm(&self, form: &Form) -> Result<(), PageError> {
         if self.signed_in.is_confirmed(self.now()) {
-            return Ok(form);
+            return Ok(());
         }
         let authority = &self.site().authority;
-        let kept = Kept::of(&self.scene, &form);
+        let kept = Kept::of(&self.scene, form);
         let ask = |fault: Option<&str>| {
             let status = if fault.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::FORBIDDEN };
             let view = ConfirmView::new(&self.signed_in, kept.clone(), authority.has_passkeys(), fault);
@@ -246,12 +262,12 @@ impl<D: Admission> Visitor<D> {
             let (password, code) = (form.secret("confirm-password"), form.secret("confirm-code"));
             sign_in::confirm(authority, self.caller(), &self.signed_in, password, code).await
         } else {
-            passkeys::confirm(authority, self.caller(), &self.signed_in, &answer(&self.scene, &form)).await
+            passkeys::confirm(authority, self.caller(), &self.signed_in, &answer(&self.scene, form)).await
         };
         match confirmed {
             Ok(Some(secret)) => {
                 self.show_session(secret);
-                Ok(form)
+                Ok(())
             }
             Ok(None) => Err(ask(Some("That is not right. Try again."))),
             Err(error) => Err(PageError::service(self, &error)),

@@ -66,7 +66,10 @@ impl Invited {
     /// `Unavailable` when too much mail waits.
     pub fn deliver(self, authority: &Authority) -> Result<Option<Link>, ServiceError> {
         match (self.letter, &authority.mailer) {
-            (Some(letter), Some(mailer)) => mailer.post(Errand::Letter(letter)).map(|()| None),
+            (Some(letter), Some(mailer)) => {
+                let asked_at = authority.clock.now();
+                mailer.post(Errand::Letter { letter, asked_at }).map(|()| None)
+            }
             _ => Ok(Some(self.link)),
         }
     }

@@ -93,7 +93,9 @@ impl View for RecoveryCodesView {
 
 /// What the app must be told.
 pub(in crate::http::dashboard) async fn show(visitor: Visitor<Anyone>) -> PageResult {
-    match enrolment(&visitor).await? {
+    // Not left lying about: who comes later begins anew, with a proof.
+    let is_confirmed = visitor.person().is_confirmed(visitor.now());
+    match enrolment(&visitor).await?.filter(|_| is_confirmed) {
         Some(enrolment) => visitor.page(&AuthenticatorView::new(&enrolment, Faults::default())),
         None => Ok(visitor.redirect("/account#two-factor")),
     }
@@ -122,7 +124,7 @@ pub(in crate::http::dashboard) async fn begin(visitor: Visitor<Anyone>) -> PageR
 
 /// Takes the first code.
 pub(in crate::http::dashboard) async fn confirm(visitor: Visitor<Anyone>) -> PageResult {
-    let form = visitor.form(&[])?;
+    let form = visitor.confirmed_form(&[]).await?;
     let (id, code) = (visitor.person().person.id, form.secret("code"));
     match visitor.change(move |m| second_factor::confirm(m, id, code.reveal())).await {
         Ok(Some(codes)) => visitor.page(&RecoveryCodesView::new(&codes, "/account")),

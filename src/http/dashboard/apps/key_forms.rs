@@ -90,7 +90,7 @@ async fn refused_by(visitor: &Visitor<Developer>, client_id: ClientId, error: Se
 /// Adds a key beside those there are, and shows it once.
 pub(super) async fn add(visitor: Visitor<Developer>, sid: Path<String>) -> PageResult {
     let client_id = visitor.client_id(&sid)?;
-    let form = visitor.form(&[])?;
+    let form = visitor.confirmed_form(&[]).await?;
     let expires_in = match key_end(&form) {
         Ok(expires_in) => expires_in,
         Err(faults) => return refused(&visitor, client_id, StatusCode::UNPROCESSABLE_ENTITY, faults).await,

@@ -187,6 +187,7 @@ pub(super) async fn create(visitor: Visitor<visitor::Developer>) -> PageResult {
     if button == "summary" {
         return visitor.page(&view(&entered).with_summary(&new, &apis, visitor.now()));
     }
+    visitor.confirm_for_power(&form, new.scopes.iter().map(String::as_str)).await?;
     let (organisation, name) = (visitor.organisation(), new.name.trim().to_owned());
     match visitor.create(&form, move |m| apps::create(m, &organisation, new)).await {
         Ok(created) => match &created.client_secret {

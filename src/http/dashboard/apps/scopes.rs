@@ -174,6 +174,7 @@ pub(super) async fn change(visitor: Visitor<Developer>, sid: Path<String>) -> Pa
 }
 
 async fn save(visitor: &Visitor<Developer>, client_id: ClientId, form: &Form, wanted: BTreeSet<String>) -> PageResult {
+    visitor.confirm_for_power(form, wanted.iter().map(String::as_str)).await?;
     let scopes = wanted.iter().cloned().collect();
     let update = AppUpdate { scopes: Some(scopes), ..AppUpdate::default() };
     match visitor.change_seen(form, move |m| apps::update(m, client_id, update)).await {
