@@ -1,5 +1,6 @@
 //! Settings. [`SETTINGS`] is the one table: flags, variables, TOML keys, help and documentation come from it.
 
+mod providers;
 mod sources;
 mod table;
 mod values;
@@ -12,6 +13,8 @@ use std::time::Duration;
 use ipnet::IpNet;
 use url::Url;
 
+pub use self::providers::SignInProvider;
+use self::providers::sign_in_providers;
 pub use self::sources::{Origin, Settings, SourceValues};
 pub use self::table::{Flag, SETTINGS, Setting};
 use self::values::{
@@ -123,6 +126,8 @@ pub struct Config {
     pub throttle_sign_ins: Option<u32>,
     /// `require-2fa`
     pub require_2fa: SecondFactorRule,
+    /// `sign-in-providers`
+    pub sign_in_providers: Vec<SignInProvider>,
     /// `dpop-nonce`
     pub dpop_nonce: bool,
     /// `trusted-proxies`
@@ -195,6 +200,7 @@ impl Config {
             session_idle: settings.checked("session-idle", positive_span)?,
             throttle_sign_ins: settings.checked("throttle-sign-ins", |text| off_or(text, per_minute))?,
             require_2fa: settings.checked("require-2fa", second_factor_rule)?,
+            sign_in_providers: providers(settings)?,
             dpop_nonce: settings.checked("dpop-nonce", boolean)?,
             trusted_proxies: settings.checked("trusted-proxies", networks)?,
             outbound_allow_private: settings.checked("outbound-allow-private", boolean)?,
@@ -245,6 +251,12 @@ impl Config {
     pub fn issuer_path(&self) -> String {
         Url::parse(&self.issuer).map(|url| url.path().trim_end_matches('/').to_owned()).unwrap_or_default()
     }
+}
+
+/// What is allowed in an issuer depends on another setting.
+fn providers(settings: &Settings) -> Result<Vec<SignInProvider>, ConfigError> {
+    let allow_private = settings.checked("outbound-allow-private", boolean)?;
+    settings.checked("sign-in-providers", |text| sign_in_providers(text, allow_private))
 }
 
 /// Both or neither: a mail without a sender goes nowhere.
@@ -310,6 +322,7 @@ mod tests {
             ("smtp-url", "mail.example.com"),
             ("smtp-url", "smtp://mail.example.com"),
             ("smtp-from", "nobody"),
+            ("sign-in-providers", "corp"),
         ];
         for (key, value) in wrong {
             let message = config_with(&[(key, value)]).unwrap_err().to_string();

@@ -13,6 +13,7 @@ pub mod cut_offs;
 pub mod developers;
 mod error;
 pub mod idempotency;
+pub mod identities;
 pub mod links;
 pub mod members;
 pub mod meta;

@@ -5,6 +5,7 @@ mod apps;
 mod changes;
 mod foreign_keys;
 pub mod outbound;
+pub mod providers;
 mod remote_keys;
 mod revocations;
 mod signing_keys;

@@ -9,6 +9,8 @@ pub mod dpop;
 pub mod error;
 pub mod form;
 pub mod header;
+#[cfg(feature = "server")]
+pub mod id_token;
 pub mod introspection;
 pub mod json;
 pub mod metadata;

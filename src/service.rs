@@ -41,6 +41,7 @@ pub mod second_factor;
 pub mod sessions;
 pub mod setup;
 pub mod sign_in;
+pub mod sign_in_elsewhere;
 pub mod sign_up;
 pub mod signing_keys;
 mod slow_hashes;

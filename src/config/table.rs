@@ -131,6 +131,15 @@ pub const SETTINGS: &[Setting] = &[
         "none|admins|all",
         "Who must have an authenticator app: nobody, those who manage an organisation or this server, or everybody",
     ),
+    Setting {
+        flag: Flag::Never,
+        ..secret(setting(
+            "sign-in-providers",
+            "",
+            "JSON",
+            "OpenID Connect providers at which people may sign in: a JSON array of objects with name, label, issuer, client_id, client_secret and, if wanted, allow_sign_up",
+        ))
+    },
     setting(
         "dpop-nonce",
         "false",

@@ -14,6 +14,8 @@ use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 use ureq::{Agent, Error};
 use url::{Host, Url};
 
+use crate::secret::Secret;
+
 /// From looking up the name to the last octet.
 const LONGEST_FETCH: Duration = Duration::from_secs(5);
 /// In octets.
@@ -206,6 +208,22 @@ impl Fetcher {
             .build();
         let resolver = JudgingResolver { names: DefaultResolver::default(), allow_private };
         Self { agent: Agent::with_parts(config, DefaultConnector::default(), resolver), allow_private }
+    }
+
+    /// Sends a form, with this value of `Authorization`, and reads the answer.
+    ///
+    /// # Errors
+    /// Why there is none, for the log.
+    pub fn post_form(&self, url: &str, authorization: &Secret, form: &Secret) -> Result<Vec<u8>, String> {
+        let url = check_url(url, self.allow_private)?;
+        let request = self.agent.post(url.as_str()).header("authorization", authorization.reveal());
+        let request = request.header("content-type", "application/x-www-form-urlencoded");
+        let mut response = request.send(form.reveal()).map_err(|error| error.to_string())?;
+        if response.status() != 200 {
+            return Err(format!("the answer is {}", response.status()));
+        }
+        let body = response.body_mut().with_config().limit(LARGEST_DOCUMENT).read_to_vec();
+        body.map_err(|error| error.to_string())
     }
 
     /// Fetches one document.

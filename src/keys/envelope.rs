@@ -259,7 +259,7 @@ impl MasterKey {
         self.open_content(Content::OneTimeSeed, name, sealed)
     }
 
-    /// Seals what must be known to finish a passkey ceremony. `name` must be given again to open it.
+    /// Seals what must be known to finish a passkey ceremony, or a sign-in elsewhere. `name` must be given again to open it.
     ///
     /// # Errors
     /// When the operating system has no random bytes to give.

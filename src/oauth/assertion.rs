@@ -77,7 +77,7 @@ impl fmt::Display for AssertionError {
 
 /// A JSON number of seconds ([RFC 7519 §2](https://www.rfc-editor.org/rfc/rfc7519#section-2)), fractions cut off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct NumericDate(Timestamp);
+pub(super) struct NumericDate(pub(super) Timestamp);
 
 impl<'de> Deserialize<'de> for NumericDate {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

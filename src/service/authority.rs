@@ -15,6 +15,7 @@ use super::{Management, ServiceError, signing_keys};
 use crate::clock::{Clock, Timestamp};
 use crate::config::Config;
 use crate::db::Database;
+use crate::directory::providers::Provider;
 use crate::directory::{Bounds, Directory};
 use crate::keys::dpop::UsedProofs;
 use crate::keys::key_set::PublicKeys;
@@ -56,6 +57,8 @@ pub struct Authority {
     pub(super) attempts: Attempts,
     /// Present if people can have passkeys here.
     pub(super) relying_party: Option<Box<RelyingParty>>,
+    /// In the order of the setting.
+    pub(super) sign_in_providers: Vec<Provider>,
     pub(super) feed: LastFeed,
     pub(super) pepper: Pepper,
     /// Nobody's keys, to verify with where there are none.
@@ -97,6 +100,11 @@ impl Authority {
             slow_hashes: SlowHashes::new()?,
             attempts: Attempts::new(config.throttle_sign_ins),
             relying_party: RelyingParty::new(&config.issuer).map(Box::new),
+            sign_in_providers: config
+                .sign_in_providers
+                .iter()
+                .map(|setting| Provider::new(&setting.issuer, config.outbound_allow_private))
+                .collect(),
             feed: LastFeed::default(),
             pepper: m.pepper.clone(),
             mailer: Mailer::start(m)?,

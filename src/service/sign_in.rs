@@ -70,7 +70,7 @@ pub(super) fn admit(
     developer_id: Uuid,
     browser: &Browser,
     organisation_id: Option<Uuid>,
-    by: &'static str,
+    by: &str,
 ) -> Result<Admitted, ServiceError> {
     let person = credentials::find(conn, developer_id)?.filter(|person| person.disabled_at.is_none());
     let person = person.ok_or_else(|| ServiceError::NotFound("there is no such person any more".to_owned()))?;
@@ -116,7 +116,7 @@ pub(super) fn record_sign_in(
 
 /// Notes in the audit that somebody did not come in. What was typed is not written down: people type passwords into the wrong
 /// field.
-fn record_failure(
+pub(super) fn record_failure(
     conn: &mut AnyConnection,
     caller: Caller,
     developer_id: Option<Uuid>,
@@ -342,7 +342,7 @@ fn origin(caller: Caller, is_known: bool) -> Origin {
 }
 
 /// Runs one transaction away from the threads that answer requests.
-async fn change<T: Send + 'static>(
+pub(super) async fn change<T: Send + 'static>(
     authority: &Authority,
     deed: impl FnOnce(&mut AnyConnection, &Management) -> Result<T, ServiceError> + Send + 'static,
 ) -> Result<T, ServiceError> {

@@ -99,7 +99,8 @@ fn make_at_once(m: &Management, sign_up: WaitingSignUp, password_hash: String) -
     })
 }
 
-fn make(
+/// Makes an account and its organisation; an empty hash is no password.
+pub(super) fn make(
     conn: &mut AnyConnection,
     deed: &Deed,
     email: &str,

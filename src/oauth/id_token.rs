@@ -1,0 +1,153 @@
+//! ID tokens: what an OpenID Connect provider says about who signed in there
+//! ([OpenID Connect Core §2](https://openid.net/specs/openid-connect-core-1_0.html#IDToken)).
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::assertion::{LEEWAY, NumericDate};
+use super::claims::OneOrMany;
+use crate::clock::Timestamp;
+
+/// In octets.
+pub const LONGEST_ID_TOKEN: usize = 32 * 1024;
+/// How long ago a token may have been made: it comes fresh from the provider.
+const OLDEST: Duration = Duration::from_secs(600);
+/// OpenID Connect Core §2: `sub` has at most 255 ASCII characters.
+const LONGEST_SUBJECT: usize = 255;
+
+/// Why an ID token is refused. For the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IdTokenError {
+    /// The payload is not an object with the claims of an ID token.
+    Malformed,
+    /// `typ` is that of another kind of JWT.
+    Type,
+    /// `iss` is another provider.
+    Issuer,
+    /// `aud` does not name this server.
+    Audience,
+    /// `azp` is another client, or lacks where there are several audiences.
+    Party,
+    /// `exp` is past.
+    Expired,
+    /// `iat` lies ahead.
+    IssuedAhead,
+    /// `iat` is long past.
+    Stale,
+    /// `nonce` is not that of this sign-in.
+    Nonce,
+    /// `sub` is empty, too long or not plain.
+    Subject,
+}
+
+impl fmt::Display for IdTokenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Malformed => {
+                "its claims lack one of iss, sub, aud, exp, iat and nonce, or have one twice or of another type"
+            }
+            Self::Type => "its typ is neither absent nor JWT",
+            Self::Issuer => "its iss is not the provider's issuer",
+            Self::Audience => "its aud does not name this server",
+            Self::Party => "its azp is not this server",
+            Self::Expired => "its exp is past",
+            Self::IssuedAhead => "its iat is in the future",
+            Self::Stale => "its iat is more than 10 minutes past",
+            Self::Nonce => "its nonce is not that of this sign-in",
+            Self::Subject => "its sub is empty, longer than 255 characters or not plain ASCII",
+        })
+    }
+}
+
+/// What an ID token must say.
+#[derive(Debug, Clone, Copy)]
+pub struct Expected<'a> {
+    /// The provider's issuer.
+    pub issuer: &'a str,
+    /// What this server is called there.
+    pub client_id: &'a str,
+    /// Of this sign-in.
+    pub nonce: &'a str,
+}
+
+/// The claims of an ID token. A claim that stands twice is an error.
+#[derive(Debug, Deserialize)]
+pub struct IdClaims {
+    iss: String,
+    sub: String,
+    aud: OneOrMany,
+    azp: Option<String>,
+    exp: NumericDate,
+    iat: NumericDate,
+    nonce: String,
+    email: Option<Value>,
+    email_verified: Option<Value>,
+    name: Option<Value>,
+}
+
+impl IdClaims {
+    /// Reads the payload.
+    ///
+    /// # Errors
+    /// `Malformed`.
+    pub fn read(payload: &[u8]) -> Result<Self, IdTokenError> {
+        // A list of values would be taken for the claims in their order.
+        if payload.trim_ascii_start().first() != Some(&b'{') {
+            return Err(IdTokenError::Malformed);
+        }
+        serde_json::from_slice(payload).map_err(|_not_claims| IdTokenError::Malformed)
+    }
+
+    /// Checks that the token is of that provider, for this server, for this sign-in and good at this moment.
+    ///
+    /// # Errors
+    /// The first check that failed.
+    pub fn check(&self, typ: Option<&str>, expected: Expected<'_>, now: Timestamp) -> Result<(), IdTokenError> {
+        let (for_us, is_shared) = match &self.aud {
+            OneOrMany::One(one) => (one == expected.client_id, false),
+            OneOrMany::Many(many) => (many.iter().any(|one| one == expected.client_id), many.len() > 1),
+        };
+        let good_party = match &self.azp {
+            Some(party) => party == expected.client_id,
+            None => !is_shared,
+        };
+        let (exp, iat) = (self.exp.0, self.iat.0);
+        let plain = self.sub.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_control());
+        let good_subject = !self.sub.is_empty() && self.sub.len() <= LONGEST_SUBJECT && plain;
+        let failed = [
+            (typ.is_some_and(|typ| !typ.eq_ignore_ascii_case("JWT")), IdTokenError::Type),
+            (self.iss != expected.issuer, IdTokenError::Issuer),
+            (!for_us, IdTokenError::Audience),
+            (!good_party, IdTokenError::Party),
+            (now >= exp + LEEWAY, IdTokenError::Expired),
+            (iat > now + LEEWAY, IdTokenError::IssuedAhead),
+            (iat < now - (OLDEST + LEEWAY), IdTokenError::Stale),
+            (self.nonce != expected.nonce, IdTokenError::Nonce),
+            (!good_subject, IdTokenError::Subject),
+        ];
+        failed.into_iter().find(|(failed, _)| *failed).map_or(Ok(()), |(_, error)| Err(error))
+    }
+
+    /// Who, among all whom the provider knows.
+    pub fn subject(&self) -> &str {
+        &self.sub
+    }
+
+    /// The address, if there is one.
+    pub fn email(&self) -> Option<&str> {
+        self.email.as_ref().and_then(Value::as_str)
+    }
+
+    /// The address, if the provider says that it is the person's. Nothing but `true` says so.
+    pub fn verified_email(&self) -> Option<&str> {
+        self.email().filter(|_| self.email_verified == Some(Value::Bool(true)))
+    }
+
+    /// What the person is called.
+    pub fn name(&self) -> Option<&str> {
+        self.name.as_ref().and_then(Value::as_str)
+    }
+}
