@@ -57,6 +57,7 @@ mod secrecy;
 mod serve;
 mod setup;
 mod sign_in;
+mod sign_in_provider;
 mod sign_up;
 mod snippets;
 mod team;

@@ -1,5 +1,6 @@
 //! `/account`: how a person is called, and how the person proves who it is.
 
+pub(super) mod connections;
 pub(super) mod passkeys;
 pub(super) mod second_factor;
 
@@ -16,7 +17,8 @@ use super::when::When;
 use crate::db::passkeys::PasskeyRecord;
 use crate::db::sessions::SessionRecord;
 use crate::service::second_factor::Status;
-use crate::service::{ServiceError, accounts, sessions, sign_in};
+use crate::service::sign_in_elsewhere::Connection;
+use crate::service::{ServiceError, accounts, sessions, sign_in, sign_in_elsewhere};
 
 /// Fewer recovery codes than this are too few.
 const FEW_CODES: u64 = 3;
@@ -30,6 +32,8 @@ pub(super) struct AccountView {
     /// Whether this server can have passkeys at all.
     has_passkeys: bool,
     passkeys: Vec<ShownPasskey>,
+    /// Where else the person may sign in.
+    connections: Vec<ShownConnection>,
     sessions: Vec<ShownSession>,
     has_other_sessions: bool,
     faults: Faults,
@@ -49,6 +53,13 @@ struct ShownPasskey {
     name: String,
     created_at: When,
     last_used_at: Option<When>,
+}
+
+#[derive(Debug, Serialize)]
+struct ShownConnection {
+    name: String,
+    label: String,
+    connected_at: Option<When>,
 }
 
 #[derive(Debug, Serialize)]
@@ -79,15 +90,18 @@ impl AccountView {
     async fn load(visitor: &Visitor<Anyone>, faults: Faults) -> Result<Self, PageError> {
         let (person, this) = (visitor.person().person.clone(), visitor.person().session.id);
         let id = person.id;
-        let (status, all, passkeys) = visitor
+        let (status, all, passkeys, connections) = visitor
             .look(move |m| {
                 let status = crate::service::second_factor::status(m, id)?;
-                Ok((status, sessions::list(m, id)?, crate::service::passkeys::list(m, id)?))
+                let connections = sign_in_elsewhere::connections(m, id)?;
+                Ok((status, sessions::list(m, id)?, crate::service::passkeys::list(m, id)?, connections))
             })
             .await?;
         let has_passkeys = visitor.site().authority.has_passkeys();
         let view = Self::new(person.email, person.name, status, &all, this, faults);
-        Ok(Self { has_passkeys, passkeys: passkeys.into_iter().map(shown_passkey).collect(), ..view })
+        let connections = connections.into_iter().map(shown_connection).collect();
+        let passkeys = passkeys.into_iter().map(shown_passkey).collect();
+        Ok(Self { has_passkeys, passkeys, connections, ..view })
     }
 
     fn new(
@@ -114,8 +128,8 @@ impl AccountView {
         };
         let sessions: Vec<ShownSession> = all.iter().map(shown).collect();
         let has_other_sessions = sessions.iter().any(|session| !session.is_this);
-        let (has_passkeys, passkeys) = (false, Vec::new());
-        Self { email, name, second_factor, has_passkeys, passkeys, sessions, has_other_sessions, faults }
+        let (has_passkeys, passkeys, connections) = (false, Vec::new(), Vec::new());
+        Self { email, name, second_factor, has_passkeys, passkeys, connections, sessions, has_other_sessions, faults }
     }
 }
 
@@ -126,6 +140,11 @@ fn shown_passkey(passkey: PasskeyRecord) -> ShownPasskey {
         created_at: When::of(passkey.created_at),
         last_used_at: passkey.last_used_at.map(When::of),
     }
+}
+
+fn shown_connection(connection: Connection) -> ShownConnection {
+    let Connection { name, label, connected_at } = connection;
+    ShownConnection { name, label, connected_at: connected_at.map(When::of) }
 }
 
 /// The page.
@@ -232,11 +251,19 @@ pub(super) mod tests {
         let passkeys = vec![shown(None), shown(Some(When::of(NOW)))];
         let with_passkeys =
             AccountView { has_passkeys: true, passkeys, ..view(without, &[session(1)], Faults::default()) };
+        let connection = |connected_at: Option<When>| ShownConnection {
+            name: "corp".to_owned(),
+            label: "Example Corp".to_owned(),
+            connected_at,
+        };
+        let connections = vec![connection(None), connection(Some(When::of(NOW)))];
+        let with_connections = AccountView { connections, ..view(without, &[session(1)], Faults::default()) };
         vec![
             sample(view(without, &[session(1)], Faults::default())),
             sample(view(pending, &[session(1)], Faults::one("new-password", "No."))),
             sample(view(with, &[session(1), session(2)], Faults::one("name", "No."))),
             sample(with_passkeys),
+            sample(with_connections),
             sample(view(few, &[session(1), session(2)], Faults::default())),
         ]
     }

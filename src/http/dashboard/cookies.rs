@@ -8,6 +8,7 @@ use actix_web::cookie::{Cookie, SameSite};
 
 use crate::config::Config;
 use crate::secret::{Secret, SecretKind, is_generated_secret};
+use crate::service::sign_in_elsewhere::AWAY_FOR;
 
 /// What a cookie is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,14 +56,42 @@ pub(super) fn forget(config: &Config, kind: CookieKind) -> Cookie<'static> {
 }
 
 fn build(config: &Config, kind: CookieKind, value: String, lives: Age) -> Cookie<'static> {
-    let is_https = is_https(config);
-    Cookie::build(kind.name(is_https), value)
+    build_named(config, kind.name(is_https(config)), value, lives)
+}
+
+fn build_named(config: &Config, name: &'static str, value: String, lives: Age) -> Cookie<'static> {
+    Cookie::build(name, value)
         .path("/")
         .http_only(true)
-        .secure(is_https)
+        .secure(is_https(config))
         .same_site(SameSite::Lax)
         .max_age(lives)
         .finish()
+}
+
+/// What the browser keeps while somebody is away to sign in elsewhere; sealed, so that nobody reads or changes it.
+const fn sealed_name(is_https: bool) -> &'static str {
+    if is_https { "__Host-brevet-elsewhere" } else { "brevet-elsewhere" }
+}
+
+/// In octets: browsers keep no more.
+const LONGEST_SEALED: usize = 4_000;
+
+/// What was sealed for this browser, if it shows something.
+pub(super) fn read_sealed(config: &Config, request: &HttpRequest) -> Option<Secret> {
+    let cookie = request.cookie(sealed_name(is_https(config)))?;
+    (1..=LONGEST_SEALED).contains(&cookie.value().len()).then(|| Secret::new(cookie.value()))
+}
+
+/// A cookie for as long as somebody may be away.
+pub(super) fn make_sealed(config: &Config, sealed: &Secret) -> Cookie<'static> {
+    let lives = i64::try_from(AWAY_FOR.as_secs()).unwrap_or_default();
+    build_named(config, sealed_name(is_https(config)), sealed.reveal().to_owned(), Age::seconds(lives))
+}
+
+/// Takes that cookie away.
+pub(super) fn forget_sealed(config: &Config) -> Cookie<'static> {
+    build_named(config, sealed_name(is_https(config)), String::new(), Age::ZERO)
 }
 
 /// The look that the person chose, which the page's script keeps in a cookie; nothing else depends on it.

@@ -32,6 +32,8 @@ fn accounts(config: &mut ServiceConfig) {
         .service(get_and_post("/invite/{token}", invitations::show, invitations::accept))
         .service(get_and_post("/login", sign_in::show, sign_in::sign_in))
         .service(get_and_post("/login/2fa", sign_in::second_factor::show, sign_in::second_factor::submit))
+        .service(get("/login/with/{name}", sign_in::provider::begin))
+        .service(get("/login/with/{name}/callback", sign_in::provider::come_back))
         .service(post("/logout", sign_in::sign_out))
         .service(get_and_post("/reset", resets::ask, resets::send))
         .service(get("/reset/sent", resets::sent))
@@ -55,6 +57,8 @@ fn own_account(config: &mut ServiceConfig) {
         .service(post("/account/2fa/begin", account::second_factor::begin))
         .service(post("/account/2fa/remove", account::second_factor::remove))
         .service(post("/account/recovery-codes", account::second_factor::renew_recovery_codes))
+        .service(post("/account/connections/{name}", account::connections::connect))
+        .service(post("/account/connections/{name}/remove", account::connections::disconnect))
         .service(post("/account/sessions/end-others", account::end_other_sessions))
         .service(post("/account/sessions/{id}/end", account::end_session));
 }

@@ -43,6 +43,7 @@ fn all() -> Vec<Sample> {
     samples.extend(super::home::tests::samples());
     samples.extend(super::inspect::tests::samples());
     samples.extend(super::resume::tests::samples());
+    samples.extend(super::sign_in::provider::tests::samples());
     samples.extend(super::sign_in::second_factor::tests::samples());
     samples.extend(super::sign_in::tests::samples());
     samples.extend(super::dead_link::tests::samples());

@@ -1,6 +1,7 @@
 //! `/login` and `/logout`.
 
 pub(super) mod passkey;
+pub(super) mod provider;
 pub(super) mod second_factor;
 
 use std::time::Duration;
@@ -10,7 +11,9 @@ use actix_web::http::header::RETRY_AFTER;
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
+use url::form_urlencoded::byte_serialize;
 
+use self::provider::ShownProvider;
 use self::second_factor::SecondFactorView;
 use super::error::{PageError, PageResult};
 use super::faults::Faults;
@@ -31,6 +34,10 @@ pub(super) struct SignInView {
     return_to: String,
     may_sign_up: bool,
     has_passkeys: bool,
+    /// Where else people may sign in.
+    providers: Vec<ShownProvider>,
+    /// `return_to` as it stands in an address.
+    way_back: String,
     /// What was entered before the session ended.
     kept: Option<Kept>,
     faults: Faults,
@@ -38,12 +45,15 @@ pub(super) struct SignInView {
 
 impl SignInView {
     fn new(return_to: &str) -> Self {
+        let way_back = byte_serialize(return_to.as_bytes()).collect();
         let return_to = return_to.to_owned();
         Self {
             email: String::new(),
             return_to,
             may_sign_up: false,
             has_passkeys: false,
+            providers: Vec::new(),
+            way_back,
             kept: None,
             faults: Faults::default(),
         }
@@ -52,7 +62,8 @@ impl SignInView {
     /// The page with what else this server offers: an account for anybody, passkeys.
     fn open_to(self, authority: &Authority) -> Self {
         let may_sign_up = authority.config.sign_up == SignUpMode::Open;
-        Self { may_sign_up, has_passkeys: authority.has_passkeys(), ..self }
+        let providers = authority.config.sign_in_providers.iter().map(ShownProvider::of).collect();
+        Self { may_sign_up, has_passkeys: authority.has_passkeys(), providers, ..self }
     }
 
     /// The page for somebody whose session ended.
@@ -95,10 +106,9 @@ pub(super) async fn sign_in(site: Data<Site>, request: HttpRequest, payload: Pay
     let (email, password) = (form.text("email"), form.secret("password"));
     let refused = |faults: Faults| SignInView {
         email: email.to_owned(),
-        return_to: return_to.to_owned(),
         kept: kept.clone(),
         faults,
-        ..SignInView::new("/").open_to(&site.authority)
+        ..SignInView::new(return_to).open_to(&site.authority)
     };
     match sign_in::sign_in(&site.authority, scene.caller(), scene.browser(), email, &password).await {
         Ok(Some(admitted)) if admitted.awaits_second_factor => {
@@ -171,7 +181,15 @@ pub(super) mod tests {
     pub(in crate::http::dashboard) fn samples() -> Vec<Sample> {
         let refused = SignInView { faults: Faults::one("email", WRONG), ..SignInView::new("/apps") };
         let open = SignInView { may_sign_up: true, has_passkeys: true, ..SignInView::new("/") };
-        vec![sample(open), sample(SignInView::new("/")), sample(SignInView::for_kept(kept())), sample(refused)]
+        let providers = vec![ShownProvider { name: "corp".to_owned(), label: "Example Corp".to_owned() }];
+        let elsewhere = SignInView { providers, ..SignInView::new("/apps?page=2") };
+        vec![
+            sample(elsewhere),
+            sample(open),
+            sample(SignInView::new("/")),
+            sample(SignInView::for_kept(kept())),
+            sample(refused),
+        ]
     }
 
     #[test]
