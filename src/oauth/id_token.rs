@@ -151,3 +151,66 @@ impl IdClaims {
         self.name.as_ref().and_then(Value::as_str)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const NOW: i64 = 1_800_000_000;
+
+    fn check(claims: &Value) -> Result<(), IdTokenError> {
+        let expected = Expected { issuer: "https://login.example", client_id: "brevet", nonce: "n" };
+        IdClaims::read(claims.to_string().as_bytes())?.check(None, expected, Timestamp::from_seconds(NOW))
+    }
+
+    #[test]
+    fn each_claim_is_checked() {
+        let good = json!({
+            "iss": "https://login.example", "sub": "1", "aud": "brevet", "exp": NOW + 300, "iat": NOW, "nonce": "n",
+        });
+        for (member, value, expected) in [
+            ("aud", json!(["brevet"]), Ok(())),
+            ("azp", json!("brevet"), Ok(())),
+            ("exp", json!(NOW - 59), Ok(())),
+            ("iat", json!(NOW + 60), Ok(())),
+            ("iat", json!(NOW - 660), Ok(())),
+            ("iss", json!("https://login.example/"), Err(IdTokenError::Issuer)),
+            ("aud", json!("other"), Err(IdTokenError::Audience)),
+            ("aud", json!([]), Err(IdTokenError::Audience)),
+            ("aud", json!(["brevet", "other"]), Err(IdTokenError::Party)),
+            ("azp", json!("other"), Err(IdTokenError::Party)),
+            ("exp", json!(NOW - 60), Err(IdTokenError::Expired)),
+            ("exp", json!("soon"), Err(IdTokenError::Malformed)),
+            ("iat", json!(NOW + 61), Err(IdTokenError::IssuedAhead)),
+            ("iat", json!(NOW - 661), Err(IdTokenError::Stale)),
+            ("iat", json!(null), Err(IdTokenError::Malformed)),
+            ("nonce", json!("m"), Err(IdTokenError::Nonce)),
+            ("nonce", json!(null), Err(IdTokenError::Malformed)),
+            ("sub", json!(""), Err(IdTokenError::Subject)),
+            ("sub", json!("a\u{0}"), Err(IdTokenError::Subject)),
+            ("sub", json!("a".repeat(256)), Err(IdTokenError::Subject)),
+        ] {
+            let mut claims = good.clone();
+            claims[member] = value.clone();
+            assert_eq!(check(&claims), expected, "{member}: {value}");
+        }
+        assert_eq!(IdClaims::read(b"[]").err(), Some(IdTokenError::Malformed));
+        let twice = good.to_string().replace("\"nonce\":\"n\"", "\"nonce\":\"m\",\"nonce\":\"n\"");
+        assert_eq!(IdClaims::read(twice.as_bytes()).err(), Some(IdTokenError::Malformed));
+    }
+
+    #[test]
+    fn only_true_says_that_an_address_is_the_persons() {
+        for (verified, expected) in
+            [(json!(true), true), (json!("true"), false), (json!(1), false), (json!(null), false)]
+        {
+            let claims = json!({
+                "iss": "i", "sub": "1", "aud": "a", "exp": 1, "iat": 1, "nonce": "n", "email": "a@b.example", "email_verified": verified,
+            });
+            let read = IdClaims::read(claims.to_string().as_bytes()).unwrap();
+            assert_eq!(read.verified_email().is_some(), expected, "{verified}");
+        }
+    }
+}
