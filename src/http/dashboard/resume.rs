@@ -10,6 +10,7 @@ use super::form::Form;
 use super::page::{Section, View};
 use super::scene::Scene;
 use super::sign_in::SignInView;
+use crate::service::Authority;
 use crate::service::sessions::SignedIn;
 
 /// Addresses longer than this are not come back to.
@@ -76,16 +77,19 @@ pub(super) struct ConfirmView {
     pub(super) email: String,
     pub(super) has_totp: bool,
     pub(super) has_passkeys: bool,
+    /// Whether people may sign in elsewhere, and so have no password here.
+    pub(super) has_providers: bool,
     pub(super) kept: Kept,
     pub(super) faults: Faults,
 }
 
 impl ConfirmView {
-    pub(super) fn new(signed_in: &SignedIn, kept: Kept, has_passkeys: bool, fault: Option<&str>) -> Self {
+    pub(super) fn new(signed_in: &SignedIn, kept: Kept, authority: &Authority, fault: Option<&str>) -> Self {
         Self {
             email: signed_in.person.email.clone(),
             has_totp: signed_in.person.totp_confirmed_at.is_some(),
-            has_passkeys,
+            has_passkeys: authority.has_passkeys(),
+            has_providers: !authority.config.sign_in_providers.is_empty(),
             kept,
             faults: fault.map(|fault| Faults::one("confirm-password", fault)).unwrap_or_default(),
         }
@@ -134,6 +138,7 @@ pub(super) mod tests {
             email: "ana@example.com".to_owned(),
             has_totp: fault.is_some(),
             has_passkeys: fault.is_some(),
+            has_providers: fault.is_some(),
             kept: kept(),
             faults: fault.map(|fault| Faults::one("confirm-password", fault)).unwrap_or_default(),
         };

@@ -252,7 +252,7 @@ impl<D: Admission> Visitor<D> {
         let kept = Kept::of(&self.scene, form);
         let ask = |fault: Option<&str>| {
             let status = if fault.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::FORBIDDEN };
-            let view = ConfirmView::new(&self.signed_in, kept.clone(), authority.has_passkeys(), fault);
+            let view = ConfirmView::new(&self.signed_in, kept.clone(), authority, fault);
             self.page_with(status, &view).map_or_else(|error| error, PageError::of)
         };
         if !form.has("confirm-password") && !form.has("confirm-code") {
