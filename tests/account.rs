@@ -250,16 +250,17 @@ fn a_name_is_text_and_nothing_else() {
     let app = app_with_ana(&[]);
     let browser = app.browser_of(ANA);
     let longest = "ä".repeat(100);
-    for name in ["<script>alert(1)</script>", "\"onx=", "{{7*7}}", "Ana 🦀 Lima", "\u{202e}anA", "", &longest] {
+    for name in ["<script>alert(1)</script>", "\"onx=", "{{7*7}}", "Ana 🦀 Lima", "", &longest] {
         let page = browser.submit(&browser.get("/account"), "/account/profile", &[("name", name)]).assert_status(200);
         assert_eq!(page.texts(".done"), ["Your account is changed."]);
         assert_eq!(page.attribute("#name", "value").as_deref(), Some(name));
         assert!(!page.body.contains("<script>alert"));
     }
-    let name = "ä".repeat(101);
-    let page = browser.submit(&browser.get("/account"), "/account/profile", &[("name", &name)]).assert_status(422);
-    assert_eq!(page.attribute("#name", "value").as_deref(), Some(name.as_str()), "kept");
-    assert_eq!(page.faults(), ["A name has at most 100 characters, all of them printable."]);
+    for name in ["ä".repeat(101), "\u{202e}anA".to_owned()] {
+        let page = browser.submit(&browser.get("/account"), "/account/profile", &[("name", &name)]).assert_status(422);
+        assert_eq!(page.attribute("#name", "value").as_deref(), Some(name.as_str()), "kept");
+        assert_eq!(page.faults(), ["A name has at most 100 characters, all of them printable."]);
+    }
 }
 
 #[test]
