@@ -85,7 +85,10 @@ async function enterEverywhere(person, main, probe) {
     }
   }
   if (count) {
-    const button = main.locator('form:has(input[type=text], input[type=search], textarea)').first().locator('button:not([type=button], .unseen)').first();
+    const form = main.locator('form:has(input[type=text], input[type=search], textarea)').first();
+    // What sends it, not what ticks a group of boxes.
+    const first = form.locator('button.primary:visible');
+    const button = (await first.count() ? first : form.locator('button:not([type=button], .unseen):visible')).first();
     await person.follow(button).catch((error) => person.scene.find(person.path, `a form cannot be sent with ${probe.slice(0, 20)}: ${error.message.split('\n')[0]}`));
   }
 }
