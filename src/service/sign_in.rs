@@ -238,14 +238,15 @@ pub async fn change_password(
     })?;
     let session = SessionRecord { confirmed_at: caller.now, ..session };
     let organisation = signed_in.workplace.as_ref().map(|workplace| workplace.id);
-    with_password(authority, caller, &signed_in.person.email, current, move |conn, m, _| {
+    // Whoever changed the password meanwhile has ended this session, and then it cannot be renewed.
+    change(authority, move |conn, m| {
         developers::update_password(conn, id, &hash)?;
         let secret = sessions::renew(conn, m, &session)?;
         let ended = crate::db::sessions::delete_all(conn, id, Some(session.id))?;
         let deed = Deed { doer: Doer::unbounded_person(id, caller.address), now: caller.now };
         let detail = json!({ "sessions_ended": ended });
         deed.record(conn, organisation, "user.change-password", &id.to_string(), detail, None)?;
-        Ok(secret)
+        Ok(Some(secret))
     })
     .await
 }
