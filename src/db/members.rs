@@ -10,7 +10,7 @@ use super::conn::{AnyConnection, is_storable};
 use super::developers::{Person, Role};
 use super::error::DbError;
 use super::organisations::parse_id;
-use super::schema::{developers, memberships, organisations, passkeys};
+use super::schema::{developers, memberships, organisations};
 use crate::clock::Timestamp;
 
 /// A member of one organisation.
@@ -250,14 +250,5 @@ pub fn update_email_verified_at(conn: &mut AnyConnection, id: Uuid, now: Timesta
     diesel::update(developers::table.find(id.to_string()))
         .set(developers::email_verified_at.eq(now.seconds()))
         .execute(conn)?;
-    Ok(())
-}
-
-/// Takes a person's passkeys away.
-///
-/// # Errors
-/// When the database does not take it.
-pub fn delete_passkeys(conn: &mut AnyConnection, developer_id: Uuid) -> Result<(), DbError> {
-    diesel::delete(passkeys::table.filter(passkeys::developer_id.eq(developer_id.to_string()))).execute(conn)?;
     Ok(())
 }

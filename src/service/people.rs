@@ -8,7 +8,7 @@ use super::{Management, ServiceError, email, second_factor};
 use crate::db::developers::{Person, Role};
 use crate::db::links::{self, LinkPurpose};
 use crate::db::members::{self, Belonging};
-use crate::db::{AnyConnection, developers, sessions};
+use crate::db::{AnyConnection, developers, passkeys, sessions};
 
 /// A person and where the person belongs.
 #[derive(Debug, Clone)]
@@ -122,7 +122,7 @@ pub fn reset_second_factors(m: &Management, id: Uuid) -> Result<(), ServiceError
     m.database.write(move |conn| {
         let person = find(conn, id)?;
         second_factor::remove_within(conn, id)?;
-        members::delete_passkeys(conn, id)?;
+        passkeys::delete_all(conn, id)?;
         sessions::delete_all(conn, id, None)?;
         record(&deed, conn, "user.reset-2fa", &person)
     })

@@ -13,7 +13,7 @@ use super::{Management, ServiceError, demo, email, second_factor};
 use crate::db::developers::Person;
 use crate::db::developers::{self, NewDeveloper, Role};
 use crate::db::organisations::OrganisationRecord;
-use crate::db::{AnyConnection, members, organisations};
+use crate::db::{AnyConnection, members, organisations, passkeys};
 use crate::secret::Secret;
 
 /// Whether nobody runs the server yet.
@@ -146,7 +146,7 @@ fn restore(conn: &mut AnyConnection, person: &Person, password_hash: &str) -> Re
     developers::update_password(conn, person.id, password_hash)?;
     developers::update_disabled_at(conn, person.id, None)?;
     second_factor::remove_within(conn, person.id)?;
-    members::delete_passkeys(conn, person.id)?;
+    passkeys::delete_all(conn, person.id)?;
     crate::db::sessions::delete_all(conn, person.id, None)?;
     Ok(())
 }

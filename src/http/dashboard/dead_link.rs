@@ -6,8 +6,9 @@ use serde::Serialize;
 use super::error::PageError;
 use super::page::{Section, View};
 use super::scene::Scene;
-use crate::service::ServiceError;
+use crate::secret::Secret;
 use crate::service::links::LinkPurpose;
+use crate::service::{Management, ServiceError};
 
 /// The page of a link that does not work.
 #[derive(Debug, Serialize)]
@@ -53,6 +54,18 @@ impl DeadLinkView {
             },
         }
     }
+}
+
+/// What a link is for. Changes nothing; a link that does not work gets the page that says so.
+pub(super) async fn look_at<T: Send + 'static>(
+    scene: &Scene,
+    purpose: LinkPurpose,
+    secret: &Secret,
+    walk: fn(&Management, &Secret) -> Result<T, ServiceError>,
+) -> Result<T, PageError> {
+    let (authority, secret) = (&scene.site().authority, secret.clone());
+    let found = authority.look(authority.management.clone(), move |m| walk(m, &secret)).await;
+    found.map_err(|error| link_refused(scene, purpose, &error))
 }
 
 /// The page of a link that was refused, or of another error.

@@ -5,7 +5,7 @@ use actix_web::web::{Data, Path, Payload};
 use serde::Serialize;
 use url::form_urlencoded;
 
-use super::dead_link::link_refused;
+use super::dead_link::{link_refused, look_at};
 use super::error::{PageError, PageResult};
 use super::faults::Faults;
 use super::page::{Section, View};
@@ -94,9 +94,7 @@ pub(super) async fn show(site: Data<Site>, request: HttpRequest, token: Path<Str
 }
 
 async fn look(scene: &Scene, secret: &Secret) -> Result<Invitation, PageError> {
-    let (authority, secret) = (&scene.site().authority, secret.clone());
-    let found = authority.look(authority.management.clone(), move |m| team::invitation(m, &secret)).await;
-    found.map_err(|error| link_refused(scene, LinkPurpose::Invitation, &error))
+    look_at(scene, LinkPurpose::Invitation, secret, team::invitation).await
 }
 
 /// Accepts: as who is signed in, or as somebody new with a password.

@@ -4,7 +4,7 @@ use actix_web::HttpRequest;
 use actix_web::web::{Data, Path, Payload};
 use serde::Serialize;
 
-use super::dead_link::link_refused;
+use super::dead_link::{link_refused, look_at};
 use super::error::{PageError, PageResult};
 use super::faults::Faults;
 use super::page::{Section, View};
@@ -112,9 +112,7 @@ pub(super) async fn show(site: Data<Site>, request: HttpRequest, token: Path<Str
 }
 
 async fn look(scene: &Scene, secret: &Secret) -> Result<Person, PageError> {
-    let (authority, secret) = (&scene.site().authority, secret.clone());
-    let found = authority.look(authority.management.clone(), move |m| resets::look(m, &secret)).await;
-    found.map_err(|error| link_refused(scene, LinkPurpose::Reset, &error))
+    look_at(scene, LinkPurpose::Reset, secret, resets::look).await
 }
 
 /// Sets the password. The person then signs in, with the second factor if there is one.

@@ -6,7 +6,7 @@ use actix_web::web::{Data, Path, Payload};
 use serde::Serialize;
 use url::Url;
 
-use super::dead_link::link_refused;
+use super::dead_link::{link_refused, look_at};
 use super::error::PageResult;
 use super::faults::Faults;
 use super::form::Form;
@@ -89,10 +89,8 @@ pub(super) async fn show(site: Data<Site>, request: HttpRequest, token: Path<Str
 }
 
 async fn look(scene: &Scene, token: &Path<String>) -> Result<Secret, super::error::PageError> {
-    let (authority, secret) = (&scene.site().authority, Secret::new(token.as_str()));
-    let walk = secret.clone();
-    let found = authority.look(authority.management.clone(), move |m| setup::look(m, &walk)).await;
-    found.map_err(|error| link_refused(scene, LinkPurpose::Setup, &error))?;
+    let secret = Secret::new(token.as_str());
+    look_at(scene, LinkPurpose::Setup, &secret, setup::look).await?;
     Ok(secret)
 }
 

@@ -5,7 +5,7 @@ use actix_web::web::{Data, Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
 
-use super::dead_link::link_refused;
+use super::dead_link::{link_refused, look_at};
 use super::error::{PageError, PageResult};
 use super::faults::Faults;
 use super::form::Form;
@@ -165,9 +165,7 @@ pub(super) async fn show_proof(site: Data<Site>, request: HttpRequest, token: Pa
 }
 
 async fn look(scene: &Scene, secret: &Secret) -> Result<Proof, PageError> {
-    let (authority, secret) = (&scene.site().authority, secret.clone());
-    let found = authority.look(authority.management.clone(), move |m| sign_up::look(m, &secret)).await;
-    found.map_err(|error| link_refused(scene, LinkPurpose::Verification, &error))
+    look_at(scene, LinkPurpose::Verification, secret, sign_up::look).await
 }
 
 /// Proves the address. Whoever signed up gives the password again: nobody gets an account with a password that a stranger
