@@ -17,6 +17,8 @@ pub mod metadata;
 pub mod registration;
 pub mod request;
 pub mod scope;
+#[cfg(feature = "server")]
+pub mod trust;
 
 pub use self::api::{Api, SigningAlgorithm, StatementType, TokenProfile};
 pub use self::client::{Client, ClientId};
