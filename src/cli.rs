@@ -5,6 +5,7 @@ mod app;
 mod config;
 mod error;
 mod flags;
+mod issuer;
 mod key;
 mod logging;
 mod migrate;
@@ -85,6 +86,9 @@ enum Command {
     /// Apps and their keys
     #[command(subcommand)]
     App(app::App),
+    /// Trusted issuers: third parties whose JWTs get tokens here
+    #[command(subcommand)]
+    Issuer(issuer::Issuer),
     /// Initial access tokens: who has one can register apps without being asked
     #[command(subcommand)]
     RegistrationToken(registration_token::RegistrationToken),
@@ -175,6 +179,7 @@ pub fn main() -> ExitCode {
         Command::User(command) => command.run(&context),
         Command::Api(command) => command.run(&context),
         Command::App(command) => command.run(&context),
+        Command::Issuer(command) => command.run(&context),
         Command::RegistrationToken(command) => command.run(&context),
         Command::Key(command) => command.run(&context),
         Command::Token(command) => command.run(&context),

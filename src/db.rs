@@ -29,6 +29,7 @@ pub mod sessions;
 pub mod sign_in_networks;
 pub mod signing_keys;
 mod sqlite;
+pub mod trusted_issuers;
 pub mod usage;
 pub mod used_jti;
 mod writer;

@@ -9,6 +9,7 @@ pub mod providers;
 mod remote_keys;
 mod revocations;
 mod signing_keys;
+pub mod trusted_issuers;
 
 use std::fmt;
 use std::sync::atomic::AtomicI64;
@@ -23,9 +24,11 @@ use self::changes::Heard;
 pub use self::changes::Tail;
 use self::foreign_keys::ForeignKeys;
 pub use self::foreign_keys::SignatureError;
+pub use self::remote_keys::RemoteStatus;
 pub use self::revocations::RevocationList;
 use self::revocations::Revocations;
 pub use self::signing_keys::dates as signing_key_dates;
+use self::trusted_issuers::TrustedIssuers;
 use crate::clock::Timestamp;
 use crate::config::KeyLife;
 use crate::db::{Database, DbError, apis};
@@ -82,6 +85,7 @@ pub struct Directory {
     master_key: Arc<MasterKey>,
     apps: Arc<Apps>,
     foreign_keys: ForeignKeys,
+    trusted_issuers: TrustedIssuers,
     revocations: Revocations,
     ring: KeyRing,
     /// The last change that was taken in.
@@ -129,6 +133,7 @@ impl Directory {
         Ok(Self {
             apps: Arc::new(Apps::new(database.clone(), management, bounds.apps)),
             foreign_keys: ForeignKeys::new(bounds.outbound_allow_private),
+            trusted_issuers: TrustedIssuers::new(database.clone()),
             revocations: Revocations::new(revoked, cut_offs),
             ring,
             seq: AtomicI64::new(seq),

@@ -20,6 +20,7 @@ pub mod demo;
 mod dpop;
 mod email;
 mod error;
+mod foreign_jwt;
 mod grants;
 pub mod housekeeping;
 pub mod import;
@@ -49,7 +50,10 @@ pub mod start;
 pub mod system;
 pub mod team;
 mod throttle;
+pub mod ticket;
 pub mod token;
+pub mod trust_counts;
+pub mod trusted_issuers;
 pub mod usage;
 
 pub use self::authority::{Authority, Caller};

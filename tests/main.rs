@@ -62,4 +62,5 @@ mod sign_up;
 mod snippets;
 mod team;
 mod token_request;
+mod trusted_issuers;
 mod usage_pages;

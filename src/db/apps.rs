@@ -92,6 +92,8 @@ impl Row {
             (ClientAuthentication::PRIVATE_KEY_JWT, None, Some(uri)) => {
                 Ok(ClientAuthentication::PrivateKeyJwt(KeySource::JwksUri(uri.as_str().into())))
             }
+            // A JWT it is, but somebody else's key.
+            (ClientAuthentication::PRIVATE_KEY_JWT, None, None) => Ok(ClientAuthentication::TrustedIssuer),
             _ => Err(DbError::Corrupt { table: "apps", column: "auth_method", id: self.id.clone() }),
         }
     }
@@ -162,12 +164,16 @@ pub fn insert(conn: &mut AnyConnection, app: &AppRecord) -> Result<(), DbError> 
 
 /// The three columns that say how an app proves who it is.
 fn columns(authentication: &ClientAuthentication) -> (&'static str, Option<&str>, Option<&str>) {
-    let (jwks, jwks_uri) = match authentication {
-        ClientAuthentication::ClientSecret => (None, None),
-        ClientAuthentication::PrivateKeyJwt(KeySource::Jwks(jwks)) => (Some(&**jwks), None),
-        ClientAuthentication::PrivateKeyJwt(KeySource::JwksUri(uri)) => (None, Some(&**uri)),
-    };
-    (authentication.name(), jwks, jwks_uri)
+    match authentication {
+        ClientAuthentication::ClientSecret => (ClientAuthentication::CLIENT_SECRET, None, None),
+        ClientAuthentication::PrivateKeyJwt(KeySource::Jwks(jwks)) => {
+            (ClientAuthentication::PRIVATE_KEY_JWT, Some(&**jwks), None)
+        }
+        ClientAuthentication::PrivateKeyJwt(KeySource::JwksUri(uri)) => {
+            (ClientAuthentication::PRIVATE_KEY_JWT, None, Some(&**uri))
+        }
+        ClientAuthentication::TrustedIssuer => (ClientAuthentication::PRIVATE_KEY_JWT, None, None),
+    }
 }
 
 /// Changes how an app proves who it is.

@@ -26,11 +26,23 @@ pub enum ChangeKind {
     Revocations,
     /// The cut-off that concerns every token.
     CutOff,
+    /// A trusted issuer.
+    TrustedIssuer,
+    /// Who is a user of an organisation, or whether that person may do anything.
+    Member,
 }
 
 impl ChangeKind {
-    const ALL: [Self; 6] =
-        [Self::App, Self::Api, Self::Organisation, Self::SigningKeys, Self::Revocations, Self::CutOff];
+    const ALL: [Self; 8] = [
+        Self::App,
+        Self::Api,
+        Self::Organisation,
+        Self::SigningKeys,
+        Self::Revocations,
+        Self::CutOff,
+        Self::TrustedIssuer,
+        Self::Member,
+    ];
 
     const fn name(self) -> &'static str {
         match self {
@@ -40,6 +52,8 @@ impl ChangeKind {
             Self::SigningKeys => "signing-keys",
             Self::Revocations => "revocations",
             Self::CutOff => "cut-off",
+            Self::TrustedIssuer => "trusted-issuer",
+            Self::Member => "member",
         }
     }
 }

@@ -16,7 +16,7 @@ use super::conn::AnyConnection;
 use super::error::DbError;
 use super::meta;
 use super::organisations::OrganisationRecord;
-use super::schema::{apps, deleted_apps, organisations, signing_keys};
+use super::schema::{apps, deleted_apps, organisations, signing_keys, trusted_issuers};
 use crate::clock::Timestamp;
 use crate::oauth::ClientId;
 
@@ -29,7 +29,7 @@ pub struct CutOffs {
     pub clients: BTreeMap<String, Timestamp>,
     /// By slug.
     pub tenants: BTreeMap<String, Timestamp>,
-    /// Apps that are off or gone, and since when.
+    /// Apps and trusted issuers that are off or gone, and since when.
     pub disabled_clients: BTreeMap<String, Timestamp>,
     /// Organisations that are off, and since when.
     pub disabled_tenants: BTreeMap<String, Timestamp>,
@@ -54,9 +54,18 @@ pub fn list(conn: &mut AnyConnection, now: Timestamp) -> Result<CutOffs, DbError
     };
     // Two steps, because an index serves one condition.
     let of_apps = apps::table.filter(apps::not_before.gt(since)).select((apps::id, apps::not_before));
-    let clients = by_id(of_apps.load(conn)?);
+    let mut clients = by_id(of_apps.load(conn)?);
+    // A trusted issuer is the client of what its users get.
+    let of_issuers = trusted_issuers::table
+        .filter(trusted_issuers::not_before.gt(since))
+        .select((trusted_issuers::id, trusted_issuers::not_before));
+    clients.append(&mut by_id(of_issuers.load(conn)?));
     let off = apps::table.filter(apps::disabled_at.gt(since)).select((apps::id, apps::disabled_at.assume_not_null()));
     let mut disabled_clients = by_id(off.load(conn)?);
+    let off_issuers = trusted_issuers::table
+        .filter(trusted_issuers::disabled_at.gt(since))
+        .select((trusted_issuers::id, trusted_issuers::disabled_at.assume_not_null()));
+    disabled_clients.append(&mut by_id(off_issuers.load(conn)?));
     let gone = deleted_apps::table
         .filter(deleted_apps::deleted_at.gt(since))
         .select((deleted_apps::id, deleted_apps::deleted_at));
@@ -119,8 +128,12 @@ pub fn raise_for_organisation(
     let id = organisation.id.to_string();
     let of_apps: Option<i64> =
         apps::table.filter(apps::organisation_id.eq(&id)).select(max(apps::not_before)).first(conn)?;
-    let of_apps = Timestamp::from_seconds(of_apps.unwrap_or_default());
-    let not_before = later(now, [organisation.not_before, of_apps, find_for_all(conn)?]);
+    let of_issuers: Option<i64> = trusted_issuers::table
+        .filter(trusted_issuers::organisation_id.eq(&id))
+        .select(max(trusted_issuers::not_before))
+        .first(conn)?;
+    let of_clients = Timestamp::from_seconds(of_apps.max(of_issuers).unwrap_or_default());
+    let not_before = later(now, [organisation.not_before, of_clients, find_for_all(conn)?]);
     diesel::update(organisations::table.find(id))
         .set(organisations::not_before.eq(not_before.seconds()))
         .execute(conn)?;
@@ -134,7 +147,8 @@ pub fn raise_for_organisation(
 pub fn raise_for_all(conn: &mut AnyConnection, now: Timestamp) -> Result<Timestamp, DbError> {
     let of_apps: Option<i64> = apps::table.select(max(apps::not_before)).first(conn)?;
     let of_organisations: Option<i64> = organisations::table.select(max(organisations::not_before)).first(conn)?;
-    let highest = of_apps.max(of_organisations).map_or(Timestamp::NEVER, Timestamp::from_seconds);
+    let of_issuers: Option<i64> = trusted_issuers::table.select(max(trusted_issuers::not_before)).first(conn)?;
+    let highest = of_apps.max(of_organisations).max(of_issuers).map_or(Timestamp::NEVER, Timestamp::from_seconds);
     let not_before = later(now, [highest, find_for_all(conn)?]);
     meta::put(conn, meta::NOT_BEFORE, &not_before.seconds().to_string())?;
     Ok(not_before)

@@ -130,6 +130,22 @@ pub fn find_role(conn: &mut AnyConnection, organisation_id: Uuid, developer_id: 
     name.map(|name| read_role(&name, &id)).transpose()
 }
 
+/// Whether an organisation has a member with that login who can do anything.
+///
+/// # Errors
+/// When the database does not answer.
+pub fn has_active(conn: &mut AnyConnection, organisation_id: Uuid, login: &str) -> Result<bool, DbError> {
+    if !is_storable(login) {
+        return Ok(false);
+    }
+    let active = memberships::table
+        .inner_join(developers::table)
+        .filter(memberships::organisation_id.eq(organisation_id.to_string()))
+        .filter(memberships::login.eq(login))
+        .filter(developers::disabled_at.is_null());
+    Ok(active.count().get_result::<i64>(conn)? > 0)
+}
+
 /// The members of an organisation, by address.
 ///
 /// # Errors

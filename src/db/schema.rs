@@ -322,6 +322,38 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    trusted_issuers (id) {
+        id -> Text,
+        organisation_id -> Text,
+        name -> Text,
+        issuer -> Text,
+        app_id -> Nullable<Text>,
+        policy -> Text,
+        disabled_at -> Nullable<BigInt>,
+        not_before -> BigInt,
+        created_at -> BigInt,
+        updated_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    trusted_issuer_scopes (trusted_issuer_id, scope) {
+        trusted_issuer_id -> Text,
+        api_id -> Text,
+        scope -> Text,
+    }
+}
+
+diesel::table! {
+    trusted_issuer_uses (trusted_issuer_id, hour, outcome) {
+        trusted_issuer_id -> Text,
+        hour -> BigInt,
+        outcome -> Text,
+        count -> BigInt,
+    }
+}
+
 diesel::joinable!(app_scopes -> apps (app_id));
 diesel::joinable!(memberships -> organisations (organisation_id));
 diesel::joinable!(memberships -> developers (developer_id));

@@ -8,8 +8,10 @@ use quick_cache::sync::Cache;
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
-use crate::db::{AnyConnection, Database, DbError, apis, apps, organisations};
-use crate::oauth::client::{GrantedScope, Organisation};
+use crate::db::apps::AppForTokens;
+use crate::db::trusted_issuers::TrustedIssuerRecord;
+use crate::db::{AnyConnection, Database, DbError, apis, apps, organisations, trusted_issuers};
+use crate::oauth::client::{ClientAuthentication, GrantedScope, Organisation};
 use crate::oauth::{Api, Client, ClientId};
 
 /// Ids that nobody has: remembered apart, so that guesses do not push out real apps.
@@ -62,6 +64,14 @@ struct Loaded {
     client: Arc<Client>,
     organisation: Option<Arc<Organisation>>,
     apis: Vec<Arc<Api>>,
+}
+
+/// What a client shares with others, and what of it was not in memory.
+struct Shared {
+    organisation: Arc<Organisation>,
+    granted: Box<[GrantedScope]>,
+    new_organisation: Option<Arc<Organisation>>,
+    new_apis: Vec<Arc<Api>>,
 }
 
 impl Apps {
@@ -149,50 +159,88 @@ impl Apps {
     }
 
     fn read(&self, conn: &mut AnyConnection, client_id: ClientId) -> Result<Option<Loaded>, DbError> {
-        let Some(found) = apps::find_for_tokens(conn, client_id)? else {
-            return Ok(None);
-        };
+        if let Some(found) = apps::find_for_tokens(conn, client_id)? {
+            return self.read_app(conn, found).map(Some);
+        }
+        match trusted_issuers::find(conn, client_id)? {
+            Some(issuer) if issuer.app.is_none() => self.read_issuer(conn, issuer).map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    fn read_app(&self, conn: &mut AnyConnection, found: AppForTokens) -> Result<Loaded, DbError> {
         let app = found.record;
+        let shared = self.read_shared(conn, app.client_id, app.organisation_id, &app.scopes)?;
+        let client = Client {
+            client_id: app.client_id,
+            name: app.name.into(),
+            organisation: shared.organisation,
+            enabled: app.disabled_at.is_none(),
+            not_before: app.not_before,
+            lifetime: app.lifetime,
+            dpop_required: app.dpop_required,
+            granted: shared.granted,
+            authentication: app.authentication,
+            secrets: found.secrets.into(),
+            claims: app.claims.map(Box::new),
+        };
+        Ok(Loaded { client: Arc::new(client), organisation: shared.new_organisation, apis: shared.new_apis })
+    }
+
+    /// A trusted issuer is itself the client of what is issued to the users whom it names.
+    fn read_issuer(&self, conn: &mut AnyConnection, issuer: TrustedIssuerRecord) -> Result<Loaded, DbError> {
+        let shared = self.read_shared(conn, issuer.id, issuer.organisation_id, &issuer.scopes)?;
+        let client = Client {
+            client_id: issuer.id,
+            name: issuer.name.into(),
+            organisation: shared.organisation,
+            enabled: issuer.disabled_at.is_none(),
+            not_before: issuer.not_before,
+            lifetime: issuer.policy.ticket_lifetime,
+            dpop_required: false,
+            granted: shared.granted,
+            authentication: ClientAuthentication::TrustedIssuer,
+            secrets: Box::default(),
+            claims: None,
+        };
+        Ok(Loaded { client: Arc::new(client), organisation: shared.new_organisation, apis: shared.new_apis })
+    }
+
+    /// What a client shares with others: its organisation, and the APIs of its scopes.
+    fn read_shared(
+        &self,
+        conn: &mut AnyConnection,
+        client_id: ClientId,
+        organisation_id: Uuid,
+        scopes: &[(Uuid, String)],
+    ) -> Result<Shared, DbError> {
         let dangling = |column| DbError::Corrupt { table: "apps", column, id: client_id.to_string() };
-        let mut loaded_organisation = None;
-        let organisation = match self.organisations.get(&app.organisation_id) {
+        let mut new_organisation = None;
+        let organisation = match self.organisations.get(&organisation_id) {
             Some(organisation) => organisation,
             None => {
-                let record = organisations::find(conn, app.organisation_id)?;
+                let record = organisations::find(conn, organisation_id)?;
                 let organisation = Arc::new(record.ok_or_else(|| dangling("organisation_id"))?.for_tokens());
-                loaded_organisation.insert(organisation).clone()
+                new_organisation.insert(organisation).clone()
             }
         };
-        let mut loaded_apis: Vec<Arc<Api>> = Vec::new();
-        let mut granted = Vec::with_capacity(app.scopes.len());
-        for (api_id, scope) in &app.scopes {
-            let known = self.api(*api_id).or_else(|| loaded_apis.iter().find(|api| api.id == *api_id).cloned());
+        let mut new_apis: Vec<Arc<Api>> = Vec::new();
+        let mut granted = Vec::with_capacity(scopes.len());
+        for (api_id, scope) in scopes {
+            let known = self.api(*api_id).or_else(|| new_apis.iter().find(|api| api.id == *api_id).cloned());
             let api = match known {
                 Some(api) => api,
                 None => {
                     let record = apis::find(conn, *api_id)?;
                     let api = Arc::new(record.ok_or_else(|| dangling("scopes"))?.for_tokens());
-                    loaded_apis.push(api.clone());
+                    new_apis.push(api.clone());
                     api
                 }
             };
             let name = api.scopes.iter().find(|name| ***name == **scope).cloned();
             granted.push(GrantedScope { name: name.unwrap_or_else(|| Arc::from(scope.as_str())), api });
         }
-        let client = Client {
-            client_id,
-            name: app.name.into(),
-            organisation,
-            enabled: app.disabled_at.is_none(),
-            not_before: app.not_before,
-            lifetime: app.lifetime,
-            dpop_required: app.dpop_required,
-            granted: granted.into(),
-            authentication: app.authentication,
-            secrets: found.secrets.into(),
-            claims: app.claims.map(Box::new),
-        };
-        Ok(Some(Loaded { client: Arc::new(client), organisation: loaded_organisation, apis: loaded_apis }))
+        Ok(Shared { organisation, granted: granted.into(), new_organisation, new_apis })
     }
 
     fn api(&self, id: Uuid) -> Option<Arc<Api>> {

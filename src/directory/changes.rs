@@ -50,6 +50,8 @@ impl Directory {
             self.replace_revocations(now)?;
             self.reload_signing_keys(now)?;
             self.apps.forget_with(Apps::forget_everything);
+            self.trusted_issuers.forget_issuers();
+            self.trusted_issuers.forget_members();
         } else if !news.changes.is_empty() {
             self.take_in(&news.changes, now)?;
         }
@@ -72,15 +74,29 @@ impl Directory {
         self.apps.forget_with(|apps| {
             for change in changes {
                 match (change.kind, Uuid::try_parse(&change.id), ClientId::parse(&change.id)) {
-                    (Some(ChangeKind::App), _, Some(client_id)) => apps.forget(client_id),
+                    // A trusted issuer is the client of what its users get.
+                    (Some(ChangeKind::App | ChangeKind::TrustedIssuer), _, Some(client_id)) => apps.forget(client_id),
                     (Some(ChangeKind::Api), Ok(id), _) => apps.forget_api(id),
                     (Some(ChangeKind::Organisation), Ok(id), _) => apps.forget_organisation(id),
-                    (Some(ChangeKind::Revocations | ChangeKind::SigningKeys | ChangeKind::CutOff), ..) => {}
+                    (
+                        Some(
+                            ChangeKind::Revocations | ChangeKind::SigningKeys | ChangeKind::CutOff | ChangeKind::Member,
+                        ),
+                        ..,
+                    ) => {}
                     // A newer program's kind of change, or an id of another form: better to forget too much.
                     _ => apps.forget_everything(),
                 }
             }
         });
+        // Of a kind that only a newer program knows: better to forget too much.
+        let changed = |kind: ChangeKind| changes.iter().any(|change| change.kind.is_none_or(|other| other == kind));
+        if changed(ChangeKind::TrustedIssuer) {
+            self.trusted_issuers.forget_issuers();
+        }
+        if changed(ChangeKind::Member) {
+            self.trusted_issuers.forget_members();
+        }
         Ok(())
     }
 
@@ -153,7 +169,9 @@ impl News {
             }
         }
         // The signing keys say how long a cut-off matters. Of an API there is nothing to say.
-        let concerns = |change: &Change| !matches!(change.kind, Some(ChangeKind::Api | ChangeKind::Revocations));
+        let concerns = |change: &Change| {
+            !matches!(change.kind, Some(ChangeKind::Api | ChangeKind::Revocations | ChangeKind::Member))
+        };
         let stale = missed || changes.iter().any(concerns);
         let cut_offs = if stale { Some(db::cut_offs::list(conn, now.hour())?) } else { None };
         Ok(Self { changes, last, missed, revoked, cut_offs })

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use quick_cache::sync::Cache;
 
 use super::Directory;
-use super::remote_keys::RemoteKeys;
+use super::remote_keys::{RemoteKeys, RemoteSet};
 use crate::clock::Timestamp;
 use crate::keys::jws::UnverifiedJws;
 use crate::keys::key_set::{KeySetError, PublicKeys};
@@ -38,7 +38,7 @@ impl fmt::Display for SignatureError {
 
 pub(super) struct ForeignKeys {
     registered: Cache<Arc<str>, Arc<PublicKeys>>,
-    remote: RemoteKeys,
+    pub(super) remote: RemoteKeys,
 }
 
 impl ForeignKeys {
@@ -69,7 +69,7 @@ impl Directory {
                 let keys = self.foreign_keys.registered(document)?;
                 keys.verify(jws).map(drop).map_err(SignatureError::Refused)
             }
-            KeySource::JwksUri(url) => self.foreign_keys.remote.verify(url, jws, now).await,
+            KeySource::JwksUri(url) => self.foreign_keys.remote.verify(&RemoteSet::Url(url.clone()), jws, now).await,
         }
     }
 }

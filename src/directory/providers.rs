@@ -9,6 +9,7 @@ use serde_json::Value;
 use tokio::sync::{Semaphore, oneshot};
 
 use super::outbound::{Fetcher, check_url};
+use super::remote_keys::configuration_url;
 use crate::clock::Timestamp;
 use crate::oauth::json::read_object;
 use crate::secret::Secret;
@@ -101,7 +102,7 @@ impl Provider {
                 return Err("it could not be reached a moment ago".to_owned());
             }
         }
-        let url = format!("{}/.well-known/openid-configuration", self.issuer.trim_end_matches('/'));
+        let url = configuration_url(&self.issuer);
         let read = self.run(move |fetcher| fetcher.fetch(&url).map(|fetched| fetched.body)).await;
         let read = read.and_then(|document| ProviderMetadata::read(&document, &self.issuer, self.allow_private));
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);

@@ -6,6 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use quick_cache::sync::Cache;
+use serde_json::Value;
 use tokio::sync::{Semaphore, watch};
 
 use super::foreign_keys::SignatureError;
@@ -13,9 +14,10 @@ use super::outbound::{Fetched, Fetcher};
 use crate::clock::Timestamp;
 use crate::keys::jws::UnverifiedJws;
 use crate::keys::key_set::PublicKeys;
+use crate::oauth::json::read_object;
 
-/// URLs remembered; the ones used least are forgotten first.
-const URLS_REMEMBERED: usize = 4_096;
+/// Sets remembered; the ones used least are forgotten first.
+const SETS_REMEMBERED: usize = 4_096;
 /// Fetches at once, each on a thread of its own; the next is told to try later.
 const FETCHES_AT_ONCE: usize = 16;
 /// Keys are kept for as long as their answer says, but within these.
@@ -30,6 +32,65 @@ const COOL_DOWN: Duration = Duration::from_secs(60);
 /// After a first failure, doubled by each that follows.
 const FIRST_PAUSE: Duration = Duration::from_secs(5);
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+
+/// A JWK set somewhere else.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) enum RemoteSet {
+    /// Behind this URL.
+    Url(Arc<str>),
+    /// Behind the URL that this issuer names in its configuration
+    /// ([OpenID Connect Discovery §4](https://openid.net/specs/openid-connect-discovery-1_0.html#ProviderConfig)).
+    OfIssuer(Arc<str>),
+}
+
+impl RemoteSet {
+    fn as_str(&self) -> &str {
+        match self {
+            Self::Url(url) => url,
+            Self::OfIssuer(issuer) => issuer,
+        }
+    }
+
+    /// Fetches it: no more than two requests, each bounded.
+    fn fetch(&self, fetcher: &Fetcher) -> Result<Fetched, String> {
+        match self {
+            Self::Url(url) => fetcher.fetch(url),
+            Self::OfIssuer(issuer) => {
+                let url = configuration_url(issuer);
+                let configuration = fetcher.fetch(&url).map_err(|error| format!("its configuration: {error}"))?;
+                fetcher.fetch(&jwks_uri(&configuration.body, issuer)?)
+            }
+        }
+    }
+}
+
+/// Where an issuer's configuration is.
+pub(super) fn configuration_url(issuer: &str) -> String {
+    format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/'))
+}
+
+/// The URL that a configuration names, if it is the issuer's.
+fn jwks_uri(configuration: &[u8], issuer: &str) -> Result<String, String> {
+    let members = read_object(configuration).map_err(|error| format!("its configuration: {error}"))?;
+    let text = |name: &str| members.get(name).and_then(Value::as_str);
+    if text("issuer") != Some(issuer) {
+        return Err("its configuration names another issuer".to_owned());
+    }
+    text("jwks_uri").map(str::to_owned).ok_or_else(|| "its configuration names no jwks_uri".to_owned())
+}
+
+/// What a node knows of keys that are somewhere else.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RemoteStatus {
+    /// When they were last fetched.
+    pub fetched_at: Option<Timestamp>,
+    /// Until when they are used without asking again.
+    pub fresh_until: Option<Timestamp>,
+    /// Before this moment nobody asks again.
+    pub not_before: Option<Timestamp>,
+    /// Why the last fetch failed, if it did.
+    pub failure: Option<String>,
+}
 
 /// Keys that were fetched, and when they should be fetched anew.
 #[derive(Clone)]
@@ -51,7 +112,7 @@ fn is_set_back(at: Timestamp, now: Timestamp) -> bool {
     now + COOL_DOWN < at
 }
 
-/// What is known of one URL.
+/// What is known of one set.
 #[derive(Default)]
 struct State {
     kept: Option<Kept>,
@@ -101,10 +162,10 @@ impl Entry {
     }
 }
 
-/// The keys behind all URLs.
+/// The keys that are somewhere else.
 pub(super) struct RemoteKeys {
     fetcher: Arc<Fetcher>,
-    entries: Cache<Arc<str>, Arc<Entry>>,
+    entries: Cache<RemoteSet, Arc<Entry>>,
     running: Arc<Semaphore>,
 }
 
@@ -112,50 +173,62 @@ impl RemoteKeys {
     pub(super) fn new(allow_private: bool) -> Self {
         Self {
             fetcher: Arc::new(Fetcher::new(allow_private)),
-            entries: Cache::new(URLS_REMEMBERED),
+            entries: Cache::new(SETS_REMEMBERED),
             running: Arc::new(Semaphore::new(FETCHES_AT_ONCE)),
         }
     }
 
-    fn entry(&self, url: &Arc<str>) -> Arc<Entry> {
-        let made = self.entries.get_or_insert_with(url, || Ok::<_, std::convert::Infallible>(Arc::default()));
+    fn entry(&self, set: &RemoteSet) -> Arc<Entry> {
+        let made = self.entries.get_or_insert_with(set, || Ok::<_, std::convert::Infallible>(Arc::default()));
         made.unwrap_or_default()
     }
 
-    /// Verifies a JWS with the keys behind a URL. If they lack its key, they are fetched anew, once in a while.
+    /// Verifies a JWS with the keys of a set. If they lack its key, they are fetched anew, once in a while.
     pub(super) async fn verify(
         &self,
-        url: &Arc<str>,
+        set: &RemoteSet,
         jws: &UnverifiedJws<'_>,
         now: Timestamp,
     ) -> Result<(), SignatureError> {
-        let keys = self.find(url, now).await?;
+        let keys = self.find(set, now).await?;
         let refusal = match keys.verify(jws) {
             Ok(_) => return Ok(()),
             Err(refusal) => refusal,
         };
         // A JWS that names no key may have been signed with one that is not known here yet.
         if jws.kid().is_none_or(|kid| !keys.has(kid))
-            && let Some(newer) = self.find_newer(url, &keys, now).await?
+            && let Some(newer) = self.find_newer(set, &keys, now).await?
         {
             return newer.verify(jws).map(drop).map_err(SignatureError::Refused);
         }
         Err(SignatureError::Refused(refusal))
     }
 
-    /// The keys behind a URL. Those in memory are answered at once, also while newer ones are fetched; waits only where
+    /// What is known here of a set: nothing as long as nobody needed it.
+    pub(super) fn status(&self, set: &RemoteSet) -> RemoteStatus {
+        let Some(entry) = self.entries.get(set) else { return RemoteStatus::default() };
+        let state = entry.state();
+        RemoteStatus {
+            fetched_at: state.kept.as_ref().map(|kept| kept.fetched_at),
+            fresh_until: state.kept.as_ref().map(|kept| kept.fresh_until),
+            not_before: state.pause.map(|(_, until)| until),
+            failure: state.failure.clone(),
+        }
+    }
+
+    /// The keys of a set. Those in memory are answered at once, also while newer ones are fetched; waits only where
     /// there are none.
-    async fn find(&self, url: &Arc<str>, now: Timestamp) -> Result<Arc<PublicKeys>, SignatureError> {
-        let entry = self.entry(url);
+    async fn find(&self, set: &RemoteSet, now: Timestamp) -> Result<Arc<PublicKeys>, SignatureError> {
+        let entry = self.entry(set);
         let known = entry.state().usable(now).cloned();
         if let Some(kept) = known {
             if kept.is_old(now) {
                 // The keys in hand are good meanwhile, so it does not matter when or whether it is done.
-                let _under_way = self.fetch(url, &entry, now);
+                let _under_way = self.fetch(set, &entry, now);
             }
             return Ok(kept.keys);
         }
-        self.wait_for_fetch(url, &entry, now).await?;
+        self.wait_for_fetch(set, &entry, now).await?;
         let state = entry.state();
         state.usable(now).map(|kept| kept.keys.clone()).ok_or_else(|| {
             let reason = state.failure.as_deref().unwrap_or("the fetch did not end");
@@ -163,22 +236,22 @@ impl RemoteKeys {
         })
     }
 
-    /// The keys behind a URL, fetched again because those in memory, `seen`, lack one; `None` when that was done so lately
+    /// The keys of a set, fetched again because those in memory, `seen`, lack one; `None` when that was done so lately
     /// that it must wait.
     async fn find_newer(
         &self,
-        url: &Arc<str>,
+        set: &RemoteSet,
         seen: &Arc<PublicKeys>,
         now: Timestamp,
     ) -> Result<Option<Arc<PublicKeys>>, SignatureError> {
-        let entry = self.entry(url);
-        self.wait_for_fetch(url, &entry, now).await?;
+        let entry = self.entry(set);
+        self.wait_for_fetch(set, &entry, now).await?;
         let state = entry.state();
         Ok(state.kept.as_ref().map(|kept| kept.keys.clone()).filter(|keys| !Arc::ptr_eq(keys, seen)))
     }
 
-    async fn wait_for_fetch(&self, url: &Arc<str>, entry: &Arc<Entry>, now: Timestamp) -> Result<(), SignatureError> {
-        if let Some(mut under_way) = self.fetch(url, entry, now)? {
+    async fn wait_for_fetch(&self, set: &RemoteSet, entry: &Arc<Entry>, now: Timestamp) -> Result<(), SignatureError> {
+        if let Some(mut under_way) = self.fetch(set, entry, now)? {
             // Nothing is ever sent: the sender goes when the fetch is done.
             let _done = under_way.changed().await;
         }
@@ -188,7 +261,7 @@ impl RemoteKeys {
     /// Begins a fetch or joins the one that is under way; `None` while none may begin.
     fn fetch(
         &self,
-        url: &Arc<str>,
+        set: &RemoteSet,
         entry: &Arc<Entry>,
         now: Timestamp,
     ) -> Result<Option<watch::Receiver<()>>, SignatureError> {
@@ -201,16 +274,16 @@ impl RemoteKeys {
         }
         let permit = self.running.clone().try_acquire_owned().map_err(|_all_taken| SignatureError::Overloaded)?;
         let (done, under_way) = watch::channel(());
-        let (fetcher, url, entry) = (self.fetcher.clone(), url.clone(), entry.clone());
+        let (fetcher, set, entry) = (self.fetcher.clone(), set.clone(), entry.clone());
         let work = move || {
             let read = |fetched: Fetched| {
                 let keys = PublicKeys::fetched(&fetched.body).map_err(|error| error.to_string())?;
                 Ok((keys, fetched.max_age))
             };
-            let fetched = fetcher.fetch(&url).and_then(read);
+            let fetched = set.fetch(&fetcher).and_then(read);
             match &fetched {
-                Ok(_) => log::info!(url = &*url; "fetched a JWKS"),
-                Err(error) => log::warn!(url = &*url, error:%; "a JWKS could not be fetched"),
+                Ok(_) => log::info!(url = set.as_str(); "fetched a JWKS"),
+                Err(error) => log::warn!(url = set.as_str(), error:%; "a JWKS could not be fetched"),
             }
             entry.state().take_in(fetched, now);
             drop((permit, done));

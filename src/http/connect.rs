@@ -6,5 +6,6 @@ pub(super) mod introspect;
 pub(super) mod register;
 pub(super) mod revocation;
 pub(super) mod revocation_feed;
+pub(super) mod ticket;
 pub(super) mod token;
 pub(super) mod verify;

@@ -19,6 +19,7 @@ use super::site::Site;
 use crate::config::Config;
 use crate::oauth::error::{FAILED, UNAVAILABLE};
 use crate::oauth::metadata::path;
+use crate::oauth::trust::TrustError;
 use crate::oauth::{ClientId, OAuthError, OAuthErrorCode};
 use crate::service::ServiceError;
 
@@ -48,6 +49,18 @@ pub(super) fn oauth_answer(issuer: &str, error: &OAuthError) -> HttpResponse {
     }
     let mut response = no_store(&mut builder).json(oauth_body(issuer, error.code.name(), &error.description));
     response.extensions_mut().insert(Outcome::refused(error));
+    response
+}
+
+/// The answer to a third party's JWT for which there is no ticket: which check failed, in general words.
+pub(super) fn ticket_refusal(issuer: &str, error: &TrustError) -> HttpResponse {
+    let refusal = match error {
+        TrustError::Unavailable(reason) => return oauth_answer(issuer, &OAuthError::unavailable(reason.clone())),
+        error => OAuthError::new(OAuthErrorCode::InvalidGrant, error.public()).with_detail(error.to_string()),
+    };
+    let body = oauth_body(issuer, refusal.code.name(), &refusal.description);
+    let mut response = no_store(&mut HttpResponse::Unauthorized()).json(body);
+    response.extensions_mut().insert(Outcome::refused(&refusal));
     response
 }
 

@@ -3,7 +3,7 @@
 use actix_web::http::Method;
 use actix_web::web::{self, ServiceConfig};
 
-use super::connect::{authorize, introspect, register, revocation, revocation_feed, token, verify};
+use super::connect::{authorize, introspect, register, revocation, revocation_feed, ticket, token, verify};
 use super::error::not_found;
 use super::methods::{for_methods, get, only, post, reading};
 use super::{api, dashboard, pages, well_known};
@@ -48,6 +48,11 @@ fn under_issuer(config: &mut ServiceConfig) {
             &format!("{}/{{client_id}}", path::REGISTRATION),
             register::configure,
         ))
+        .configure(|config| {
+            for path in path::TICKET {
+                config.service(post(path, ticket::ticket));
+            }
+        })
         .service(get(path::REVOCATIONS, revocation_feed::revocations))
         .service(get(path::AUTHORIZE, authorize::authorize))
         .service(get(path::OPENID_CONFIGURATION, well_known::openid_configuration))

@@ -88,6 +88,8 @@ pub enum TokenError {
     NotYetValid(Timestamp),
     /// It, its client or its organisation was revoked, disabled or deleted.
     Revoked,
+    /// It is a third party's JWT that would be good as it is but for this.
+    ThirdParty(&'static str),
 }
 
 impl fmt::Display for TokenError {
@@ -106,6 +108,7 @@ impl fmt::Display for TokenError {
             Self::Expired(at) => write!(f, "The access token expired at {at}."),
             Self::NotYetValid(at) => write!(f, "The access token is not valid before {at}."),
             Self::Revoked => f.write_str("The access token was revoked, or its client was disabled."),
+            Self::ThirdParty(why) => f.write_str(why),
         }
     }
 }
@@ -119,6 +122,12 @@ pub struct SignedToken {
 }
 
 impl SignedToken {
+    /// A third party's JWT, whose signature was checked with that party's keys, as a token that says this.
+    #[cfg(feature = "server")]
+    pub fn of_third_party(claims: ReadClaims) -> Self {
+        Self { claims, kid: Box::default() }
+    }
+
     /// Checks `exp` and `nbf`: valid while `nbf <= now < exp`, no leeway.
     ///
     /// # Errors

@@ -146,6 +146,11 @@ pub mod management_scope {
     /// See how many tokens the organisation's apps got.
     pub const USAGE_READ: &str = "usage:read";
 
+    /// See the organisation's trusted issuers.
+    pub const ISSUERS_READ: &str = "issuers:read";
+    /// Register, change and delete trusted issuers.
+    pub const ISSUERS_WRITE: &str = "issuers:write";
+
     /// All of them, and what each means to people.
     pub const ALL: &[(&str, &str)] = &[
         (APPS_READ, "See the apps of the organisation"),
@@ -155,6 +160,8 @@ pub mod management_scope {
         (KEYS_READ, "See the public state of the signing keys"),
         (AUDIT_READ, "See who did what in the organisation"),
         (USAGE_READ, "See how many tokens the apps of the organisation got"),
+        (ISSUERS_READ, "See the trusted issuers of the organisation"),
+        (ISSUERS_WRITE, "Register, change and delete trusted issuers"),
     ];
 
     /// Their names.

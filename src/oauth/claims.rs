@@ -16,8 +16,10 @@ use crate::clock::Timestamp;
 pub struct AccessTokenClaims<'a> {
     /// `iss`, byte for byte as in discovery.
     pub issuer: &'a str,
-    /// Whom the token is for: `sub`, `client_id`, `tenant` and static claims.
+    /// Whom the token is for: `client_id`, `tenant` and static claims, and `sub` unless it is for a person.
     pub client: &'a Client,
+    /// Whom a trusted issuer named, if that was a person: `sub` and `login`.
+    pub person: Option<&'a Person>,
     /// What it is good for: `aud` and `scope`.
     pub authorization: &'a Authorization,
     /// The form of `aud` and `scope`.
@@ -33,6 +35,15 @@ pub struct AccessTokenClaims<'a> {
     pub token_id: &'a str,
     /// `cnf`: the key without which the token is worth nothing.
     pub confirmation: Option<&'a Confirmation>,
+}
+
+/// A user of the client's organisation, whom a trusted issuer named.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Person {
+    /// `sub`: with the issuer in front, so that it is nobody's `client_id`.
+    pub subject: Box<str>,
+    /// `login`: the name by which the organisation knows the person.
+    pub login: Box<str>,
 }
 
 /// `cnf`: the key that whoever shows the token must hold
@@ -68,8 +79,11 @@ impl Serialize for AccessTokenClaims<'_> {
         map.serialize_entry("nbf", &self.valid_from)?;
         map.serialize_entry("iat", &self.issued_at)?;
         map.serialize_entry("jti", self.token_id)?;
-        map.serialize_entry("sub", &client_id)?;
+        map.serialize_entry("sub", self.person.map_or(client_id.as_str(), |person| &person.subject))?;
         map.serialize_entry("client_id", &client_id)?;
+        if let Some(person) = self.person {
+            map.serialize_entry("login", &person.login)?;
+        }
         match self.profile {
             TokenProfile::Rfc9068 => map.serialize_entry("scope", &self.authorization.scope_text())?,
             TokenProfile::Classic => {
@@ -111,6 +125,8 @@ pub struct ReadClaims {
     pub scope: ScopeClaim,
     /// `tenant`
     pub tenant: Box<str>,
+    /// `login`: there if the token is a person's.
+    pub login: Option<Box<str>>,
     /// `cnf`
     pub cnf: Option<Confirmation>,
 }

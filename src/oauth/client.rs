@@ -81,6 +81,8 @@ pub enum ClientAuthentication {
     ClientSecret,
     /// With a JWT that it signed ([RFC 7523 §2.2](https://www.rfc-editor.org/rfc/rfc7523#section-2.2)).
     PrivateKeyJwt(KeySource),
+    /// With a JWT that a trusted issuer signed, and in no other way: it has no key of its own.
+    TrustedIssuer,
 }
 
 impl ClientAuthentication {
@@ -90,11 +92,15 @@ impl ClientAuthentication {
     /// The name of [`Self::PrivateKeyJwt`].
     pub const PRIVATE_KEY_JWT: &str = ClientAuthMethod::PrivateKeyJwt.name();
 
-    /// The name in the database and on the command line.
+    /// The name of [`Self::TrustedIssuer`].
+    pub const TRUSTED_ISSUER: &str = "trusted_issuer";
+
+    /// The name in the API and on the command line.
     pub const fn name(&self) -> &'static str {
         match self {
             Self::ClientSecret => Self::CLIENT_SECRET,
             Self::PrivateKeyJwt(_) => Self::PRIVATE_KEY_JWT,
+            Self::TrustedIssuer => Self::TRUSTED_ISSUER,
         }
     }
 
@@ -102,7 +108,7 @@ impl ClientAuthentication {
     pub fn jwks(&self) -> Option<&str> {
         match self {
             Self::PrivateKeyJwt(KeySource::Jwks(document)) => Some(document),
-            Self::PrivateKeyJwt(KeySource::JwksUri(_)) | Self::ClientSecret => None,
+            Self::PrivateKeyJwt(KeySource::JwksUri(_)) | Self::ClientSecret | Self::TrustedIssuer => None,
         }
     }
 
@@ -110,7 +116,7 @@ impl ClientAuthentication {
     pub fn jwks_uri(&self) -> Option<&str> {
         match self {
             Self::PrivateKeyJwt(KeySource::JwksUri(uri)) => Some(uri),
-            Self::PrivateKeyJwt(KeySource::Jwks(_)) | Self::ClientSecret => None,
+            Self::PrivateKeyJwt(KeySource::Jwks(_)) | Self::ClientSecret | Self::TrustedIssuer => None,
         }
     }
 }
@@ -203,8 +209,13 @@ impl Client {
 pub enum PresentedCredentials {
     /// A secret.
     Secret(PresentedSecret),
-    /// A JWT that the client signed.
+    /// A JWT that the client signed, or a trusted issuer for it.
     Assertion(PresentedAssertion),
+    /// None at all: good for nothing but a grant that needs none.
+    Nothing {
+        /// The parameter, if it is there.
+        client_id: Option<String>,
+    },
 }
 
 /// A `client_id` and its secret, as given.
@@ -237,7 +248,7 @@ impl PresentedCredentials {
     /// ([RFC 6749 §2.3](https://www.rfc-editor.org/rfc/rfc6749#section-2.3)).
     ///
     /// # Errors
-    /// `invalid_client` when there are none or they are malformed; `invalid_request` when there are two.
+    /// `invalid_client` when they are malformed; `invalid_request` when there are two.
     pub fn read(authorization: Header<'_>, params: &TokenParams<'_>) -> Result<Self, OAuthError> {
         let body_id = params.get("client_id");
         let body_secret = params.get("client_secret");
@@ -269,7 +280,7 @@ impl PresentedCredentials {
                     is_basic: false,
                 })),
                 (None, Some(_)) => Err(OAuthError::invalid_client("client_secret without client_id")),
-                (_, None) => Err(OAuthError::invalid_client("no credentials")),
+                (client_id, None) => Ok(Self::Nothing { client_id: client_id.map(str::to_owned) }),
             },
         }
     }
@@ -343,7 +354,7 @@ mod tests {
     fn read_secret(header: &str) -> PresentedSecret {
         match read(Some(header), "").unwrap() {
             PresentedCredentials::Secret(secret) => secret,
-            PresentedCredentials::Assertion(assertion) => panic!("{assertion:?}"),
+            other => panic!("{other:?}"),
         }
     }
 
@@ -403,9 +414,9 @@ mod tests {
             (None, &signed("client_secret=x"), Err(OAuthErrorCode::InvalidRequest)),
             (None, "client_assertion=x&client_id=id", Err(OAuthErrorCode::InvalidClient)),
             (None, &signed("client_assertion=x").replace("urn", "URN"), Err(OAuthErrorCode::InvalidClient)),
-            (None, "", Err(OAuthErrorCode::InvalidClient)),
-            (None, "client_id=id", Err(OAuthErrorCode::InvalidClient)),
-            (None, "client_id=id&client_secret=", Err(OAuthErrorCode::InvalidClient)),
+            (None, "", Ok("nobody")),
+            (None, "client_id=id", Ok("nobody but id")),
+            (None, "client_id=id&client_secret=", Ok("nobody but id")),
             (None, "client_secret=s", Err(OAuthErrorCode::InvalidClient)),
             (Some("Bearer abc"), "", Err(OAuthErrorCode::InvalidClient)),
             (Some("Basic"), "", Err(OAuthErrorCode::InvalidClient)),
@@ -423,6 +434,8 @@ mod tests {
                 PresentedCredentials::Assertion(given) => {
                     given.client_id.clone().unwrap_or_else(|| given.jwt.reveal().to_owned())
                 }
+                PresentedCredentials::Nothing { client_id: None } => "nobody".to_owned(),
+                PresentedCredentials::Nothing { client_id: Some(id) } => format!("nobody but {id}"),
             };
             let got = got.as_ref().map(who).map_err(|error| error.code);
             let got = got.as_deref().map_err(|code| *code);

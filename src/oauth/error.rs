@@ -18,6 +18,8 @@ pub enum OAuthErrorCode {
     InvalidRequest,
     /// Client authentication failed.
     InvalidClient,
+    /// What shall be exchanged for a token is not good.
+    InvalidGrant,
     /// The grant is not one this server knows.
     UnsupportedGrantType,
     /// A scope is unknown, malformed or not granted.
@@ -50,6 +52,7 @@ impl OAuthErrorCode {
     pub const ALL: &[Self] = &[
         Self::InvalidRequest,
         Self::InvalidClient,
+        Self::InvalidGrant,
         Self::UnsupportedGrantType,
         Self::InvalidScope,
         Self::InvalidTarget,
@@ -68,6 +71,7 @@ impl OAuthErrorCode {
         match self {
             Self::InvalidRequest => "invalid_request",
             Self::InvalidClient => "invalid_client",
+            Self::InvalidGrant => "invalid_grant",
             Self::UnsupportedGrantType => "unsupported_grant_type",
             Self::InvalidScope => "invalid_scope",
             Self::InvalidTarget => "invalid_target",
@@ -91,8 +95,11 @@ impl OAuthErrorCode {
             Self::InvalidClient => {
                 "The App SID and App Key do not match an enabled app. Check that the key was copied whole (bvk_ and 49 more characters), that it has not expired or been revoked, and that the app is not disabled. An app that signs its requests (private_key_jwt) needs an assertion with its App SID as iss and sub, the issuer of this server alone as aud, an exp at most 5 minutes ahead and a jti never used before. For safety the answer is the same whichever it is."
             }
+            Self::InvalidGrant => {
+                "The assertion is a JWT of a third party, and a check of it failed; error_description says which. Its iss must be a trusted issuer of the organisation, its signature made with one of that issuer's keys, its aud one of the audiences set there, exp ahead by at most 24 hours, nbf and iat not in the future, and whom it names an app or user here. The dashboard shows for a pasted JWT how each check went."
+            }
             Self::UnsupportedGrantType => {
-                "This server issues tokens to programs: grant_type must be client_credentials, in exactly this spelling."
+                "This server issues tokens to programs: grant_type must be client_credentials or urn:ietf:params:oauth:grant-type:jwt-bearer, in exactly this spelling."
             }
             Self::InvalidScope => {
                 "A scope was misspelt, does not exist, or was not granted to the app. Leave scope out to get everything the app was granted, or grant it the scope first. Scopes are case-sensitive and separated by single spaces."

@@ -23,6 +23,8 @@ pub mod path {
     pub const REGISTRATION: &str = "/connect/register";
     /// Present because discovery clients insist on the field.
     pub const AUTHORIZE: &str = "/connect/authorize";
+    /// Tickets for third parties' JWTs, in both spellings that clients of application servers use.
+    pub const TICKET: [&str; 2] = ["/server/jwt", "/Server/jwt"];
     /// Public signing keys.
     pub const JWKS: &str = "/.well-known/jwks.json";
     /// Where IdentityServer had the keys.

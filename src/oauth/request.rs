@@ -79,17 +79,32 @@ impl<'a> TokenParams<'a> {
 pub enum GrantType {
     /// [RFC 6749 §4.4](https://www.rfc-editor.org/rfc/rfc6749#section-4.4)
     ClientCredentials,
+    /// [RFC 7523 §2.1](https://www.rfc-editor.org/rfc/rfc7523#section-2.1)
+    JwtBearer,
 }
 
 impl GrantType {
     /// All that are enabled.
-    pub const ALL: &[Self] = &[Self::ClientCredentials];
+    pub const ALL: &[Self] = &[Self::ClientCredentials, Self::JwtBearer];
 
     /// The value of `grant_type`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::ClientCredentials => "client_credentials",
+            Self::JwtBearer => "urn:ietf:params:oauth:grant-type:jwt-bearer",
         }
+    }
+
+    /// Whether the grant itself says who asks, so that credentials may be left out
+    /// ([RFC 7521 §4.1](https://www.rfc-editor.org/rfc/rfc7521#section-4.1)).
+    pub const fn needs_no_credentials(self) -> bool {
+        matches!(self, Self::JwtBearer)
+    }
+
+    /// The one that a request names.
+    pub fn named(params: &TokenParams<'_>) -> Option<Self> {
+        let name = params.get("grant_type")?;
+        Self::ALL.iter().copied().find(|known| known.name() == name)
     }
 }
 
@@ -98,6 +113,15 @@ impl GrantType {
 pub enum Grant<'a> {
     /// A token for the client itself.
     ClientCredentials(TokenTarget<'a>),
+    /// A token for whom a trusted issuer says that it is for.
+    JwtBearer {
+        /// The JWT that says so.
+        assertion: &'a str,
+        /// The organisation, where several trust that issuer: its slug.
+        tenant: Option<&'a str>,
+        /// Where the token shall be good for.
+        target: TokenTarget<'a>,
+    },
 }
 
 /// Where a token shall be good for.
@@ -113,20 +137,27 @@ impl<'a> Grant<'a> {
     /// Reads the grant.
     ///
     /// # Errors
-    /// `invalid_request` without a `grant_type`, `unsupported_grant_type` with an unknown one.
+    /// `invalid_request` without a `grant_type` or what it needs, `unsupported_grant_type` with an unknown one.
     pub fn from_params(params: &'a TokenParams<'_>) -> Result<Self, OAuthError> {
-        let name = params.get("grant_type").ok_or_else(|| OAuthError::invalid_request("grant_type is missing."))?;
-        let grant_type = GrantType::ALL.iter().find(|known| known.name() == name).ok_or_else(|| {
-            OAuthError::new(
-                OAuthErrorCode::UnsupportedGrantType,
-                "This server knows the grant_type client_credentials.",
-            )
+        if params.get("grant_type").is_none() {
+            return Err(OAuthError::invalid_request("grant_type is missing."));
+        }
+        let grant_type = GrantType::named(params).ok_or_else(|| {
+            let known: Vec<&str> = GrantType::ALL.iter().map(|known| known.name()).collect();
+            let description = format!("This server knows the grant_type {}.", known.join(" and "));
+            OAuthError::new(OAuthErrorCode::UnsupportedGrantType, description)
         })?;
+        let target = TokenTarget {
+            scope: params.get("scope"),
+            resources: params.all("resource").chain(params.get("audience")).collect(),
+        };
         match grant_type {
-            GrantType::ClientCredentials => Ok(Self::ClientCredentials(TokenTarget {
-                scope: params.get("scope"),
-                resources: params.all("resource").chain(params.get("audience")).collect(),
-            })),
+            GrantType::ClientCredentials => Ok(Self::ClientCredentials(target)),
+            GrantType::JwtBearer => {
+                let assertion = params.get("assertion");
+                let assertion = assertion.ok_or_else(|| OAuthError::invalid_request("assertion is missing."))?;
+                Ok(Self::JwtBearer { assertion, tenant: params.get("tenant"), target })
+            }
         }
     }
 }

@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use super::authority::Authority;
 use super::dpop::check_nonce;
+use super::foreign_jwt::{self, Narrowing, UnverifiedForeignJwt};
 use crate::clock::Timestamp;
 use crate::directory::LookupError;
 use crate::keys::dpop::{BindingError, Shown, Use, check_binding};
 use crate::keys::verify::{SignedToken, TokenError};
 use crate::oauth::dpop::ProofError;
+use crate::oauth::trust::{TrustError, Way};
 use crate::oauth::{Client, ClientId};
 
 /// A token that is good now, and the client it was issued to.
@@ -29,19 +31,29 @@ pub enum AccessError {
     Unavailable(LookupError),
 }
 
-/// Checks signature, `typ`, `iss`, time and revocation: everything but what it is used for.
+/// Checks signature, `typ`, `iss`, time and revocation: everything but what it is used for. A third party's JWT is good as
+/// it is where its trusted issuer says so.
 ///
 /// # Errors
 /// The first check that failed.
 pub async fn verify(authority: &Authority, token: &str, now: Timestamp) -> Result<ValidToken, AccessError> {
     let directory = &authority.directory;
     let ring = directory.ring();
-    let token = authority.verifier.verify(token, |kid| ring.published(kid, now)).map_err(AccessError::Refused)?;
-    token.check_time(now).map_err(AccessError::Refused)?;
-    let revoked = || AccessError::Refused(TokenError::Revoked);
-    if directory.is_revoked(&token.claims.jti) {
-        return Err(revoked());
+    let verified = match authority.verifier.verify(token, |kid| ring.published(kid, now)) {
+        Ok(verified) => verified,
+        Err(refusal) => return verify_foreign(authority, token, refusal, now).await,
+    };
+    verified.check_time(now).map_err(AccessError::Refused)?;
+    if directory.is_revoked(&verified.claims.jti) {
+        return Err(AccessError::Refused(TokenError::Revoked));
     }
+    check_owner(authority, verified).await
+}
+
+/// The client of a token, if it and the person may still use what was issued to them.
+async fn check_owner(authority: &Authority, token: Arc<SignedToken>) -> Result<ValidToken, AccessError> {
+    let directory = &authority.directory;
+    let revoked = || AccessError::Refused(TokenError::Revoked);
     let client_id = ClientId::parse(&token.claims.client_id).ok_or(AccessError::Refused(TokenError::Malformed))?;
     let client = directory.find_client(client_id).await.map_err(AccessError::Unavailable)?.ok_or_else(revoked)?;
     // A token says who its client belonged to; a client that was moved or made anew elsewhere is another.
@@ -50,8 +62,30 @@ pub async fn verify(authority: &Authority, token: &str, now: Timestamp) -> Resul
     if !client.is_active() || !same_tenant || token.claims.iat < directory.cut_off(&client) {
         return Err(revoked());
     }
+    if let Some(login) = &token.claims.login {
+        let is_member = directory.has_member(client.organisation.id, login).await.map_err(AccessError::Unavailable)?;
+        is_member.then_some(()).ok_or_else(revoked)?;
+    }
     authority.usage.checked(client.organisation.id);
     Ok(ValidToken { token, client })
+}
+
+/// A third party's JWT as a token: what a ticket for it would say. `refusal` is what is wrong with it as one of ours.
+async fn verify_foreign(
+    authority: &Authority,
+    token: &str,
+    refusal: TokenError,
+    now: Timestamp,
+) -> Result<ValidToken, AccessError> {
+    let Ok(unverified) = UnverifiedForeignJwt::parse(token) else { return Err(AccessError::Refused(refusal)) };
+    let verified = foreign_jwt::verify(authority, unverified, Way::Bearer, Narrowing::default(), now).await;
+    let verified = verified.map_err(|error| match error {
+        TrustError::UnknownIssuer => AccessError::Refused(refusal),
+        TrustError::Unavailable(reason) => AccessError::Unavailable(LookupError::Database(reason)),
+        error => AccessError::Refused(TokenError::ThirdParty(error.public())),
+    })?;
+    let token = SignedToken::of_third_party(verified.read_claims(authority.directory.management_api()));
+    check_owner(authority, Arc::new(token)).await
 }
 
 /// Why whoever shows a good token may not use it.

@@ -7,6 +7,7 @@ use super::email::canonical as canonical_email;
 use super::organisations::{find as find_organisation, is_unseen};
 use super::passwords::{self, Surroundings};
 use super::{Management, ServiceError, people};
+use crate::db::changes::ChangeKind;
 use crate::db::developers::{self, Member, NewDeveloper, Role};
 use crate::db::{credentials, sessions};
 use crate::secret::{Secret, hash_password};
@@ -51,7 +52,14 @@ pub fn create(m: &Management, new: &NewMember<'_>) -> Result<Uuid, ServiceError>
             .map_err(ServiceError::duplicate("that login is taken in this organisation"))?;
         let detail = json!({ "email": developer.email, "role": role.name(), "login": login });
         let target = developer.id.to_string();
-        Ok::<_, ServiceError>(deed.record(conn, Some(organisation.id), "user.create", &target, detail, None)?)
+        Ok::<_, ServiceError>(deed.record(
+            conn,
+            Some(organisation.id),
+            "user.create",
+            &target,
+            detail,
+            Some(ChangeKind::Member),
+        )?)
     })?;
     Ok(id)
 }

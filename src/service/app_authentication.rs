@@ -51,7 +51,15 @@ pub fn asked_for(
             "must be there for private_key_jwt, unless jwks_uri is: they are the app's public keys",
             "--auth-method private_key_jwt needs the app's public keys: --jwks FILE or --jwks-uri URL",
         )),
-        (Some(_), _) => Err(ServiceError::field("auth_method", "must be client_secret or private_key_jwt")),
+        (Some(ClientAuthentication::TRUSTED_ISSUER), None) => Ok(Some(ClientAuthentication::TrustedIssuer)),
+        (Some(ClientAuthentication::TRUSTED_ISSUER), Some(_)) => Err(ServiceError::field_shown(
+            "auth_method",
+            "must be private_key_jwt for an app with jwks or jwks_uri; with trusted_issuer it has no key of its own",
+            "--jwks and --jwks-uri are for --auth-method private_key_jwt; with trusted_issuer an app has no key of its own",
+        )),
+        (Some(_), _) => {
+            Err(ServiceError::field("auth_method", "must be client_secret, private_key_jwt or trusted_issuer"))
+        }
     }
 }
 
@@ -61,8 +69,8 @@ pub(super) fn check(
     authentication: ClientAuthentication,
 ) -> Result<ClientAuthentication, ServiceError> {
     let keys = match authentication {
-        ClientAuthentication::ClientSecret => return Ok(ClientAuthentication::ClientSecret),
         ClientAuthentication::PrivateKeyJwt(keys) => keys,
+        without_keys => return Ok(without_keys),
     };
     let invalid = |field: &'static str, what: &str, why: String| {
         ServiceError::field_shown(field, format!("cannot be used: {why}"), format!("the {what} cannot be used: {why}"))

@@ -342,6 +342,6 @@ pub(super) fn find(conn: &mut AnyConnection, deed: &Deed, client_id: ClientId) -
     Ok(found)
 }
 
-fn unknown_app(client_id: ClientId) -> ServiceError {
+pub(super) fn unknown_app(client_id: ClientId) -> ServiceError {
     ServiceError::NotFound(format!("there is no app {client_id}; see: brevet app list --org SLUG"))
 }

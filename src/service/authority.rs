@@ -10,6 +10,7 @@ use super::revocation_feed::LastFeed;
 use super::slow_hashes::SlowHashes;
 use super::system::ChoreRuns;
 use super::throttle::Throttle;
+use super::trust_counts::TrustCounts;
 use super::usage::Usage;
 use super::{Management, ServiceError, signing_keys};
 use crate::clock::{Clock, Timestamp};
@@ -47,6 +48,8 @@ pub struct Authority {
     pub chores: ChoreRuns,
     /// Counts that wait to be written.
     pub usage: Usage,
+    /// The same of third parties' JWTs.
+    pub trust_counts: TrustCounts,
     /// The memory, for what apps change through the management API.
     pub management: Management,
     /// Present if the settings name a mail server.
@@ -95,6 +98,7 @@ impl Authority {
             started_at: m.clock.now(),
             chores: ChoreRuns::default(),
             usage: Usage::default(),
+            trust_counts: TrustCounts::default(),
             verifier: Verifier::new(&config.issuer),
             throttle: Throttle::new(config.throttle_failures),
             slow_hashes: SlowHashes::new()?,

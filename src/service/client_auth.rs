@@ -2,15 +2,19 @@
 //! before any grant is looked at.
 
 mod assertion;
+mod foreign;
 
 use std::sync::Arc;
 
 use uuid::Uuid;
 
 use self::assertion::ReadAssertion;
+use self::foreign::ForeignAssertion;
 use super::authority::{Authority, Caller};
 use super::throttle::Pair;
-use crate::oauth::client::{ClientAuthentication, ClientSecret, PresentedCredentials, PresentedSecret};
+use crate::oauth::client::{
+    ClientAuthentication, ClientSecret, PresentedAssertion, PresentedCredentials, PresentedSecret,
+};
 use crate::oauth::{Client, ClientId, OAuthError, OAuthErrorCode};
 use crate::secret::StoredSecret;
 
@@ -46,18 +50,18 @@ pub async fn authenticate(
 ) -> Result<AuthenticatedClient, OAuthError> {
     let read = match presented {
         PresentedCredentials::Secret(secret) => Ok(ReadCredentials::Secret(secret)),
-        PresentedCredentials::Assertion(given) => {
-            ReadAssertion::new(given).map(Box::new).map(ReadCredentials::Assertion)
-        }
+        PresentedCredentials::Assertion(given) => ReadCredentials::of_assertion(given),
+        PresentedCredentials::Nothing { .. } => return Err(OAuthError::invalid_client("no credentials")),
     };
     let claimed = read.as_ref().map_or("", ReadCredentials::client_id);
     let pair = Pair::new(claimed, caller.address);
     if let Some(wait) = authority.throttle.wait(&pair, caller.now) {
         return Err(OAuthError::throttled(wait));
     }
-    let checked = match &read {
-        Ok(read) => check(authority, caller, read).await,
-        Err(error) => Err(error.clone()),
+    let checked = match read {
+        Ok(ReadCredentials::Foreign(foreign)) => foreign.check(authority, caller).await,
+        Ok(read) => check(authority, caller, &read).await,
+        Err(error) => Err(error),
     };
     if let Err(error) = &checked
         && error.code == OAuthErrorCode::InvalidClient
@@ -71,13 +75,35 @@ pub async fn authenticate(
 enum ReadCredentials<'a> {
     Secret(&'a PresentedSecret),
     Assertion(Box<ReadAssertion<'a>>),
+    Foreign(Box<ForeignAssertion<'a>>),
 }
 
-impl ReadCredentials<'_> {
+impl<'a> ReadCredentials<'a> {
+    /// What a client signed names the client as its issuer; anything else a trusted issuer may have signed.
+    fn of_assertion(given: &'a PresentedAssertion) -> Result<Self, OAuthError> {
+        let own = ReadAssertion::new(given);
+        if own.as_ref().is_ok_and(|own| ClientId::parse(own.claims.issuer()).is_some()) {
+            return own.map(Box::new).map(Self::Assertion);
+        }
+        match ForeignAssertion::new(given) {
+            Some(foreign) => Ok(Self::Foreign(Box::new(foreign))),
+            None => own.map(Box::new).map(Self::Assertion),
+        }
+    }
+
     fn client_id(&self) -> &str {
         match self {
             Self::Secret(secret) => &secret.client_id,
             Self::Assertion(assertion) => assertion.claims.issuer(),
+            Self::Foreign(foreign) => foreign.claimed(),
+        }
+    }
+
+    const fn name(&self) -> &'static str {
+        match self {
+            Self::Secret(_) => "a secret",
+            Self::Assertion(_) => "an assertion of its own",
+            Self::Foreign(_) => "an assertion of a trusted issuer",
         }
     }
 }
@@ -105,13 +131,11 @@ async fn check(
         (ClientAuthentication::PrivateKeyJwt(keys), ReadCredentials::Assertion(assertion)) => {
             assertion.check(authority, caller, client.client_id, keys).await.map(|()| None)
         }
-        (ClientAuthentication::ClientSecret, ReadCredentials::Assertion(_)) => {
+        (registered, _) => {
             work_in_vain(authority, read);
-            Err(OAuthError::invalid_client("an assertion of a client that is registered with a secret"))
-        }
-        (ClientAuthentication::PrivateKeyJwt(_), ReadCredentials::Secret(_)) => {
-            work_in_vain(authority, read);
-            Err(OAuthError::invalid_client("a secret of a client that is registered with private_key_jwt"))
+            let given = read.name();
+            let detail = format!("{given} of a client that is registered with {}", registered.name());
+            Err(OAuthError::invalid_client(detail))
         }
     };
     let active = match proved {
@@ -147,6 +171,7 @@ fn work_in_vain(authority: &Authority, read: &ReadCredentials<'_>) {
             // Whatever it says: these keys are nobody's.
             let _ignored = std::hint::black_box(authority.decoys.verify(&assertion.jws));
         }
+        ReadCredentials::Foreign(foreign) => foreign.verify_in_vain(authority),
     }
 }
 

@@ -46,26 +46,34 @@ impl Nonces {
 /// The purpose under which proofs of the token endpoint stand in the database.
 const PURPOSE: &str = "dpop";
 
+/// Checks the proof of a token request, if there is one, before anything of the request is used up.
+///
+/// # Errors
+/// `invalid_dpop_proof` and `use_dpop_nonce`.
+pub(super) fn read(authority: &Authority, proof: Option<&str>, now: Timestamp) -> Result<Option<Proof>, OAuthError> {
+    let Some(proof) = proof else { return Ok(None) };
+    let url = format!("{}{}", authority.issuer(), path::TOKEN);
+    let request = ProvenRequest { method: "POST", url: &url, access_token: None };
+    let proof = verify_proof(proof, &request, now)?;
+    check_nonce(authority.nonces.as_ref(), &proof, now)?;
+    Ok(Some(proof))
+}
+
 /// The key to which the token of a request will be bound: that of its proof, if there is one
 /// ([RFC 9449 §5](https://www.rfc-editor.org/rfc/rfc9449#section-5)). A proof that was used before is refused on every
 /// node, also after a restart.
 ///
 /// # Errors
-/// `invalid_dpop_proof`, also without a proof if the client must bind its tokens; `use_dpop_nonce`;
-/// `temporarily_unavailable` when it cannot be known whether the proof was used before.
+/// `invalid_dpop_proof`, also without a proof if the client must bind its tokens; `temporarily_unavailable` when it cannot
+/// be known whether the proof was used before.
 pub(super) async fn bind(
     authority: &Authority,
     client: &Client,
-    proof: Option<&str>,
-    now: Timestamp,
+    proof: Option<Proof>,
 ) -> Result<Option<Confirmation>, OAuthError> {
     let Some(proof) = proof else {
         return if client.dpop_required { Err(ProofError::Missing.into()) } else { Ok(None) };
     };
-    let url = format!("{}{}", authority.issuer(), path::TOKEN);
-    let request = ProvenRequest { method: "POST", url: &url, access_token: None };
-    let proof = verify_proof(proof, &request, now)?;
-    check_nonce(authority.nonces.as_ref(), &proof, now)?;
     let confirmation = Confirmation { jkt: proof.jkt.clone() };
     // Another node's clock may be behind: there the proof is over later.
     let forget_at = proof.over_at + LEEWAY;

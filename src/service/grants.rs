@@ -1,3 +1,4 @@
 //! One file a grant: from what was asked to what is authorised.
 
 pub(super) mod client_credentials;
+pub(super) mod jwt_bearer;

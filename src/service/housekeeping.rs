@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 
 use super::system::ChoreRun;
 use super::{Authority, Management, ServiceError, signing_keys};
-use crate::db::{changes, cut_offs, idempotency, links, revocations, sessions, usage, used_jti};
+use crate::db::{
+    DbError, changes, cut_offs, idempotency, links, revocations, sessions, trusted_issuers, usage, used_jti,
+};
 
 /// Counts are never older than this in the database.
 const WRITE_COUNTS_EVERY: Duration = Duration::from_secs(10);
@@ -92,12 +94,17 @@ impl Drop for Housekeeping {
 }
 
 fn write_counts(m: &Management, authority: &Authority) -> Result<(), ServiceError> {
-    Ok(authority.usage.flush(&m.database, m.now())?)
+    authority.usage.flush(&m.database, m.now())?;
+    Ok(authority.trust_counts.flush(&m.database, m.now())?)
 }
 
 fn delete_stale_counts(m: &Management, _: &Authority) -> Result<(), ServiceError> {
     let (from, details_from) = (m.now() - COUNTS_KEPT, m.now() - DETAILS_KEPT);
-    Ok(m.database.write(move |conn| usage::delete_stale(conn, from, details_from))?)
+    Ok(m.database.write(move |conn| {
+        usage::delete_stale(conn, from, details_from)?;
+        trusted_issuers::delete_stale_outcomes(conn, details_from)?;
+        Ok::<_, DbError>(())
+    })?)
 }
 
 fn delete_expired(m: &Management, authority: &Authority) -> Result<(), ServiceError> {

@@ -5,6 +5,7 @@ use uuid::Uuid;
 
 use super::deed::{Deed, person_actor};
 use super::{Management, ServiceError, email, second_factor};
+use crate::db::changes::ChangeKind;
 use crate::db::developers::{Person, Role};
 use crate::db::links::{self, LinkPurpose};
 use crate::db::members::{self, Belonging};
@@ -134,7 +135,8 @@ fn find(conn: &mut AnyConnection, id: Uuid) -> Result<Person, ServiceError> {
 
 fn record(deed: &Deed, conn: &mut AnyConnection, action: &str, person: &Person) -> Result<(), ServiceError> {
     let detail = json!({ "email": person.email });
-    Ok(deed.record(conn, None, action, &person.id.to_string(), detail, None)?)
+    // Whether somebody may do anything is known to all nodes.
+    Ok(deed.record(conn, None, action, &person.id.to_string(), detail, Some(ChangeKind::Member))?)
 }
 
 /// Asked inside the transaction, and writers go one after another: of two operators who leave at once, one stays.

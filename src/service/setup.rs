@@ -10,6 +10,7 @@ use super::organisations::insert_derived;
 use super::sessions::{self, Browser};
 use super::sign_up::checked_organisation_name;
 use super::{Management, ServiceError, demo, email, second_factor};
+use crate::db::changes::ChangeKind;
 use crate::db::developers::Person;
 use crate::db::developers::{self, NewDeveloper, Role};
 use crate::db::organisations::OrganisationRecord;
@@ -117,7 +118,7 @@ pub fn complete(
         members::update_email_verified_at(conn, id, deed.now)?;
         let deed = deed.as_user(id);
         let detail = json!({ "email": founder.email, "operator": true });
-        deed.record(conn, None, action, &id.to_string(), detail, None)?;
+        deed.record(conn, None, action, &id.to_string(), detail, Some(ChangeKind::Member))?;
         let belongings = members::list_belongings(conn, id)?;
         let first = match belongings.into_iter().find(|belonging| belonging.disabled_at.is_none()) {
             Some(belonging) => organisations::find(conn, belonging.organisation_id)?,

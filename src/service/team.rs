@@ -13,6 +13,7 @@ use super::sessions::{self, SignedIn};
 use super::sign_up::checked_organisation_name;
 use super::{Management, ServiceError};
 use crate::config::SignUpMode;
+use crate::db::changes::ChangeKind;
 use crate::db::developers::{self, Role};
 use crate::db::members::{self, Belonging, TeamMember};
 use crate::db::organisations::OrganisationRecord;
@@ -103,7 +104,7 @@ pub fn remove(m: &Management, organisation_id: Uuid, by: Uuid, member: Uuid) -> 
         links::delete_invitations_by(conn, organisation_id, &format!("user:{member}"), Role::ALL)?;
         let action = if by == member { "member.leave" } else { "member.remove" };
         let detail = json!({ "role": role.name() });
-        Ok(deed.record(conn, Some(organisation_id), action, &member.to_string(), detail, None)?)
+        Ok(deed.record(conn, Some(organisation_id), action, &member.to_string(), detail, Some(ChangeKind::Member))?)
     })
 }
 

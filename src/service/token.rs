@@ -4,14 +4,18 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use uuid::Uuid;
+
 use super::authority::{Authority, Caller};
 use super::client_auth::{self, AuthenticatedClient};
 use super::dpop;
-use super::grants::client_credentials;
-use crate::oauth::claims::{AccessTokenClaims, lifetime};
+use super::foreign_jwt::{Narrowing, VerifiedForeignJwt};
+use super::grants::{client_credentials, jwt_bearer};
+use crate::keys::dpop::Proof;
+use crate::oauth::claims::{AccessTokenClaims, Person, lifetime};
 use crate::oauth::client::PresentedCredentials;
-use crate::oauth::request::{Grant, TokenParams};
-use crate::oauth::{ClientId, OAuthError, SigningAlgorithm, TokenProfile};
+use crate::oauth::request::{Grant, GrantType, TokenParams, TokenTarget};
+use crate::oauth::{Client, ClientId, OAuthError, SigningAlgorithm, TokenProfile};
 use crate::secret::random_id;
 
 /// A token, and what its answer says about it.
@@ -39,6 +43,27 @@ impl fmt::Debug for IssuedToken {
     }
 }
 
+/// Whom a token is issued to.
+#[derive(Debug)]
+pub(super) struct Grantee<'a> {
+    client: &'a Client,
+    /// Which of its secrets the client used, if it used one.
+    secret_id: Option<Uuid>,
+    /// The user whom a trusted issuer named.
+    person: Option<&'a Person>,
+}
+
+impl<'a> Grantee<'a> {
+    fn of_client(authenticated: &'a AuthenticatedClient) -> Self {
+        Self { client: authenticated.client(), secret_id: authenticated.secret_id(), person: None }
+    }
+
+    /// Whom a third party's JWT stands for.
+    pub(super) fn of_foreign_jwt(verified: &'a VerifiedForeignJwt) -> Self {
+        Self { client: &verified.client, secret_id: None, person: verified.person.as_ref() }
+    }
+}
+
 /// Answers one token request: who is asking, what for, and the token that says so. With a DPoP proof the token is bound to
 /// its key.
 ///
@@ -51,37 +76,61 @@ pub async fn exchange(
     params: &TokenParams<'_>,
     proof: Option<&str>,
 ) -> Result<IssuedToken, OAuthError> {
-    let authenticated = client_auth::authenticate(authority, caller, presented).await?;
-    let client_id = authenticated.client().client_id;
-    match issue(authority, caller, &authenticated, params, proof).await {
-        Ok(issued) => {
-            let (client, key_id) = (authenticated.client(), authenticated.secret_id());
-            authority.usage.issued(client, key_id, &issued.scopes, caller.address, caller.now);
-            Ok(issued)
-        }
-        Err(error) => {
+    let needs_none = || GrantType::named(params).is_some_and(GrantType::needs_no_credentials);
+    let authenticated = match presented {
+        PresentedCredentials::Nothing { .. } if needs_none() => None,
+        presented => Some(client_auth::authenticate(authority, caller, presented).await?),
+    };
+    let answered = answer(authority, caller, presented, authenticated.as_ref(), params, proof).await;
+    answered.map_err(|error| match &authenticated {
+        Some(authenticated) => {
             authority.usage.refused(authenticated.client(), error.code);
-            Err(error.of_client(client_id))
+            error.of_client(authenticated.client().client_id)
+        }
+        None => error,
+    })
+}
+
+/// From what is asked for to a signed token.
+async fn answer(
+    authority: &Authority,
+    caller: &Caller,
+    presented: &PresentedCredentials,
+    authenticated: Option<&AuthenticatedClient>,
+    params: &TokenParams<'_>,
+    proof: Option<&str>,
+) -> Result<IssuedToken, OAuthError> {
+    // Before the grant: whoever must come again with another nonce has not used up an assertion.
+    let proof = dpop::read(authority, proof, caller.now)?;
+    match Grant::from_params(params)? {
+        Grant::ClientCredentials(target) => {
+            let client = authenticated.ok_or_else(|| OAuthError::invalid_client("no credentials"))?;
+            issue(authority, caller, &Grantee::of_client(client), &target, proof).await
+        }
+        Grant::JwtBearer { assertion, tenant, target } => {
+            let client_id = match presented {
+                PresentedCredentials::Nothing { client_id } => client_id.as_deref(),
+                _ => None,
+            };
+            let narrowing = Narrowing { tenant, client_id, asker: authenticated.map(AuthenticatedClient::client) };
+            let verified = jwt_bearer::authorize(authority, caller, assertion, narrowing).await?;
+            let issued = issue(authority, caller, &Grantee::of_foreign_jwt(&verified), &target, proof).await;
+            issued.map_err(|error| error.of_client(verified.client.client_id))
         }
     }
 }
 
-/// From what an authenticated client asks for to a signed token.
-async fn issue(
+/// Signs what the grantee may have of what it asks for, and counts it.
+pub(super) async fn issue(
     authority: &Authority,
     caller: &Caller,
-    authenticated: &AuthenticatedClient,
-    params: &TokenParams<'_>,
-    proof: Option<&str>,
+    grantee: &Grantee<'_>,
+    target: &TokenTarget<'_>,
+    proof: Option<Proof>,
 ) -> Result<IssuedToken, OAuthError> {
-    let client = authenticated.client();
-    // Before the grant: whoever must come again with another nonce has not used up an assertion.
-    let confirmation = dpop::bind(authority, client, proof, caller.now).await?;
-    let authorization = match Grant::from_params(params)? {
-        Grant::ClientCredentials(target) => {
-            client_credentials::authorize(client, &target, authority.directory.management_api())?
-        }
-    };
+    let client = grantee.client;
+    let authorization = client_credentials::authorize(client, target, authority.directory.management_api())?;
+    let confirmation = dpop::bind(authority, client, proof).await?;
     let format = authorization.format_giver();
     let (profile, algorithm) =
         format.map_or((TokenProfile::Rfc9068, SigningAlgorithm::Rs256), |api| (api.profile, api.algorithm));
@@ -91,6 +140,7 @@ async fn issue(
     let claims = AccessTokenClaims {
         issuer: authority.issuer(),
         client,
+        person: grantee.person,
         authorization: &authorization,
         profile,
         // What is issued after a cut-off is never dated before it, however far `clock-backdate` goes back.
@@ -103,12 +153,14 @@ async fn issue(
     let signed = authority.directory.ring().sign(algorithm, profile, &claims, caller.now);
     let jwt = signed.map_err(|error| OAuthError::server_error(error.to_string()))?;
     let token_type = if confirmation.is_some() { "DPoP" } else { "Bearer" };
-    Ok(IssuedToken {
+    let issued = IssuedToken {
         jwt,
         lifetime,
         scope: authorization.scope_text(),
         scopes: authorization.scopes,
         token_type,
         client_id: client.client_id,
-    })
+    };
+    authority.usage.issued(client, grantee.secret_id, &issued.scopes, caller.address, caller.now);
+    Ok(issued)
 }

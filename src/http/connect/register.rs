@@ -141,7 +141,7 @@ async fn try_configure(
 fn information(site: &Site, status: StatusCode, client: &Registered, token: &str) -> HttpResponse {
     let app = &client.app;
     let (jwks, jwks_uri) = match &app.authentication {
-        ClientAuthentication::ClientSecret => (None, None),
+        ClientAuthentication::ClientSecret | ClientAuthentication::TrustedIssuer => (None, None),
         ClientAuthentication::PrivateKeyJwt(KeySource::Jwks(jwks)) => (serde_json::from_str(jwks).ok(), None),
         ClientAuthentication::PrivateKeyJwt(KeySource::JwksUri(uri)) => (None, Some(&**uri)),
     };

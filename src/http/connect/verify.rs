@@ -3,7 +3,7 @@
 //! What to demand of the token stands in the query, which the operator of the proxy writes. Nothing there is guessed: a
 //! check that demands less than its author meant would open his service, so anything unclear lets nobody in.
 
-use actix_web::http::header::HeaderName;
+use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 
@@ -36,11 +36,16 @@ pub(in crate::http) async fn verify(site: Data<Site>, request: HttpRequest) -> R
     let mut response = no_store(&mut HttpResponse::Ok())
         .insert_header((X_AUTH_CLIENT_ID, &*claims.client_id))
         .insert_header((X_AUTH_SCOPE, claims.scope.to_text()))
-        .insert_header((X_AUTH_SUBJECT, &*claims.sub))
+        .insert_header((X_AUTH_SUBJECT, subject(&claims.sub)))
         .insert_header((X_AUTH_TENANT, &*claims.tenant))
         .finish();
     response.extensions_mut().insert(Outcome::of_client(valid.client.client_id));
     Ok(response)
+}
+
+/// Whom the token is about. A third party may have named somebody in letters that not every header may have.
+fn subject(sub: &str) -> HeaderValue {
+    HeaderValue::from_bytes(sub.as_bytes()).unwrap_or_else(|_control_characters| HeaderValue::from_static(""))
 }
 
 async fn check(site: &Site, request: &HttpRequest, demands: &Demands) -> Result<ValidToken, Refusal> {

@@ -1,0 +1,203 @@
+//! Trusted issuers in memory, by their `iss`: filled on a miss, forgotten when one changes. Who it is that they stand for
+//! is asked anew each time, of the apps and of the members.
+
+use std::hash::Hash;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use quick_cache::sync::Cache;
+use tokio::sync::Semaphore;
+use uuid::Uuid;
+
+use super::Directory;
+use super::apps::LookupError;
+use super::foreign_keys::SignatureError;
+use super::remote_keys::{RemoteSet, RemoteStatus};
+use crate::clock::Timestamp;
+use crate::db::trusted_issuers::{self, TrustedIssuerRecord};
+use crate::db::{AnyConnection, Database, DbError, members};
+use crate::keys::jws::UnverifiedJws;
+use crate::keys::key_set::{KeySetError, PublicKeys};
+use crate::oauth::trust::{IssuerKeys, TrustError};
+
+/// Issuers held, by `iss`, those that nobody trusts among them.
+const ISSUERS_REMEMBERED: usize = 16_384;
+/// Members held, by organisation and login, those that there are not among them.
+const MEMBERS_REMEMBERED: usize = 65_536;
+/// Entries of one `iss` that are looked through; of an issuer whom more trust, requests must say which is meant.
+pub const MOST_CANDIDATES: usize = 64;
+/// Loads that ask the database at once, and those that may wait: the next is told to try later.
+const LOADS_RUNNING: usize = 4;
+const LOADS_WAITING: usize = 128;
+
+/// A trusted issuer with its keys.
+#[derive(Debug)]
+pub struct TrustedIssuer {
+    /// As it was registered.
+    pub record: TrustedIssuerRecord,
+    keys: Keys,
+}
+
+#[derive(Debug)]
+enum Keys {
+    Registered(PublicKeys),
+    Remote(RemoteSet),
+    /// They were good when they were registered; a later program finds something wrong.
+    Unusable(String),
+}
+
+impl TrustedIssuer {
+    fn new(record: TrustedIssuerRecord) -> Self {
+        let keys = match &record.policy.keys {
+            IssuerKeys::Jwks(document) => PublicKeys::registered(document.as_bytes())
+                .map_or_else(|error| Keys::Unusable(error.to_string()), Keys::Registered),
+            IssuerKeys::JwksUri(url) => Keys::Remote(RemoteSet::Url(url.clone())),
+            IssuerKeys::Discovery => Keys::Remote(RemoteSet::OfIssuer(record.issuer.as_str().into())),
+            IssuerKeys::Certificates(_) | IssuerKeys::Authorities(_) | IssuerKeys::SystemAuthorities => {
+                Keys::Unusable("certificates".to_owned())
+            }
+        };
+        Self { record, keys }
+    }
+}
+
+pub(super) struct TrustedIssuers {
+    database: Database,
+    by_issuer: Cache<Arc<str>, Arc<[Arc<TrustedIssuer>]>>,
+    /// Whether an organisation has an active user of that login.
+    members: Cache<(Uuid, Arc<str>), bool>,
+    /// How many times something was forgotten: what was read from the database before the last time is not kept. Locked
+    /// while something is forgotten or kept, so that neither happens in the middle of the other.
+    generation: Mutex<u64>,
+    admitted: Semaphore,
+    running: Semaphore,
+}
+
+impl TrustedIssuers {
+    pub(super) fn new(database: Database) -> Self {
+        Self {
+            database,
+            by_issuer: Cache::new(ISSUERS_REMEMBERED),
+            members: Cache::new(MEMBERS_REMEMBERED),
+            generation: Mutex::new(0),
+            admitted: Semaphore::new(LOADS_RUNNING + LOADS_WAITING),
+            running: Semaphore::new(LOADS_RUNNING),
+        }
+    }
+
+    fn generation(&self) -> MutexGuard<'_, u64> {
+        self.generation.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Forgets every issuer. They change so seldom, and are loaded so quickly, that it does not matter which.
+    pub(super) fn forget_issuers(&self) {
+        let mut generation = self.generation();
+        *generation += 1;
+        self.by_issuer.clear();
+    }
+
+    /// Forgets every member.
+    pub(super) fn forget_members(&self) {
+        let mut generation = self.generation();
+        *generation += 1;
+        self.members.clear();
+    }
+
+    /// What `cache` holds under `key`, or what one load for all who wait reads.
+    async fn find<K: Clone + Eq + Hash, V: Clone + Send + 'static>(
+        &self,
+        cache: &Cache<K, V>,
+        key: &K,
+        read: impl FnOnce(&mut AnyConnection) -> Result<V, DbError> + Send + 'static,
+    ) -> Result<V, LookupError> {
+        let guard = match cache.get_value_or_guard_async(key).await {
+            Ok(value) => return Ok(value),
+            Err(guard) => guard,
+        };
+        let _admitted = self.admitted.try_acquire().map_err(|_all_taken| LookupError::Overloaded)?;
+        let _running = self.running.acquire().await.map_err(|_closed| LookupError::Overloaded)?;
+        let before = *self.generation();
+        let read = self.database.read_off_thread(read).await;
+        let value = read.map_err(|error| LookupError::Database(error.to_string()))?;
+        let generation = self.generation();
+        // What changed since the load began may not be in what was read: answer with it, but do not keep it.
+        if *generation == before {
+            let _forgotten_meanwhile = guard.insert(value.clone());
+        }
+        Ok(value)
+    }
+}
+
+impl Directory {
+    /// The entries of every organisation that trusts the issuer of that name.
+    ///
+    /// # Errors
+    /// When they are not in memory and the database does not answer, when too many loads wait, or when nothing was heard
+    /// from the database for so long that memory may be wrong.
+    pub async fn find_trusted_issuers(&self, issuer: &str) -> Result<Arc<[Arc<TrustedIssuer>]>, LookupError> {
+        if self.is_stale() {
+            return Err(LookupError::Stale);
+        }
+        let issuers = &self.trusted_issuers;
+        let name: Arc<str> = issuer.into();
+        let read = {
+            let name = name.clone();
+            move |conn: &mut AnyConnection| {
+                let limit = i64::try_from(MOST_CANDIDATES + 1).unwrap_or(i64::MAX);
+                let records = trusted_issuers::list_of_issuer(conn, &name, limit)?;
+                Ok(records.into_iter().map(|record| Arc::new(TrustedIssuer::new(record))).collect())
+            }
+        };
+        issuers.find(&issuers.by_issuer, &name, read).await
+    }
+
+    /// Whether an organisation has a user of that login who may do anything.
+    ///
+    /// # Errors
+    /// As [`Self::find_trusted_issuers`].
+    pub async fn has_member(&self, organisation_id: Uuid, login: &str) -> Result<bool, LookupError> {
+        if self.is_stale() {
+            return Err(LookupError::Stale);
+        }
+        let issuers = &self.trusted_issuers;
+        let key: (Uuid, Arc<str>) = (organisation_id, login.into());
+        let login = key.1.clone();
+        let read = move |conn: &mut AnyConnection| members::has_active(conn, organisation_id, &login);
+        issuers.find(&issuers.members, &key, read).await
+    }
+
+    /// Verifies a JWS with the keys of a trusted issuer.
+    ///
+    /// # Errors
+    /// Why it is not accepted.
+    pub async fn verify_of_issuer(
+        &self,
+        issuer: &TrustedIssuer,
+        jws: &UnverifiedJws<'_>,
+        now: Timestamp,
+    ) -> Result<(), TrustError> {
+        if !issuer.record.policy.algorithms.iter().any(|algorithm| algorithm.name() == jws.alg()) {
+            return Err(TrustError::Algorithm);
+        }
+        match &issuer.keys {
+            Keys::Registered(keys) => keys.verify(jws).map(drop).map_err(refused),
+            Keys::Remote(set) => self.foreign_keys.remote.verify(set, jws, now).await.map_err(|error| match error {
+                SignatureError::Refused(error) => refused(error),
+                SignatureError::NoKeys(reason) => TrustError::NoKeys(reason),
+                SignatureError::Overloaded => TrustError::Unavailable(error.to_string()),
+            }),
+            Keys::Unusable(reason) => Err(TrustError::NoKeys(format!("its keys cannot be used: {reason}"))),
+        }
+    }
+
+    /// What this node knows of an issuer's keys, if they are somewhere else.
+    pub fn status_of_issuer(&self, issuer: &TrustedIssuer) -> Option<RemoteStatus> {
+        match &issuer.keys {
+            Keys::Remote(set) => Some(self.foreign_keys.remote.status(set)),
+            Keys::Registered(_) | Keys::Unusable(_) => None,
+        }
+    }
+}
+
+fn refused(error: KeySetError) -> TrustError {
+    TrustError::Signature(error.to_string())
+}

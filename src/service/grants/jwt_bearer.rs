@@ -1,0 +1,27 @@
+//! `urn:ietf:params:oauth:grant-type:jwt-bearer`
+//! ([RFC 7523 §2.1](https://www.rfc-editor.org/rfc/rfc7523#section-2.1)): a token for whom a trusted issuer says that it is
+//! for.
+
+use crate::oauth::trust::{TrustError, Way};
+use crate::oauth::{OAuthError, OAuthErrorCode};
+use crate::service::foreign_jwt::{self, Narrowing, UnverifiedForeignJwt, VerifiedForeignJwt};
+use crate::service::{Authority, Caller};
+
+/// Whom the assertion stands for.
+pub(in crate::service) async fn authorize(
+    authority: &Authority,
+    caller: &Caller,
+    assertion: &str,
+    narrowing: Narrowing<'_>,
+) -> Result<VerifiedForeignJwt, OAuthError> {
+    let unverified = UnverifiedForeignJwt::parse(assertion).map_err(refused)?;
+    foreign_jwt::verify(authority, unverified, Way::Grant, narrowing, caller.now).await.map_err(refused)
+}
+
+fn refused(error: TrustError) -> OAuthError {
+    match error {
+        TrustError::Unavailable(reason) => OAuthError::unavailable(reason),
+        error => OAuthError::new(OAuthErrorCode::InvalidGrant, error.public())
+            .with_detail(format!("the assertion is refused: {error}")),
+    }
+}

@@ -1,0 +1,35 @@
+//! A ticket: an access token for whom a third party's JWT stands for, in the form that application servers ask for.
+
+use super::authority::{Authority, Caller};
+use super::foreign_jwt::{self, Narrowing, UnverifiedForeignJwt};
+use super::token::{Grantee, IssuedToken, issue};
+use crate::oauth::OAuthError;
+use crate::oauth::request::TokenTarget;
+use crate::oauth::trust::{TrustError, Way};
+
+/// Why there is no ticket.
+#[derive(Debug)]
+pub enum TicketError {
+    /// The JWT is refused.
+    Refused(TrustError),
+    /// It is good, but no token can be issued for it.
+    NotIssued(OAuthError),
+}
+
+/// Answers a third party's JWT with a ticket for everything that it stands for.
+///
+/// # Errors
+/// The check that failed, or why no token can be issued.
+pub async fn exchange(
+    authority: &Authority,
+    caller: &Caller,
+    jwt: &str,
+    tenant: Option<&str>,
+) -> Result<IssuedToken, TicketError> {
+    let narrowing = Narrowing { tenant, ..Narrowing::default() };
+    let unverified = UnverifiedForeignJwt::parse(jwt).map_err(TicketError::Refused)?;
+    let verified = foreign_jwt::verify(authority, unverified, Way::Ticket, narrowing, caller.now).await;
+    let verified = verified.map_err(TicketError::Refused)?;
+    let grantee = Grantee::of_foreign_jwt(&verified);
+    issue(authority, caller, &grantee, &TokenTarget::default(), None).await.map_err(TicketError::NotIssued)
+}

@@ -1,0 +1,347 @@
+//! Trusted issuers: whose JWTs are good in an organisation, what they must say, and whom they stand for.
+
+mod checks;
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::apps::resolve_scopes;
+use super::deed::{Deed, Version};
+use super::organisations::find as find_organisation;
+use super::{Management, ServiceError, apps};
+use crate::clock::{Timestamp, print_span};
+use crate::db::changes::ChangeKind;
+pub use crate::db::trusted_issuers::{OutcomeCount, TrustedIssuerRecord};
+use crate::db::{AnyConnection, cut_offs, trusted_issuers};
+use crate::oauth::trust::{ClaimName, ClaimRule, IssuerKeys, TrustPolicy};
+use crate::oauth::{ClientId, SigningAlgorithm};
+
+/// Issuers that one organisation may trust.
+pub const MOST_ISSUERS: i64 = 500;
+
+/// Whom an issuer's JWTs stand for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StandsFor {
+    /// This app, whichever of its workloads shows the JWT.
+    App(ClientId),
+    /// The user of the organisation whose login is the subject.
+    Users,
+}
+
+/// A trusted issuer as people write it down.
+#[derive(Debug, Clone)]
+pub struct IssuerSettings {
+    /// Its name for people.
+    pub name: String,
+    /// `iss`, byte for byte.
+    pub issuer: String,
+    /// Where its keys are.
+    pub keys: IssuerKeys,
+    /// The names that the certificate at the head of a chain may have.
+    pub certificate_names: Vec<String>,
+    /// The algorithms it may sign with; all that there are if it is empty.
+    pub algorithms: Vec<SigningAlgorithm>,
+    /// Of which `aud` must hold one.
+    pub audiences: Vec<String>,
+    /// The claim that says whom a JWT is about.
+    pub subject_claim: ClaimName,
+    /// What further claims must say.
+    pub rules: Vec<ClaimRule>,
+    /// The longest ago that `iat` may be.
+    pub max_age: Option<Duration>,
+    /// Whether each JWT is good once.
+    pub single_use: bool,
+    /// Whether its JWTs are good at resource routes as they are.
+    pub accept_directly: bool,
+    /// The longest that what is issued for its JWTs may live.
+    pub ticket_lifetime: Option<Duration>,
+    /// Whom its JWTs stand for.
+    pub stands_for: StandsFor,
+    /// What users are granted; the only scopes that an app gets, or all that it has if there is no list.
+    pub scopes: Option<Vec<String>>,
+}
+
+/// A trusted issuer as it is at a moment.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct VersionedIssuer {
+    /// The issuer.
+    pub record: TrustedIssuerRecord,
+    /// Its version.
+    pub version: Version,
+}
+
+impl VersionedIssuer {
+    fn of(record: TrustedIssuerRecord) -> Result<Self, ServiceError> {
+        Ok(Self { version: Version::of(&record)?, record })
+    }
+}
+
+impl IssuerSettings {
+    /// What stands in a record.
+    pub fn of(record: &TrustedIssuerRecord) -> Self {
+        let (policy, names) = (record.policy.clone(), record.scopes.iter().map(|(_, name)| name.clone()));
+        Self {
+            name: record.name.clone(),
+            issuer: record.issuer.clone(),
+            keys: policy.keys,
+            certificate_names: policy.certificate_names,
+            algorithms: policy.algorithms,
+            audiences: policy.audiences,
+            subject_claim: policy.subject_claim,
+            rules: policy.rules,
+            max_age: policy.max_age,
+            single_use: policy.single_use,
+            accept_directly: policy.accept_directly,
+            ticket_lifetime: policy.ticket_lifetime,
+            stands_for: record.app.map_or(StandsFor::Users, StandsFor::App),
+            scopes: (record.app.is_none() || policy.limits_scopes).then(|| names.collect()),
+        }
+    }
+
+    /// The record, checked against what the organisation has.
+    fn into_record(
+        self,
+        conn: &mut AnyConnection,
+        deed: &Deed,
+        organisation_id: Uuid,
+        before: Option<&TrustedIssuerRecord>,
+    ) -> Result<TrustedIssuerRecord, ServiceError> {
+        let app = match self.stands_for {
+            StandsFor::App(app) => Some(app),
+            StandsFor::Users => None,
+        };
+        let scopes = resolve_scopes(conn, organisation_id, self.scopes.as_deref().unwrap_or_default())?;
+        match app {
+            // Whoever decides who passes for an app has the app's power.
+            Some(app) => deed.doer.check_power(&find_app(conn, deed, organisation_id, app)?)?,
+            None => deed.doer.check_power(&scopes)?,
+        }
+        let limits_scopes = app.is_some() && self.scopes.is_some();
+        let algorithms = if self.algorithms.is_empty() { SigningAlgorithm::ALL.to_vec() } else { self.algorithms };
+        Ok(TrustedIssuerRecord {
+            id: before.map_or_else(ClientId::generate, |before| before.id),
+            organisation_id,
+            name: self.name,
+            issuer: self.issuer,
+            app,
+            policy: TrustPolicy {
+                keys: self.keys,
+                certificate_names: self.certificate_names,
+                algorithms,
+                audiences: self.audiences,
+                subject_claim: self.subject_claim,
+                rules: self.rules,
+                max_age: self.max_age,
+                single_use: self.single_use,
+                accept_directly: self.accept_directly,
+                ticket_lifetime: self.ticket_lifetime,
+                limits_scopes,
+            },
+            disabled_at: before.and_then(|before| before.disabled_at),
+            not_before: before.map_or(Timestamp::NEVER, |before| before.not_before),
+            created_at: before.map_or(deed.now, |before| before.created_at),
+            updated_at: deed.now,
+            scopes,
+        })
+    }
+}
+
+/// The scopes of an app of that organisation.
+fn find_app(
+    conn: &mut AnyConnection,
+    deed: &Deed,
+    organisation_id: Uuid,
+    app: ClientId,
+) -> Result<Vec<(Uuid, String)>, ServiceError> {
+    let found = crate::db::apps::find(conn, app)?.filter(|found| found.organisation_id == organisation_id);
+    let found = found.filter(|found| deed.doer.reaches(Some(found.organisation_id)));
+    found.map(|found| found.scopes).ok_or_else(|| apps::unknown_app(app))
+}
+
+/// Trusts an issuer.
+///
+/// # Errors
+/// `InvalidField` for what cannot be used, `NotFound` without the organisation, app or a scope, `BeyondPower` for scopes that
+/// the doer may not hand on, `Conflict` for a second entry of one issuer that names users.
+pub fn create(m: &Management, organisation: &str, settings: IssuerSettings) -> Result<VersionedIssuer, ServiceError> {
+    let settings = checks::checked(m, settings)?;
+    let (deed, slug) = (m.deed(), organisation.to_owned());
+    m.database.write(move |conn| {
+        let organisation = find_organisation(conn, &slug)?;
+        if !deed.doer.reaches(Some(organisation.id)) {
+            return Err(ServiceError::NotFound(format!("there is no organisation `{slug}`; see: brevet org list")));
+        }
+        deed.once(conn, |conn| {
+            if trusted_issuers::count(conn, organisation.id)? >= MOST_ISSUERS {
+                let text =
+                    format!("an organisation trusts at most {MOST_ISSUERS} issuers; remove one that is not needed");
+                return Err(ServiceError::Conflict(text));
+            }
+            let record = settings.into_record(conn, &deed, organisation.id, None)?;
+            refuse_second(conn, &record)?;
+            trusted_issuers::insert(conn, &record)?;
+            note(conn, &deed, "trusted-issuer.create", &record, described(&record))?;
+            VersionedIssuer::of(record)
+        })
+    })
+}
+
+/// Changes an issuer. What was issued for its JWTs before stays good.
+///
+/// # Errors
+/// As [`create`], and `Stale`.
+pub fn update(m: &Management, id: ClientId, settings: IssuerSettings) -> Result<VersionedIssuer, ServiceError> {
+    let settings = checks::checked(m, settings)?;
+    let deed = m.deed();
+    m.database.write(move |conn| {
+        let before = find(conn, &deed, id)?.record;
+        let record = settings.into_record(conn, &deed, before.organisation_id, Some(&before))?;
+        refuse_second(conn, &record)?;
+        trusted_issuers::update(conn, &record)?;
+        let detail = json!({ "before": described(&before), "after": described(&record) });
+        note(conn, &deed, "trusted-issuer.update", &record, detail)?;
+        VersionedIssuer::of(record)
+    })
+}
+
+/// Switches an issuer off or on. While it is off its JWTs are refused, and so is what was issued to users whom they named.
+///
+/// # Errors
+/// `NotFound`, `Stale`.
+pub fn set_enabled(m: &Management, id: ClientId, enabled: bool) -> Result<VersionedIssuer, ServiceError> {
+    let deed = m.deed();
+    m.database.write(move |conn| {
+        let before = find(conn, &deed, id)?;
+        if before.record.disabled_at.is_none() == enabled {
+            return Ok(before);
+        }
+        let disabled_at = (!enabled).then_some(deed.now);
+        let record = TrustedIssuerRecord { disabled_at, updated_at: deed.now, ..before.record };
+        trusted_issuers::update(conn, &record)?;
+        let action = if enabled { "trusted-issuer.enable" } else { "trusted-issuer.disable" };
+        note(conn, &deed, action, &record, json!({ "name": record.name, "issuer": record.issuer }))?;
+        VersionedIssuer::of(record)
+    })
+}
+
+/// Trusts an issuer no more: its JWTs are refused, and what was issued to users whom they named is dead. What an app got for
+/// them is the app's, and lives until it expires or the app's tokens are revoked.
+///
+/// # Errors
+/// `NotFound`, `Stale`.
+pub fn delete(m: &Management, id: ClientId) -> Result<TrustedIssuerRecord, ServiceError> {
+    let deed = m.deed();
+    m.database.write(move |conn| {
+        let record = find(conn, &deed, id)?.record;
+        cut_offs::record_deleted(conn, id, deed.now)?;
+        trusted_issuers::delete(conn, id)?;
+        note(conn, &deed, "trusted-issuer.delete", &record, described(&record))?;
+        Ok(record)
+    })
+}
+
+/// The issuer with that id.
+///
+/// # Errors
+/// `NotFound`.
+pub fn show(m: &Management, id: ClientId) -> Result<VersionedIssuer, ServiceError> {
+    let deed = m.deed();
+    m.database.read_with(|conn| find(conn, &deed, id))
+}
+
+/// The issuers of an organisation in the order of their ids, at most `limit`, those after `after`.
+///
+/// # Errors
+/// `NotFound` without the organisation.
+pub fn list(
+    m: &Management,
+    organisation: &str,
+    after: Option<ClientId>,
+    limit: i64,
+) -> Result<Vec<TrustedIssuerRecord>, ServiceError> {
+    let deed = m.deed();
+    m.database.read_with(|conn| {
+        let organisation = find_organisation(conn, organisation)?;
+        if !deed.doer.reaches(Some(organisation.id)) {
+            return Err(ServiceError::NotFound("there is no such organisation".to_owned()));
+        }
+        Ok(trusted_issuers::list(conn, organisation.id, after, limit)?)
+    })
+}
+
+/// What became of an issuer's JWTs in the last 24 hours, the most frequent first. Counts are up to ten seconds late.
+///
+/// # Errors
+/// `NotFound`.
+pub fn outcomes(m: &Management, id: ClientId) -> Result<Vec<OutcomeCount<String>>, ServiceError> {
+    let deed = m.deed();
+    m.database.read_with(|conn| {
+        let record = find(conn, &deed, id)?.record;
+        Ok(trusted_issuers::list_outcomes(conn, record.id, deed.now - Duration::from_secs(86_400))?)
+    })
+}
+
+fn find(conn: &mut AnyConnection, deed: &Deed, id: ClientId) -> Result<VersionedIssuer, ServiceError> {
+    let record = trusted_issuers::find(conn, id)?.filter(|record| deed.doer.reaches(Some(record.organisation_id)));
+    let record = record.ok_or_else(|| {
+        ServiceError::NotFound(format!("there is no trusted issuer {id}; see: brevet issuer list --org SLUG"))
+    })?;
+    let found = VersionedIssuer::of(record)?;
+    deed.check_version(&found.version)?;
+    Ok(found)
+}
+
+/// With two entries for users of one issuer it would not be clear which scopes they get.
+fn refuse_second(conn: &mut AnyConnection, record: &TrustedIssuerRecord) -> Result<(), ServiceError> {
+    if record.app.is_some() {
+        return Ok(());
+    }
+    let of_issuer = trusted_issuers::list_of_organisation(conn, record.organisation_id, &record.issuer)?;
+    if of_issuer.iter().any(|other| other.app.is_none() && other.id != record.id) {
+        return Err(ServiceError::Conflict(
+            "this issuer names users here already; change that entry, which takes several keys and audiences"
+                .to_owned(),
+        ));
+    }
+    Ok(())
+}
+
+fn note(
+    conn: &mut AnyConnection,
+    deed: &Deed,
+    action: &str,
+    record: &TrustedIssuerRecord,
+    detail: Value,
+) -> Result<(), ServiceError> {
+    let (target, changed) = (record.id.to_string(), Some(ChangeKind::TrustedIssuer));
+    Ok(deed.record(conn, Some(record.organisation_id), action, &target, detail, changed)?)
+}
+
+/// An issuer in the audit: everything that decides what is let in. Of keys only where they are, and their names.
+fn described(record: &TrustedIssuerRecord) -> Value {
+    let policy = &record.policy;
+    let rules: Vec<String> = policy.rules.iter().map(ToString::to_string).collect();
+    let algorithms: Vec<&str> = policy.algorithms.iter().map(|algorithm| algorithm.name()).collect();
+    let scopes: Vec<&str> = record.scopes.iter().map(|(_, name)| name.as_str()).collect();
+    json!({
+        "name": record.name,
+        "issuer": record.issuer,
+        "keys": policy.keys.name(),
+        "jwks_uri": match &policy.keys { IssuerKeys::JwksUri(uri) => Some(&**uri), _ => None },
+        "key_names": checks::key_names(&policy.keys),
+        "certificate_names": policy.certificate_names,
+        "algorithms": algorithms,
+        "audiences": policy.audiences,
+        "subject_claim": policy.subject_claim.as_str(),
+        "rules": rules,
+        "max_age": policy.max_age.map(print_span),
+        "single_use": policy.single_use,
+        "accept_directly": policy.accept_directly,
+        "ticket_lifetime": policy.ticket_lifetime.map(print_span),
+        "app": record.app.map(|app| app.to_string()),
+        "scopes": (record.app.is_none() || policy.limits_scopes).then_some(scopes),
+    })
+}

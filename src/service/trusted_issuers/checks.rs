@@ -1,0 +1,127 @@
+//! What can be trusted at all: every rule says what to write instead.
+
+use std::time::Duration;
+
+use super::{IssuerSettings, StandsFor};
+use crate::clock::print_span;
+use crate::directory::outbound::check_url;
+use crate::keys::jwk::PublicJwk;
+use crate::keys::key_set::read_registered;
+use crate::oauth::ClientId;
+use crate::oauth::trust::{ClaimRule, IssuerKeys, LONGEST_LIFETIME, LONGEST_VALUE};
+use crate::service::apis::check_lifetime;
+use crate::service::organisations::checked_name;
+use crate::service::{Management, ServiceError};
+
+/// Audiences, rules, names of certificates.
+const MOST_OF_EACH: usize = 20;
+
+/// Checks what can be checked without the memory.
+pub(super) fn checked(m: &Management, mut settings: IssuerSettings) -> Result<IssuerSettings, ServiceError> {
+    settings.name = checked_name(&settings.name)?;
+    check_issuer(m, &settings.issuer)?;
+    settings.keys = checked_keys(m, &settings)?;
+    check_texts("audiences", "audience", &settings.audiences)?;
+    if settings.audiences.is_empty() {
+        return Err(ServiceError::field(
+            "audiences",
+            "name an audience that its JWTs have in aud: without one, JWTs that were made for others would be good here",
+        ));
+    }
+    check_texts("certificate_names", "certificate name", &settings.certificate_names)?;
+    if settings.rules.len() > MOST_OF_EACH {
+        return Err(ServiceError::field("rules", format!("there can be at most {MOST_OF_EACH} rules")));
+    }
+    settings.rules.iter().try_for_each(ClaimRule::check).map_err(|wrong| ServiceError::field("rules", wrong))?;
+    if matches!(settings.stands_for, StandsFor::App(_)) && settings.rules.is_empty() {
+        return Err(ServiceError::field(
+            "rules",
+            "say which of its JWTs stand for the app, with the subject or another claim: the issuer signs for others too, and each of them would be the app",
+        ));
+    }
+    if settings.stands_for == StandsFor::Users && settings.scopes.as_ref().is_none_or(Vec::is_empty) {
+        return Err(ServiceError::field("scopes", "name the scopes that users of this issuer are granted"));
+    }
+    if let Some(scopes) = &mut settings.scopes {
+        scopes.sort_unstable();
+        scopes.dedup();
+    }
+    if settings.max_age.is_some_and(|age| age < Duration::from_secs(1) || age > LONGEST_LIFETIME) {
+        return Err(ServiceError::field(
+            "max_age",
+            format!("a maximum age is from 1s to {}", print_span(LONGEST_LIFETIME)),
+        ));
+    }
+    settings.algorithms.sort_unstable();
+    settings.algorithms.dedup();
+    check_lifetime(m, settings.ticket_lifetime)?;
+    Ok(settings)
+}
+
+fn check_issuer(m: &Management, issuer: &str) -> Result<(), ServiceError> {
+    let refused = |rule: &str| Err(ServiceError::field("issuer", rule));
+    let is_plain = !issuer.is_empty() && issuer.len() <= LONGEST_VALUE;
+    if !is_plain
+        || issuer.chars().any(|character| character.is_control() || character == '|')
+        || issuer.trim() != issuer
+    {
+        return refused(
+            "an issuer is the iss of its JWTs, byte for byte: 1 to 512 characters, without | and without spaces around it",
+        );
+    }
+    if issuer == m.config.issuer {
+        return refused("this server's own tokens are good here as they are; trust somebody else");
+    }
+    if ClientId::parse(issuer).is_some() {
+        return refused("an issuer must not look like an App SID");
+    }
+    Ok(())
+}
+
+fn checked_keys(m: &Management, settings: &IssuerSettings) -> Result<IssuerKeys, ServiceError> {
+    let refused = |field: &'static str, why: String| ServiceError::field(field, why);
+    match &settings.keys {
+        IssuerKeys::Jwks(document) => {
+            let read = read_registered(document.as_bytes());
+            read.map_err(|error| refused("jwks", format!("the JWKS cannot be used: {error}")))?;
+            Ok(IssuerKeys::Jwks(document.trim().into()))
+        }
+        IssuerKeys::JwksUri(uri) => {
+            let url = check_url(uri, m.config.outbound_allow_private)
+                .map_err(|why| refused("jwks_uri", format!("the JWKS URL cannot be used: {why}")))?;
+            Ok(IssuerKeys::JwksUri(url.as_str().into()))
+        }
+        IssuerKeys::Discovery => {
+            check_url(&settings.issuer, m.config.outbound_allow_private)
+                .map_err(|why| refused("issuer", format!("its configuration cannot be fetched from there: {why}")))?;
+            Ok(IssuerKeys::Discovery)
+        }
+        certificates => Ok(certificates.clone()),
+    }
+}
+
+fn check_texts(field: &'static str, what: &str, texts: &[String]) -> Result<(), ServiceError> {
+    if texts.len() > MOST_OF_EACH {
+        return Err(ServiceError::field(field, format!("there can be at most {MOST_OF_EACH}")));
+    }
+    let is_plain = |text: &String| {
+        !text.is_empty() && text.len() <= LONGEST_VALUE && text.trim() == text && !text.chars().any(char::is_control)
+    };
+    if texts.iter().all(is_plain) {
+        return Ok(());
+    }
+    Err(ServiceError::field(
+        field,
+        format!("an {what} has 1 to {LONGEST_VALUE} characters, without spaces around them"),
+    ))
+}
+
+/// The names of keys that stand in the entry itself: RFC 7638 thumbprints.
+pub(super) fn key_names(keys: &IssuerKeys) -> Vec<String> {
+    match keys {
+        IssuerKeys::Jwks(document) => {
+            read_registered(document.as_bytes()).unwrap_or_default().iter().map(PublicJwk::thumbprint).collect()
+        }
+        _ => Vec::new(),
+    }
+}

@@ -1,0 +1,177 @@
+//! Third parties' JWTs: every way in, through the front door.
+
+use std::time::Duration;
+
+use brevet::clock::Clock;
+use brevet::db::developers::Role;
+use brevet::oauth::ClientId;
+use brevet::oauth::trust::{ClaimName, ClaimRule, IssuerKeys};
+use brevet::service::accounts::{self, NewMember};
+use brevet::service::apps::NewApp;
+use brevet::service::trusted_issuers::{self, IssuerSettings, StandsFor};
+use serde_json::{Value, json};
+
+use crate::support::http::Answer;
+use crate::support::signer::Signer;
+use crate::support::{Credentials, PASSWORD, TestApp, new_app};
+use brevet::secret::Secret;
+
+pub const ISS: &str = "https://portal.example";
+pub const AUD: &str = "urn:acme:api";
+const GRANT: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
+const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+
+/// Settings of an issuer with one registered key.
+pub fn settings(signer: &Signer, stands_for: StandsFor) -> IssuerSettings {
+    let (rules, scopes) = match stands_for {
+        StandsFor::App(_) => (vec![ClaimRule::parse("sub=alice").unwrap()], None),
+        StandsFor::Users => (Vec::new(), Some(vec!["billing:read".to_owned()])),
+    };
+    IssuerSettings {
+        name: "Portal".to_owned(),
+        issuer: ISS.to_owned(),
+        keys: IssuerKeys::Jwks(signer.jwks().into()),
+        certificate_names: Vec::new(),
+        algorithms: Vec::new(),
+        audiences: vec![AUD.to_owned()],
+        subject_claim: ClaimName::sub(),
+        rules,
+        max_age: None,
+        single_use: true,
+        accept_directly: true,
+        ticket_lifetime: None,
+        stands_for,
+        scopes,
+    }
+}
+
+/// A server that trusts an issuer.
+pub struct Stage {
+    pub app: TestApp,
+    pub client: Credentials,
+    pub signer: Signer,
+}
+
+impl Stage {
+    pub fn new() -> Self {
+        let app = TestApp::new();
+        let client = app.create_app(&["billing:read", "billing:write"]);
+        let alice = NewMember {
+            organisation: "acme",
+            email: "alice@acme.example",
+            login: Some("alice"),
+            role: Role::Viewer,
+            password: &Secret::new(PASSWORD),
+        };
+        accounts::create(&app.management, &alice).unwrap();
+        Self { app, client, signer: Signer::rsa("k1", "RS256") }
+    }
+
+    pub fn trust(&self, settings: IssuerSettings) -> ClientId {
+        let made = trusted_issuers::create(&self.app.management, "acme", settings).unwrap();
+        self.app.catch_up();
+        made.record.id
+    }
+
+    pub fn claims(&self) -> Value {
+        let now = self.app.clock.now().seconds();
+        let jti = uuid::Uuid::new_v4().to_string();
+        json!({ "iss": ISS, "sub": "alice", "aud": AUD, "exp": now + 300, "nbf": now, "iat": now, "jti": jti })
+    }
+
+    pub fn jwt(&self) -> String {
+        self.signer.sign(&self.claims())
+    }
+
+    pub fn grant(&self, jwt: &str) -> Answer {
+        self.app.token_request(&[], &format!("grant_type={GRANT}&assertion={jwt}"))
+    }
+
+    pub fn ticket(&self, jwt: &str) -> Answer {
+        self.app.post("/server/jwt", &[], &format!("JwtToken={jwt}"))
+    }
+
+    pub fn client_assertion(&self, jwt: &str) -> Answer {
+        let form =
+            format!("grant_type=client_credentials&client_assertion_type={ASSERTION_TYPE}&client_assertion={jwt}");
+        self.app.token_request(&[], &form)
+    }
+}
+
+#[test]
+fn a_user_whom_a_trusted_issuer_names_gets_a_ticket_that_is_good_until_the_user_is_gone() {
+    let stage = Stage::new();
+    let issuer = stage.trust(settings(&stage.signer, StandsFor::Users));
+    let answer = stage.ticket(&stage.jwt()).assert_status(200);
+    let ticket = answer.json()["ticket"].as_str().unwrap().to_owned();
+    assert_eq!(answer.header("authticket"), ticket);
+    assert_eq!(answer.header("cache-control"), "no-store");
+    let (_, claims) = stage.app.verified_jwt(&ticket);
+    assert_eq!(claims["sub"], format!("{ISS}|alice"));
+    assert_eq!(claims["login"], "alice");
+    assert_eq!(claims["tenant"], "acme");
+    assert_eq!(claims["client_id"], issuer.to_string());
+    assert_eq!(claims["scope"], "billing:read");
+    stage.app.get_with_token("/api/v1/whoami", &ticket).assert_status(200);
+
+    let spelled = stage.app.post("/Server/jwt?Tenant=acme", &[], &format!("JwtToken={}", stage.jwt()));
+    spelled.assert_status(200);
+    stage.app.post("/server/jwt?Tenant=other", &[], &format!("JwtToken={}", stage.jwt())).assert_status(401);
+
+    trusted_issuers::delete(&stage.app.management, issuer).unwrap();
+    stage.app.catch_up();
+    stage.app.get_with_token("/api/v1/whoami", &ticket).assert_status(401);
+    let refused = stage.ticket(&stage.jwt()).assert_status(401);
+    assert_eq!(refused.error(), "invalid_grant");
+}
+
+#[test]
+fn a_workload_gets_the_tokens_of_its_app_without_any_key() {
+    let stage = Stage::new();
+    let mut asked = settings(&stage.signer, StandsFor::App(stage.client.id()));
+    asked.scopes = Some(vec!["billing:read".to_owned()]);
+    asked.ticket_lifetime = Some(Duration::from_secs(600));
+    stage.trust(asked);
+    for answer in [stage.grant(&stage.jwt()), stage.client_assertion(&stage.jwt())] {
+        let answer = answer.assert_status(200).json();
+        assert_eq!(answer["expires_in"], 600);
+        assert_eq!(answer["scope"], "billing:read");
+        let (_, claims) = stage.app.verified_jwt(answer["access_token"].as_str().unwrap());
+        assert_eq!(claims["sub"], stage.client.client_id.as_str());
+        assert_eq!(claims["client_id"], stage.client.client_id.as_str());
+        assert_eq!(claims.get("login"), None);
+    }
+    let mut other = stage.claims();
+    other["sub"] = json!("mallory");
+    assert_eq!(stage.grant(&stage.signer.sign(&other)).assert_status(400).error(), "invalid_grant");
+    assert_eq!(stage.client_assertion(&stage.signer.sign(&other)).assert_status(401).error(), "invalid_client");
+}
+
+#[test]
+fn a_jwt_is_good_once_whichever_way_it_comes() {
+    let stage = Stage::new();
+    stage.trust(settings(&stage.signer, StandsFor::App(stage.client.id())));
+    let jwt = stage.jwt();
+    stage.grant(&jwt).assert_status(200);
+    stage.grant(&jwt).assert_status(400);
+    stage.ticket(&jwt).assert_status(401);
+    stage.client_assertion(&jwt).assert_status(401);
+    stage.app.get_with_token("/api/v1/whoami", &jwt).assert_status(401);
+    let direct = stage.jwt();
+    let who = stage.app.get_with_token("/api/v1/whoami", &direct).assert_status(200).json();
+    assert_eq!(who["client_id"], stage.client.client_id.as_str());
+    stage.grant(&direct).assert_status(400);
+}
+
+#[test]
+fn an_app_without_a_key_is_made_without_one() {
+    let stage = Stage::new();
+    let keyless = NewApp {
+        authentication: brevet::oauth::client::ClientAuthentication::TrustedIssuer,
+        ..new_app(&["billing:read"])
+    };
+    let made = brevet::service::apps::create(&stage.app.management, "acme", keyless).unwrap();
+    assert!(made.client_secret.is_none());
+    stage.trust(settings(&stage.signer, StandsFor::App(made.client_id)));
+    stage.client_assertion(&stage.jwt()).assert_status(200);
+}
