@@ -102,26 +102,36 @@ pub fn jwks_from_pem(pem: &str) -> Result<String, KeyError> {
             "that is a private key; register the public one: openssl pkey -in private.pem -pubout",
         ));
     }
-    let info = SubjectPublicKeyInfoRef::try_from(der.as_slice()).map_err(|error| unusable(&error))?;
-    let octets = info.subject_public_key.as_bytes().unwrap_or_default();
-    let encode = |octets: &[u8]| URL_SAFE_NO_PAD.encode(octets);
-    let mut jwk = if info.algorithm.oid == RSA {
-        let key = RsaPublicKey::from_public_key_der(&der).map_err(|error| unusable(&error))?;
-        json!({ "kty": "RSA", "n": encode(&key.n().to_bytes_be()), "e": encode(&key.e().to_bytes_be()) })
-    } else if info.algorithm.oid == EC && info.algorithm.parameters_oid().is_ok_and(|curve| curve == P256) {
-        // An uncompressed point: 0x04, 32 bytes of x, 32 bytes of y.
-        let point = octets.strip_prefix(&[4]).and_then(|point| point.split_at_checked(32));
-        let (x, y) = point.ok_or_else(|| unusable(&"its point is not uncompressed"))?;
-        json!({ "kty": "EC", "crv": "P-256", "x": encode(x), "y": encode(y) })
-    } else if info.algorithm.oid == ED25519 {
-        json!({ "kty": "OKP", "crv": "Ed25519", "x": encode(octets) })
-    } else {
-        return Err(KeyError::new("the public key is none of RSA, P-256 and Ed25519"));
-    };
+    let mut jwk = jwk_from_spki(&der).map_err(|error| unusable(&error))?;
     let kid = PublicJwk::parse(jwk.to_string().as_bytes())?.thumbprint();
     if let Value::Object(members) = &mut jwk {
         members.insert("kid".to_owned(), json!(kid));
         members.insert("use".to_owned(), json!("sig"));
     }
     Ok(json!({ "keys": [jwk] }).to_string())
+}
+
+/// The JWK of a public key as certificates and `BEGIN PUBLIC KEY` hold it (SubjectPublicKeyInfo): its numbers as they
+/// stand there, unchecked.
+///
+/// # Errors
+/// When it is not a public key of RSA, P-256 or Ed25519.
+pub(super) fn jwk_from_spki(der: &[u8]) -> Result<Value, KeyError> {
+    let unreadable = |error: &dyn fmt::Display| KeyError::new(error.to_string());
+    let info = SubjectPublicKeyInfoRef::try_from(der).map_err(|error| unreadable(&error))?;
+    let octets = info.subject_public_key.as_bytes().unwrap_or_default();
+    let encode = |octets: &[u8]| URL_SAFE_NO_PAD.encode(octets);
+    if info.algorithm.oid == RSA {
+        let key = RsaPublicKey::from_public_key_der(der).map_err(|error| unreadable(&error))?;
+        Ok(json!({ "kty": "RSA", "n": encode(&key.n().to_bytes_be()), "e": encode(&key.e().to_bytes_be()) }))
+    } else if info.algorithm.oid == EC && info.algorithm.parameters_oid().is_ok_and(|curve| curve == P256) {
+        // An uncompressed point: 0x04, 32 bytes of x, 32 bytes of y.
+        let point = octets.strip_prefix(&[4]).and_then(|point| point.split_at_checked(32));
+        let (x, y) = point.ok_or_else(|| unreadable(&"its point is not uncompressed"))?;
+        Ok(json!({ "kty": "EC", "crv": "P-256", "x": encode(x), "y": encode(y) }))
+    } else if info.algorithm.oid == ED25519 {
+        Ok(json!({ "kty": "OKP", "crv": "Ed25519", "x": encode(octets) }))
+    } else {
+        Err(KeyError::new("it is none of RSA, P-256 and Ed25519"))
+    }
 }
