@@ -1,5 +1,7 @@
 //! The keys: the only folder that names `jsonwebtoken`, `rsa` and `aws_lc_rs`.
 
+#[cfg(feature = "server")]
+pub mod certificate;
 pub mod dpop;
 #[cfg(feature = "server")]
 pub mod envelope;

@@ -47,14 +47,19 @@ impl<'de> Deserialize<'de> for Present {
     }
 }
 
-/// The JOSE header as far as we use it; a member that stands twice is an error. Addresses and certificates in it
-/// (`jku`, `x5u`, `x5c`) are never looked at.
+/// The JOSE header as far as we use it; a member that stands twice is an error. Addresses in it
+/// (`jku`, `x5u`) are never looked at.
 #[derive(Deserialize)]
 struct JoseHeader {
     alg: String,
     kid: Option<String>,
     typ: Option<String>,
     jwk: Option<Box<RawValue>>,
+    #[cfg(feature = "server")]
+    x5c: Option<Box<RawValue>>,
+    #[cfg(feature = "server")]
+    #[serde(rename = "x5t#S256")]
+    x5t_s256: Option<Box<RawValue>>,
     #[serde(default)]
     crit: Present,
     #[serde(default)]
@@ -129,6 +134,21 @@ impl<'a> UnverifiedJws<'a> {
     /// `jwk`, as JSON: whoever made the JWS says that this is its key. For proofs of possession and nothing else.
     pub fn jwk(&self) -> Option<&str> {
         self.header.jwk.as_deref().map(RawValue::get)
+    }
+
+    /// `x5c`, as JSON: whoever made the JWS says that these certificates lead to its key. Only for
+    /// [`CertificateAuthorities`](super::certificate::CertificateAuthorities), which check that; nothing else may
+    /// believe them.
+    #[cfg(feature = "server")]
+    pub(super) fn x5c(&self) -> Option<&str> {
+        self.header.x5c.as_deref().map(RawValue::get)
+    }
+
+    /// `x5t#S256`, as JSON: the digest of the certificate that holds the key. It chooses among certificates that are
+    /// trusted already, and makes none trusted.
+    #[cfg(feature = "server")]
+    pub(super) fn x5t_s256(&self) -> Option<&str> {
+        self.header.x5t_s256.as_deref().map(RawValue::get)
     }
 
     /// The payload, which anybody may have written: only for finding the key to verify it with.
