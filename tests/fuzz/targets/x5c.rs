@@ -16,7 +16,7 @@ const CA: &[u8] = include_bytes!("../seeds/certificate/ca.pem");
 static AUTHORITIES: LazyLock<CertificateAuthorities> = LazyLock::new(|| CertificateAuthorities::read(CA).unwrap());
 static CHAINS: LazyLock<RememberedChains> = LazyLock::new(RememberedChains::new);
 
-/// The octets as the member itself or, cut at each `0x00 0x00`, as the certificates in it.
+// The octets as the member itself or, cut at each `0x00 0x00`, as the certificates in it.
 fuzz_target!(|input: (bool, &[u8])| {
     let (is_json, octets) = input;
     let x5c = if is_json {
