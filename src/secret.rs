@@ -17,7 +17,7 @@ use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 #[cfg(feature = "server")]
-pub use self::password::{HashError, hash_password, verify_password};
+pub use self::password::{HashError, HashMemory, hash_password};
 #[cfg(feature = "server")]
 pub use self::recovery_code::{generate_recovery_code, read_recovery_code};
 

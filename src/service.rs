@@ -31,6 +31,7 @@ pub mod mail;
 mod management;
 pub mod organisations;
 pub mod passkeys;
+pub mod password_roads;
 pub mod passwords;
 pub mod people;
 pub mod registration;

@@ -4,11 +4,13 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use brevet::secret::{Secret, hash_password, verify_password};
+use brevet::clock::Clock;
+use brevet::secret::{HashMemory, Secret, hash_password};
+use brevet::service::password_roads::Road;
 use brevet::service::passwords::Surroundings;
 use brevet::service::sessions::Browser;
 use brevet::service::sign_up::{self, Proof};
-use brevet::service::{ServiceError, people, resets};
+use brevet::service::{Caller, ServiceError, people, resets};
 
 use crate::support::smtp::{Mail, MailServer};
 use crate::support::{TestApp, postgres};
@@ -72,7 +74,7 @@ fn a_sign_up_waits_in_its_mail_until_the_address_is_proven(settings: &[(&str, &s
     let secret = secret(&mail);
     let Proof::SignUp { email, password_hash } = sign_up::look(&app.management, &secret).unwrap() else { panic!() };
     assert_eq!(email, "ana@example.com");
-    assert!(verify_password(&password_hash, &Secret::new(PASSWORD)));
+    assert!(HashMemory::default().verify(&password_hash, &Secret::new(PASSWORD)));
     assert!(is_dead(&resets::look(&app.management, &secret)), "a link is good for one purpose");
 
     // Many at once: one account.
@@ -207,7 +209,9 @@ fn a_password_is_refused_before_any_mail_is_written() {
     let server = MailServer::start();
     let app = app_with_mail(&server, &[]);
     let password = Secret::new("short");
-    let hashed = app.authority.hash_new_password(&password, Surroundings::new("ana@example.com", ["Acme"]));
+    let surroundings = Surroundings::new("ana@example.com", ["Acme"]);
+    let caller = Caller { address: browser().address, now: app.clock.now() };
+    let hashed = app.authority.hash_new_password(&password, surroundings, Road::SignUp, caller);
     let refused = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(hashed);
     assert!(matches!(refused, Err(ServiceError::InvalidField { field: "password", .. })));
 }

@@ -50,6 +50,7 @@ mod nodes;
 mod offline_guard;
 #[cfg(feature = "passkeys")]
 mod passkeys;
+mod password_roads;
 mod properties;
 mod registration;
 mod revocation;

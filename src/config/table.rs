@@ -123,7 +123,7 @@ pub const SETTINGS: &[Setting] = &[
         "throttle-sign-ins",
         "10/min",
         "N/min",
-        "Wrong passwords in the dashboard per address before it must wait; one account may be tried 10 times as often in an hour, the server 60 times as often in a minute; `off` for no limit",
+        "Wrong passwords in the dashboard per address before it must wait; one account may be tried 10 times as often in an hour, the server 60 times as often in a minute. Right ones have multiples of it as their bound, and so have passwords chosen at sign-up and by links; `off` for no limit",
     ),
     setting(
         "require-2fa",

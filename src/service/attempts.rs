@@ -1,5 +1,6 @@
 //! How often somebody may try to be a person. Attempts are counted before anything is compared, so that many at once are
-//! not more than the limit; the ones that succeed are given back.
+//! not more than the limit; the ones that succeed are given back. What they cost is counted apart and stays counted: a slow
+//! hash is as dear when the password is right.
 //!
 //! Who comes from where the person signed in before is counted apart: strangers who guess cannot lock the person out there.
 
@@ -11,7 +12,7 @@ use quick_cache::sync::Cache;
 use uuid::Uuid;
 
 use crate::clock::Timestamp;
-use crate::secret::sha256;
+use crate::secret::{Secret, sha256};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -23,6 +24,19 @@ const ACCOUNT_HOUR: u32 = 10;
 const SERVER_MINUTE: u32 = 60;
 /// Of one address that several people are known at, in limits of one of them.
 const KNOWN_ADDRESS_MINUTE: u32 = 5;
+/// Passwords that may be checked for one account from one address in a minute, right or wrong, as such a multiple.
+const CHECKED_PAIR_MINUTE: u32 = 3;
+/// And from one address, behind which there may be a whole company.
+const CHECKED_ADDRESS_MINUTE: u32 = 10;
+/// And by the whole server: for those who come from where they signed in before, and again for all others. With the usual
+/// limit that is a third of a processor for each.
+const CHECKED_SERVER_MINUTE: u32 = 120;
+/// Passwords that may be chosen by one link in a minute, as such a multiple: some are refused as too weak.
+const CHOSEN_LINK_MINUTE: u32 = 2;
+/// And from one address.
+const CHOSEN_ADDRESS_MINUTE: u32 = 5;
+/// And on the whole server: by links, and again by signing up.
+const CHOSEN_SERVER_MINUTE: u32 = 12;
 /// One-time codes that may be tried on one account from one address in a minute: a code has six digits.
 const CODES_MINUTE: u32 = 5;
 /// And by all strangers in an hour.
@@ -88,12 +102,20 @@ impl Taken {
 /// An attempt that may be made. It counts unless it is given back.
 #[derive(Debug, Default)]
 #[must_use]
-pub(super) struct Attempt(Vec<Taken>);
+pub(super) struct Attempt {
+    guess: Vec<Taken>,
+    cost: Vec<Taken>,
+}
 
 impl Attempt {
-    /// It was right, or nothing was compared: it counts no longer.
+    /// It was right: it is no guess. What it cost stays counted.
+    pub(super) fn was_right(self) {
+        self.guess.into_iter().for_each(Taken::give_back);
+    }
+
+    /// Nothing was compared: it counts no longer.
     pub(super) fn give_back(self) {
-        self.0.into_iter().for_each(Taken::give_back);
+        self.guess.into_iter().chain(self.cost).for_each(Taken::give_back);
     }
 }
 
@@ -114,6 +136,23 @@ pub(super) enum Origin {
     Elsewhere(IpAddr),
 }
 
+impl Origin {
+    const fn address(self) -> IpAddr {
+        match self {
+            Self::KnownAddress(address) | Self::Elsewhere(address) => address,
+        }
+    }
+}
+
+/// How somebody who is not signed in comes to choose a password.
+#[derive(Debug, Clone, Copy)]
+pub enum Road<'a> {
+    /// Anybody who signs up.
+    SignUp,
+    /// Whoever has the link with that secret.
+    Link(&'a Secret),
+}
+
 /// Counts attempts.
 #[derive(Debug)]
 pub(super) struct Attempts {
@@ -132,18 +171,36 @@ struct Passwords {
     by_address: Windows,
     by_account: Windows,
     of_server: Windows,
+    checked_by_pair: Windows,
+    checked_by_address: Windows,
+    /// Apart for those at a known address and all others.
+    checked_of_server: Windows,
+    chosen_by_link: Windows,
+    chosen_by_address: Windows,
+    /// Apart for each kind of road.
+    chosen_of_server: Windows,
 }
 
 impl Attempts {
     /// At most `limit` passwords a minute from one address; `None` for no limit. One-time codes always have one.
     pub(super) fn new(limit: Option<u32>) -> Self {
-        let passwords = limit.map(|limit| Passwords {
-            by_pair: Windows::new(limit, MINUTE),
-            by_pair_hour: Windows::new(limit.saturating_mul(ACCOUNT_HOUR), HOUR),
-            by_known_address: Windows::new(limit.saturating_mul(KNOWN_ADDRESS_MINUTE), MINUTE),
-            by_address: Windows::new(limit, MINUTE),
-            by_account: Windows::new(limit.saturating_mul(ACCOUNT_HOUR), HOUR),
-            of_server: Windows::new(limit.saturating_mul(SERVER_MINUTE), MINUTE),
+        let passwords = limit.map(|limit| {
+            let in_minute = |times| Windows::new(limit.saturating_mul(times), MINUTE);
+            let in_hour = |times| Windows::new(limit.saturating_mul(times), HOUR);
+            Passwords {
+                by_pair: in_minute(1),
+                by_pair_hour: in_hour(ACCOUNT_HOUR),
+                by_known_address: in_minute(KNOWN_ADDRESS_MINUTE),
+                by_address: in_minute(1),
+                by_account: in_hour(ACCOUNT_HOUR),
+                of_server: in_minute(SERVER_MINUTE),
+                checked_by_pair: in_minute(CHECKED_PAIR_MINUTE),
+                checked_by_address: in_minute(CHECKED_ADDRESS_MINUTE),
+                checked_of_server: in_minute(CHECKED_SERVER_MINUTE),
+                chosen_by_link: in_minute(CHOSEN_LINK_MINUTE),
+                chosen_by_address: in_minute(CHOSEN_ADDRESS_MINUTE),
+                chosen_of_server: in_minute(CHOSEN_SERVER_MINUTE),
+            }
         });
         Self {
             passwords,
@@ -159,24 +216,55 @@ impl Attempts {
     /// How long to wait.
     pub(super) fn password(&self, account: &str, from: Origin, now: Timestamp) -> Result<Attempt, Duration> {
         let Some(limits) = &self.passwords else { return Ok(Attempt::default()) };
-        match from {
-            Origin::KnownAddress(address) => take(
+        let pair = pair(account, from.address());
+        let address = sha256(network(from.address()).as_bytes());
+        let guess = match from {
+            Origin::KnownAddress(_) => {
+                take(&[(&limits.by_pair, pair), (&limits.by_pair_hour, pair), (&limits.by_known_address, address)], now)
+            }
+            Origin::Elsewhere(_) => take(
                 &[
-                    (&limits.by_pair, pair(account, address)),
-                    (&limits.by_pair_hour, pair(account, address)),
-                    (&limits.by_known_address, sha256(network(address).as_bytes())),
-                ],
-                now,
-            ),
-            Origin::Elsewhere(address) => take(
-                &[
-                    (&limits.by_address, sha256(network(address).as_bytes())),
+                    (&limits.by_address, address),
                     (&limits.by_account, sha256(account.as_bytes())),
                     (&limits.of_server, Key::default()),
                 ],
                 now,
             ),
+        }?;
+        let crowd = match from {
+            Origin::KnownAddress(_) => "known",
+            Origin::Elsewhere(_) => "strangers",
+        };
+        let costs = [
+            (&limits.checked_by_pair, pair),
+            (&limits.checked_by_address, address),
+            (&limits.checked_of_server, sha256(crowd.as_bytes())),
+        ];
+        match take(&costs, now) {
+            Ok(cost) => Ok(Attempt { guess, cost }),
+            Err(wait) => {
+                Attempt { guess, ..Attempt::default() }.give_back();
+                Err(wait)
+            }
         }
+    }
+
+    /// Somebody who is not signed in chooses a password, or repeats the one of a sign-up.
+    ///
+    /// # Errors
+    /// How long to wait.
+    pub(super) fn choice(&self, road: Road<'_>, address: IpAddr, now: Timestamp) -> Result<Attempt, Duration> {
+        let Some(limits) = &self.passwords else { return Ok(Attempt::default()) };
+        let by_address = |kind: &str| (&limits.chosen_by_address, pair(kind, address));
+        let of_server = |kind: &str| (&limits.chosen_of_server, sha256(kind.as_bytes()));
+        let cost = match road {
+            Road::SignUp => take(&[by_address("sign-up"), of_server("sign-up")], now),
+            Road::Link(link) => {
+                let by_link = (&limits.chosen_by_link, sha256(link.reveal().as_bytes()));
+                take(&[by_link, by_address("link"), of_server("link")], now)
+            }
+        }?;
+        Ok(Attempt { cost, ..Attempt::default() })
     }
 
     /// Somebody who knows the password tries a one-time or recovery code.
@@ -185,7 +273,7 @@ impl Attempts {
     /// How long to wait.
     pub(super) fn code(&self, person: Uuid, from: Origin, now: Timestamp) -> Result<Attempt, Duration> {
         let account = person.to_string();
-        match from {
+        let guess = match from {
             Origin::KnownAddress(address) => take(
                 &[(&self.codes_by_pair, pair(&account, address)), (&self.codes_by_pair_hour, pair(&account, address))],
                 now,
@@ -194,7 +282,8 @@ impl Attempts {
                 &[(&self.codes_by_pair, pair(&account, address)), (&self.codes_by_account, sha256(account.as_bytes()))],
                 now,
             ),
-        }
+        }?;
+        Ok(Attempt { guess, ..Attempt::default() })
     }
 }
 
@@ -203,18 +292,18 @@ fn pair(account: &str, address: IpAddr) -> Key {
 }
 
 /// Takes from all or from none.
-fn take(windows: &[(&Windows, Key)], now: Timestamp) -> Result<Attempt, Duration> {
-    let mut attempt = Attempt::default();
+fn take(windows: &[(&Windows, Key)], now: Timestamp) -> Result<Vec<Taken>, Duration> {
+    let mut all = Vec::with_capacity(windows.len());
     for (windows, key) in windows {
         match windows.take(*key, now) {
-            Ok(taken) => attempt.0.push(taken),
+            Ok(taken) => all.push(taken),
             Err(wait) => {
-                attempt.give_back();
+                all.into_iter().for_each(Taken::give_back);
                 return Err(wait);
             }
         }
     }
-    Ok(attempt)
+    Ok(all)
 }
 
 #[cfg(test)]
@@ -252,17 +341,60 @@ mod tests {
     }
 
     #[test]
-    fn what_succeeds_does_not_count() {
+    fn what_succeeds_is_no_guess() {
         let attempts = Attempts::new(Some(2));
-        for _ in 0..100 {
-            attempts.password("ana", from("192.0.2.1"), NOW).unwrap().give_back();
+        for _ in 0..5 {
+            attempts.password("ana", from("192.0.2.1"), NOW).unwrap().was_right();
         }
         let late = attempts.password("ana", from("192.0.2.1"), NOW).unwrap();
         for _ in 0..2 {
             let _failed = attempts.password("ana", from("192.0.2.1"), NOW + MINUTE).unwrap();
         }
-        late.give_back();
+        late.was_right();
         assert!(attempts.password("ana", from("192.0.2.1"), NOW + MINUTE).is_err(), "it was of the minute before");
+    }
+
+    #[test]
+    fn what_succeeds_costs_as_much_and_so_it_is_bounded_too() {
+        let right = |attempts: &Attempts, account: &str, from: Origin| {
+            let attempt = attempts.password(account, from, NOW);
+            attempt.map(Attempt::was_right)
+        };
+        let nth = |n: u32| IpAddr::V4(std::net::Ipv4Addr::from_bits(n));
+        for origin in [Origin::KnownAddress, Origin::Elsewhere] {
+            let attempts = Attempts::new(Some(1));
+            let one = nth(1_000);
+            assert!((0..3).all(|_| right(&attempts, "ana", origin(one)).is_ok()));
+            assert_eq!(right(&attempts, "ana", origin(one)), Err(MINUTE));
+            assert!((0..7).all(|n| right(&attempts, &n.to_string(), origin(one)).is_ok()), "colleagues");
+            assert_eq!(right(&attempts, "last", origin(one)), Err(MINUTE), "ten of one address");
+            assert!((0..110).all(|n| right(&attempts, "ana", origin(nth(n))).is_ok()));
+            assert_eq!(right(&attempts, "ana", origin(nth(500))), Err(MINUTE), "the whole server");
+        }
+        let attempts = Attempts::new(Some(1));
+        for n in 0..200 {
+            let _counted = right(&attempts, "ana", Origin::Elsewhere(nth(n)));
+        }
+        assert!(right(&attempts, "ana", Origin::KnownAddress(nth(1))).is_ok(), "at home nobody waits for strangers");
+    }
+
+    #[test]
+    fn passwords_are_chosen_so_often_by_a_link_from_an_address_and_on_the_server() {
+        let nth = |n: u32| IpAddr::V4(std::net::Ipv4Addr::from_bits(n));
+        let choose = |attempts: &Attempts, road: Road<'_>, from: u32| attempts.choice(road, nth(from), NOW).is_ok();
+        let links: Vec<Secret> = (0..20).map(|n| Secret::new(format!("link {n}"))).collect();
+
+        let attempts = Attempts::new(Some(1));
+        let allowed = (0..9).filter(|n| choose(&attempts, Road::Link(&links[0]), *n)).count();
+        assert_eq!(allowed, 2, "one link, from wherever");
+        let allowed = links.iter().filter(|link| choose(&attempts, Road::Link(link), 100)).count();
+        assert_eq!(allowed, 5, "one address, by whatever link");
+        let allowed = links[8..].iter().zip(200..).filter(|(link, n)| choose(&attempts, Road::Link(link), *n)).count();
+        assert_eq!(allowed, 5, "twelve on the server");
+        assert_eq!((0..20).filter(|_| choose(&attempts, Road::SignUp, 100)).count(), 5, "signing up is apart");
+        assert_eq!((0..20).filter(|n| choose(&attempts, Road::SignUp, *n)).count(), 7);
+        let unlimited = Attempts::new(None);
+        assert!((0..500).all(|_| choose(&unlimited, Road::SignUp, 1)));
     }
 
     #[test]
@@ -274,7 +406,7 @@ mod tests {
         }
         assert_eq!(attempts.password("ana", stranger(200), NOW).unwrap_err(), HOUR);
         assert!(attempts.password("bo", stranger(200), NOW).is_ok(), "another account");
-        attempts.password("ana", known("192.0.2.1"), NOW).unwrap().give_back();
+        attempts.password("ana", known("192.0.2.1"), NOW).unwrap().was_right();
 
         for n in 1_000..2_000 {
             let _counted = attempts.password(&n.to_string(), stranger(n), NOW);

@@ -44,7 +44,7 @@ pub struct Enrolled {
 /// Signs a person in; nothing for a wrong address or password.
 ///
 /// # Errors
-/// `Throttled` after too many wrong ones, `InvalidField` for what cannot be a password, `Unavailable`.
+/// `Throttled` after too many, `InvalidField` for what cannot be a password, `Unavailable`.
 pub async fn sign_in(
     authority: &Authority,
     caller: Caller,
@@ -232,7 +232,7 @@ pub async fn change_password(
     if with_password(authority, caller, &signed_in.person.email, current, |_, _, _| Ok(())).await?.is_none() {
         return Ok(None);
     }
-    let hash = authority.hash_new_password(new, surroundings).await.map_err(|error| match error {
+    let hash = authority.hash_chosen_password(new, surroundings).await.map_err(|error| match error {
         ServiceError::InvalidField { rule, .. } => ServiceError::field("new_password", rule),
         other => other,
     })?;
@@ -279,7 +279,7 @@ async fn with_code<T: Send + 'static>(
     })
     .await?;
     if done.is_some() {
-        attempt.give_back();
+        attempt.was_right();
     }
     Ok(done)
 }
@@ -294,6 +294,8 @@ async fn with_password<T: Send + 'static>(
     then: impl FnOnce(&mut AnyConnection, &Management, &Credentials) -> Result<T, ServiceError> + Send + 'static,
 ) -> Result<Option<T>, ServiceError> {
     let password = passwords::read(password)?;
+    // In a flood most are turned away: that costs no look into the database.
+    authority.slow_hashes.refuse_when_full()?;
     let (person, is_known) = find_account(authority, caller, account).await?;
     let attempt = authority.attempts.password(account, origin(caller, is_known), caller.now);
     let attempt = attempt.map_err(ServiceError::Throttled)?;
@@ -317,7 +319,7 @@ async fn with_password<T: Send + 'static>(
     })
     .await?;
     if done.is_some() {
-        attempt.give_back();
+        attempt.was_right();
     }
     Ok(done)
 }

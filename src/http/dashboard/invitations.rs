@@ -18,6 +18,7 @@ use crate::http::site::Site;
 use crate::secret::Secret;
 use crate::service::ServiceError;
 use crate::service::links::LinkPurpose;
+use crate::service::password_roads::Road;
 use crate::service::passwords::Surroundings;
 use crate::service::sign_in::Admitted;
 use crate::service::team::{self, Invitation};
@@ -143,7 +144,8 @@ async fn join_as_new(
         return Err(ServiceError::Conflict("there is an account with this address; sign in to accept".to_owned()));
     }
     let surroundings = Surroundings::new(&invitation.email, [invitation.organisation.name.as_str()]);
-    let hash = authority.hash_new_password(&password, surroundings).await?;
+    let road = Road::Link(&secret);
+    let hash = authority.hash_new_password(&password, surroundings, road, scene.caller()).await?;
     let (m, browser) = (authority.management.for_stranger(scene.caller().address), scene.browser());
     authority.change(m, move |m| team::accept_as_new(m, &secret, hash, browser)).await
 }

@@ -14,6 +14,7 @@ use crate::db::developers::Person;
 use crate::http::site::Site;
 use crate::secret::Secret;
 use crate::service::links::LinkPurpose;
+use crate::service::password_roads::Road;
 use crate::service::passwords::Surroundings;
 use crate::service::resets;
 
@@ -127,7 +128,8 @@ pub(super) async fn complete(
     let secret = Secret::new(token.as_str());
     let person = look(&scene, &secret).await?;
     let surroundings = Surroundings::new(&person.email, [person.name.as_str()]);
-    let hash = match site.authority.hash_new_password(&form.secret("password"), surroundings).await {
+    let (password, road) = (form.secret("password"), Road::Link(&secret));
+    let hash = match site.authority.hash_new_password(&password, surroundings, road, scene.caller()).await {
         Ok(hash) => hash,
         Err(error) => {
             let (status, faults) = refusal(&scene, error)?;

@@ -17,6 +17,7 @@ use crate::http::site::Site;
 use crate::oauth::metadata::path;
 use crate::secret::Secret;
 use crate::service::links::LinkPurpose;
+use crate::service::password_roads::Road;
 use crate::service::passwords::Surroundings;
 use crate::service::setup::{self, Founded, Founder};
 
@@ -120,7 +121,8 @@ pub(super) async fn complete(
         Err(error) => return again(&scene, &form, error),
     };
     let surroundings = Surroundings::new(founder.email(), [form.trimmed("organisation")]);
-    let hash = match site.authority.hash_new_password(&form.secret("password"), surroundings).await {
+    let (password, road) = (form.secret("password"), Road::Link(&secret));
+    let hash = match site.authority.hash_new_password(&password, surroundings, road, scene.caller()).await {
         Ok(hash) => hash,
         Err(error) => return again(&scene, &form, error),
     };

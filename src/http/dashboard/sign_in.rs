@@ -125,7 +125,7 @@ pub(super) async fn sign_in(site: Data<Site>, request: HttpRequest, payload: Pay
         Ok(None) => scene.page_with(StatusCode::UNPROCESSABLE_ENTITY, &refused(Faults::one("email", WRONG))),
         Err(ServiceError::Throttled(wait)) => {
             let text = format!(
-                "There were too many wrong attempts. Wait {} and try again, or from where you signed in before.",
+                "There were too many attempts. Wait {} and try again, or from where you signed in before.",
                 waiting(wait)
             );
             throttled(&scene, wait, &refused(Faults::one("", text)))

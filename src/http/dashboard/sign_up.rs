@@ -18,6 +18,7 @@ use crate::http::site::Site;
 use crate::secret::Secret;
 use crate::service::ServiceError;
 use crate::service::links::LinkPurpose;
+use crate::service::password_roads::Road;
 use crate::service::passwords::Surroundings;
 use crate::service::sign_in::Admitted;
 use crate::service::sign_up::{self, Proof};
@@ -144,7 +145,8 @@ async fn try_sign_up(scene: &Scene, form: &Form) -> Result<(), ServiceError> {
     let m = authority.management.for_stranger(scene.caller().address);
     let waiting = sign_up::check(&m, form.text("email"), form.text("organisation"))?;
     let surroundings = Surroundings::new(waiting.email(), [form.trimmed("organisation")]);
-    let hash = authority.hash_new_password(&form.secret("password"), surroundings).await?;
+    let password = form.secret("password");
+    let hash = authority.hash_new_password(&password, surroundings, Road::SignUp, scene.caller()).await?;
     sign_up::sign_up(authority, m, waiting, hash).await
 }
 
@@ -175,7 +177,8 @@ pub(super) async fn prove(site: Data<Site>, request: HttpRequest, token: Path<St
     let form = scene.form(payload, &[]).await?;
     let secret = Secret::new(token.as_str());
     if let Proof::SignUp { email, password_hash } = look(&scene, &secret).await? {
-        let matches = site.authority.verify_password(Some(&password_hash), &form.secret("password")).await;
+        let password = form.secret("password");
+        let matches = site.authority.verify_new_password(&password_hash, &password, &secret, scene.caller()).await;
         let refused = match matches {
             Ok(true) => None,
             Ok(false) => Some((
