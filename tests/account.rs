@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use brevet::db::audit::{AuditFilter, Place, list_from};
 use brevet::db::developers::Role;
 use brevet::secret::Secret;
-use brevet::service::{accounts, people};
+use brevet::service::{accounts, people, sessions};
 
 use crate::support::browser::{Browser, Page};
 use crate::support::{PASSWORD, TestApp, audit, one_time};
@@ -185,6 +186,35 @@ fn an_authenticator_app_is_set_up_and_taken_away(settings: &[(&str, &str)]) {
     assert!(["user.2fa-enable", "user.2fa-disable"].iter().all(|action| actions.contains(&(*action).to_owned())));
 }
 
+fn of_more_than_fifty_sessions_the_one_that_was_idle_longest_ends(settings: &[(&str, &str)]) {
+    let app = app_with_ana(&[settings, &[("throttle-sign-ins", "off")]].concat());
+    let (busy, idle) = (app.browser_of(ANA), app.browser_of(ANA));
+    app.clock.advance(Duration::from_secs(61));
+    assert!(is_in(&busy));
+    let others: Vec<Browser> = (0..48).map(|_| app.browser_of(ANA)).collect();
+    let ana = people::find_by_email(&app.management, ANA).unwrap().id;
+    let living = || sessions::list(&app.management, ana).unwrap().len();
+    assert_eq!(living(), 50);
+    let last = app.browser_of(ANA);
+    assert_eq!(living(), 50);
+    assert!(!is_in(&idle));
+    assert!(is_in(&busy) && is_in(&last) && is_in(&others[0]));
+    let filter = AuditFilter { action: Some("session.end-surplus".to_owned()), ..AuditFilter::default() };
+    let rows = app.management.database().read(|conn| list_from(conn, None, &filter, Place::Newest, 10)).unwrap();
+    assert_eq!(rows.iter().map(|row| row.entry.detail["most"].as_i64()).collect::<Vec<_>>(), [Some(50)]);
+}
+
+#[test]
+fn who_knows_the_password_alone_ends_no_session_that_is_open() {
+    let app = app_with_ana(&[("throttle-sign-ins", "off")]);
+    let browser = app.browser_of(ANA);
+    one_time::enrol(&app, &browser);
+    for _ in 0..51 {
+        assert_eq!(app.browser().sign_in(ANA, PASSWORD).path, "/login/2fa");
+    }
+    assert!(is_in(&browser));
+}
+
 #[test]
 fn neither_the_key_nor_the_codes_are_stored_in_clear() {
     let app = app_with_ana(&[]);
@@ -302,6 +332,7 @@ crate::support::postgres::on_both_databases! {
     a_changed_password_ends_every_other_session
     an_operator_ends_the_sessions_of_a_person
     sessions_are_listed_and_ended
+    of_more_than_fifty_sessions_the_one_that_was_idle_longest_ends
     an_authenticator_app_is_set_up_and_taken_away
     other_recovery_codes_kill_the_old_ones
 }

@@ -21,6 +21,9 @@ pub const CONFIRMED_FOR: Duration = Duration::from_secs(600);
 const SECOND_FACTOR_WITHIN: Duration = Duration::from_secs(600);
 /// When a session was last used is written down to the minute.
 const SEEN_EVERY: Duration = Duration::from_secs(60);
+/// Sessions of one person that live at once, and again as many that wait for a second factor: whoever knows the password
+/// alone does not end what is open.
+const MOST_LIVING: usize = 50;
 /// Browsers that call themselves longer are cut.
 const LONGEST_USER_AGENT: usize = 200;
 
@@ -101,8 +104,27 @@ pub(super) fn begin(
         address: browser.address.to_string(),
         user_agent: browser.user_agent.clone(),
     };
-    sessions::insert(conn, &session, m.pepper.hash(&secret))?;
+    insert(conn, m, &session, &secret)?;
     Ok(secret)
+}
+
+/// Adds a session. If the person has as many as may be, the one that was not used for the longest time ends.
+fn insert(
+    conn: &mut AnyConnection,
+    m: &Management,
+    session: &SessionRecord,
+    secret: &Secret,
+) -> Result<(), ServiceError> {
+    let (developer_id, now) = (session.developer_id, m.now());
+    let mut others = sessions::list(conn, developer_id)?;
+    others.retain(|other| lives(m, other, now) && other.awaits_second_factor == session.awaits_second_factor);
+    for surplus in others.iter().skip(MOST_LIVING - 1) {
+        sessions::delete(conn, developer_id, surplus.id)?;
+        let deed = m.deed().as_user(developer_id);
+        let detail = json!({ "session": surplus.id, "most": MOST_LIVING });
+        deed.record(conn, None, "session.end-surplus", &developer_id.to_string(), detail, None)?;
+    }
+    Ok(sessions::insert(conn, session, m.pepper.hash(secret))?)
 }
 
 /// Gives a session another secret, and with it another place to work or a fresh proof of who the person is: the old secret
@@ -115,8 +137,12 @@ pub(super) fn renew(conn: &mut AnyConnection, m: &Management, session: &SessionR
     if !sessions::delete(conn, session.developer_id, session.id)? {
         return Err(ServiceError::NotFound("the session is over".to_owned()));
     }
-    sessions::insert(conn, session, m.pepper.hash(&secret))?;
+    insert(conn, m, session, &secret)?;
     Ok(secret)
+}
+
+fn lives(m: &Management, session: &SessionRecord, now: Timestamp) -> bool {
+    now < session.expires_at && now < session.seen_at + m.config.session_idle
 }
 
 impl Authority {
@@ -139,8 +165,7 @@ fn find(m: &Management, secret: &Secret, caller: Caller) -> Result<Option<Signed
         Ok::<_, DbError>(Some((session, person, workplaces)))
     })?;
     let Some((session, person, workplaces)) = found else { return Ok(None) };
-    let idle_at = session.seen_at + m.config.session_idle;
-    if caller.now >= session.expires_at || caller.now >= idle_at || person.disabled_at.is_some() {
+    if !lives(m, &session, caller.now) || person.disabled_at.is_some() {
         return Ok(None);
     }
     if caller.now >= session.seen_at + SEEN_EVERY {
@@ -181,9 +206,9 @@ pub fn end(m: &Management, developer_id: Uuid, id: Uuid) -> Result<(), ServiceEr
 /// # Errors
 /// When the database does not answer.
 pub fn list(m: &Management, developer_id: Uuid) -> Result<Vec<SessionRecord>, ServiceError> {
-    let (now, idle) = (m.now(), m.config.session_idle);
+    let now = m.now();
     let mut all = m.database.read(|conn| sessions::list(conn, developer_id))?;
-    all.retain(|session| now < session.expires_at && now < session.seen_at + idle && !session.awaits_second_factor);
+    all.retain(|session| lives(m, session, now) && !session.awaits_second_factor);
     Ok(all)
 }
 
