@@ -21,6 +21,7 @@ mod dpop;
 mod email;
 mod error;
 mod foreign_jwt;
+mod exports;
 mod grants;
 pub mod housekeeping;
 pub mod import;

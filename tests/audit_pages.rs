@@ -113,6 +113,29 @@ fn the_names_of_those_concerned_are_shown(settings: Settings) {
 }
 
 #[test]
+fn a_person_cannot_have_many_exports_made_at_once() {
+    let app = TestApp::new();
+    person(&app, Role::Viewer);
+    for number in 0..2_000 {
+        write(&app, "demo.step", &number.to_string(), None, START);
+    }
+    let answers: Vec<(u16, bool)> = std::thread::scope(|scope| {
+        let browsers: Vec<Browser> = (0..5).map(|_| app.browser_of("ana@example.com")).collect();
+        let ask = |browser: Browser| {
+            (0..4)
+                .map(|_| browser.send("GET", "/audit/export.jsonl", &[], None))
+                .map(|answer| (answer.status.as_u16(), answer.header("retry-after") == "5"))
+                .collect::<Vec<_>>()
+        };
+        let all: Vec<_> = browsers.into_iter().map(|browser| scope.spawn(move || ask(browser))).collect();
+        all.into_iter().flat_map(|one| one.join().unwrap()).collect()
+    });
+    assert!(answers.iter().all(|answer| [(200, false), (429, true)].contains(answer)), "{answers:?}");
+    assert!(answers.contains(&(200, false)) && answers.contains(&(429, true)), "{answers:?}");
+    app.browser_of("ana@example.com").get("/audit/export.csv").assert_status(200);
+}
+
+#[test]
 fn a_deed_shows_what_was_there_before() {
     let app = TestApp::new();
     let browser = person(&app, Role::Viewer);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::attempts::Attempts;
 use super::dpop::Nonces;
+use super::exports::Exports;
 use super::mail::Mailer;
 use super::revocation_feed::LastFeed;
 use super::slow_hashes::SlowHashes;
@@ -58,6 +59,7 @@ pub struct Authority {
     pub(super) throttle: Throttle,
     pub(super) slow_hashes: SlowHashes,
     pub(super) attempts: Attempts,
+    pub(super) exports: Exports,
     /// Present if people can have passkeys here.
     pub(super) relying_party: Option<Box<RelyingParty>>,
     /// In the order of the setting.
@@ -103,6 +105,7 @@ impl Authority {
             throttle: Throttle::new(config.throttle_failures),
             slow_hashes: SlowHashes::new()?,
             attempts: Attempts::new(config.throttle_sign_ins),
+            exports: Exports::default(),
             relying_party: RelyingParty::new(&config.issuer).map(Box::new),
             sign_in_providers: config
                 .sign_in_providers

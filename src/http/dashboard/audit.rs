@@ -219,7 +219,7 @@ pub(super) async fn export(visitor: Visitor<AnyMember>, format: Path<String>) ->
         return Err(PageError::bad_request(&visitor, "A filter cannot be used. Go back and correct it."));
     }
     let (log, filter) = (query.log.clone(), query.filter.clone());
-    let file = visitor.look(move |m| Ok(write(&browse(m, &log, &filter, Place::Newest, LARGEST_EXPORT)?))).await?;
+    let file = visitor.export(move |m| Ok(write(&browse(m, &log, &filter, Place::Newest, LARGEST_EXPORT)?))).await?;
     let day = visitor.now().rfc3339();
     let of = if query.log == Log::Server { "server".to_owned() } else { visitor.organisation() };
     let name = format!("audit-{of}-{}.{format}", day.split('T').next().unwrap_or_default());

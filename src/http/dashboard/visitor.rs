@@ -185,6 +185,20 @@ impl<D: Admission> Visitor<D> {
         found.map_err(|error| PageError::service(self, &error))
     }
 
+    /// Runs a walk that reads much for a file to take along.
+    pub(super) async fn export<T: Send + 'static>(
+        &self,
+        walk: impl FnOnce(&Management) -> Result<T, ServiceError> + Send + 'static,
+    ) -> Result<T, PageError> {
+        let made = self.site().authority.export(self.management(), self.signed_in.person.id, walk).await;
+        made.map_err(|error| match error {
+            ServiceError::Throttled(wait) => {
+                PageError::throttled(self, wait, "Other exports of yours are being made. Wait until they are done.")
+            }
+            error => PageError::service(self, &error),
+        })
+    }
+
     /// Runs a walk that changes something.
     pub(super) async fn change<T: Send + 'static>(
         &self,
