@@ -6,6 +6,12 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use futures_util::future::join_all;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream as TokioStream;
+use tokio::runtime::Builder;
+use tokio::time::{sleep, timeout};
+
 use crate::Result;
 use crate::home::{App, Home, Server};
 use crate::load::{Load, Until};
@@ -74,42 +80,81 @@ pub(crate) fn run(
     Ok(())
 }
 
-/// Tokens before and during a flood of wrong passwords: one client that asks for one after another.
+/// Tokens in quiet rounds and during a flood of wrong passwords, in turn: one client that asks for one after another.
 fn flood(options: &Options, database: Database, server: &Server, tokens: &[Vec<u8>]) -> Result<FloodRow> {
     let time = Until::Time(Duration::from_secs(u64::from(options.seconds)));
     let mut load = Load::open(server.address, 1)?;
-    let mut quiet = Figures::default();
-    quiet.add(&measure(&mut load, &server.process, tokens, time)?);
-    let before = server.process.memory("VmRSS")?;
     let form = Form::open(server.address)?;
     let request = form.sign_in(EMAIL, "not the password it is");
-    let (over, counts) = (AtomicBool::new(false), Counts::default());
-    let (flooded, most) = thread::scope(|scope| {
-        for _ in 0..FLOOD {
-            scope.spawn(|| {
-                while !over.load(Ordering::Relaxed) {
-                    counts.add(exchange(server.address, &request).map_or(0, |answer| answer.status));
-                    thread::sleep(Duration::from_secs(1));
-                }
-            });
-        }
-        let measured = measure(&mut load, &server.process, tokens, time);
-        let most = server.process.memory("VmHWM");
-        over.store(true, Ordering::Relaxed);
-        (measured, most)
-    });
-    let mut during = Figures::default();
-    during.add(&flooded?);
+    let before = server.process.memory("VmRSS")?;
+    let counts = Counts::default();
+    let (mut quiet, mut during, mut ratios) = (Figures::default(), Figures::default(), Vec::new());
+    for _ in 0..options.rounds {
+        let mut alone = Figures::default();
+        alone.add(&measure(&mut load, &server.process, tokens, time)?);
+        let crowd = Crowd::new(server.address, &request, &counts);
+        let mut crowded = Figures::default();
+        let measured = thread::scope(|scope| {
+            scope.spawn(|| crowd.rush());
+            let measured = measure(&mut load, &server.process, tokens, time);
+            crowd.over.store(true, Ordering::Relaxed);
+            measured
+        });
+        crowded.add(&measured?);
+        ratios.push(crowded.percentile(99) / alone.percentile(99));
+        eprintln!("  p99 ms: quiet {:.2}, flooded {:.2}", alone.percentile(99), crowded.percentile(99));
+        quiet.absorb(alone);
+        during.absorb(crowded);
+        // What was let in is done before the next quiet round.
+        thread::sleep(Duration::from_secs(2));
+    }
     Ok(FloodRow {
         database,
         quiet,
         during,
+        times: median(ratios),
         before,
-        most: most?,
+        most: server.process.memory("VmHWM")?,
+        after: server.process.memory("VmRSS")?,
         hashed: counts.hashed.into_inner(),
         refused: counts.refused.into_inner(),
         failed: counts.failed.into_inner(),
     })
+}
+
+/// Browsers that sign in again and again with a wrong password, each a second after its last answer. They come from one
+/// thread, so that what they cost this machine is hardly more than what they cost the server.
+struct Crowd<'a> {
+    address: SocketAddr,
+    request: &'a [u8],
+    counts: &'a Counts,
+    over: AtomicBool,
+}
+
+impl<'a> Crowd<'a> {
+    const fn new(address: SocketAddr, request: &'a [u8], counts: &'a Counts) -> Self {
+        Self { address, request, counts, over: AtomicBool::new(false) }
+    }
+
+    fn rush(&self) -> Result<()> {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(join_all((0..FLOOD).map(|_| async {
+            while !self.over.load(Ordering::Relaxed) {
+                self.counts.add(self.sign_in().await.unwrap_or(0));
+                sleep(Duration::from_secs(1)).await;
+            }
+        })));
+        Ok(())
+    }
+
+    /// Gives the status of the answer.
+    async fn sign_in(&self) -> Result<u16> {
+        let mut stream = TokioStream::connect(self.address).await?;
+        stream.write_all(self.request).await?;
+        let mut octets = Vec::with_capacity(16 * 1024);
+        timeout(Duration::from_secs(30), stream.read_to_end(&mut octets)).await??;
+        status(&String::from_utf8_lossy(&octets))
+    }
 }
 
 /// How sign-ins were answered.
@@ -154,8 +199,12 @@ fn exchange(address: SocketAddr, request: &[u8]) -> Result<Answer> {
     stream.write_all(request)?;
     let mut text = String::new();
     stream.read_to_string(&mut text)?;
+    Ok(Answer { status: status(&text)?, text })
+}
+
+fn status(text: &str) -> Result<u16> {
     let status = text.strip_prefix("HTTP/1.1 ").and_then(|rest| rest.get(..3)?.parse().ok());
-    Ok(Answer { status: status.ok_or("the server answered no HTTP")?, text })
+    Ok(status.ok_or("the server answered no HTTP")?)
 }
 
 /// The sign-in page as a browser got it.

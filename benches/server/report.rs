@@ -36,6 +36,14 @@ impl Figures {
         self.answers += answers;
     }
 
+    /// Takes another round over.
+    pub(crate) fn absorb(&mut self, other: Self) {
+        self.rate.extend(other.rate);
+        self.cpu.extend(other.cpu);
+        self.latencies.extend(other.latencies);
+        self.answers += other.answers;
+    }
+
     /// The latency in ms that so many of a hundred requests do not exceed.
     pub(crate) fn percentile(&self, percent: usize) -> f64 {
         let mut sorted = self.latencies.clone();
@@ -107,8 +115,12 @@ pub(crate) struct FloodRow {
     pub(crate) database: Database,
     pub(crate) quiet: Figures,
     pub(crate) during: Figures,
+    /// The p99 during as a multiple of the quiet one: the median of the multiples of each round.
+    pub(crate) times: f64,
     pub(crate) before: f64,
     pub(crate) most: f64,
+    /// When it was over.
+    pub(crate) after: f64,
     pub(crate) hashed: u32,
     pub(crate) refused: u32,
     pub(crate) failed: u32,
@@ -185,13 +197,14 @@ impl fmt::Display for Report {
             )?;
             writeln!(
                 f,
-                "  tokens by one client, p50 / p99 ms: quiet {:.2} / {:.2}, during {:.2} / {:.2}",
+                "  tokens by one client, p50 / p99 ms: quiet {:.2} / {:.2}, during {:.2} / {:.2}; p99 = {:.2} times",
                 row.quiet.percentile(50),
                 row.quiet.percentile(99),
                 row.during.percentile(50),
-                row.during.percentile(99)
+                row.during.percentile(99),
+                row.times
             )?;
-            writeln!(f, "  memory in MiB: {:.1} before, at most {:.1}", row.before, row.most)?;
+            writeln!(f, "  memory in MiB: {:.1} before, at most {:.1}, then {:.1}", row.before, row.most, row.after)?;
         }
         if self.memory.is_empty() {
             return Ok(());
