@@ -215,3 +215,22 @@ fn operators_see_what_concerns_the_whole_server() {
     browser.get(&href).assert_status(200);
     assert!(!actions(&browser.get("/audit")).contains(&"key.generate".to_owned()));
 }
+
+#[test]
+fn a_place_that_is_none_is_refused_with_the_parameter() {
+    let app = TestApp::new();
+    let browser = person(&app, Role::Viewer);
+    let id = uuid::Uuid::nil();
+    for (query, said) in [
+        ("before=1".to_owned(), "The parameter before"),
+        ("after=%27".to_owned(), "The parameter after"),
+        (format!("before={}", id.simple()), "The parameter before"),
+        (format!("before={id}&after={id}"), "both before and after"),
+        (format!("before={id}&before={id}"), "twice"),
+    ] {
+        let page = browser.get(&format!("/audit?{query}")).assert_status(400);
+        assert!(page.text().contains(said), "{query}: {}", page.text());
+        browser.get(&format!("/audit/export.csv?{query}")).assert_status(400);
+    }
+    browser.get(&format!("/audit?before={id}&after=")).assert_status(200);
+}

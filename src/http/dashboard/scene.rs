@@ -127,6 +127,21 @@ impl Scene {
         Browser::new(&self.caller, name.and_then(|name| name.to_str().ok()).unwrap_or_default())
     }
 
+    /// A parameter that is read strictly: `None` if there is none or it is empty, because a form sends all its fields. Refuses
+    /// one that comes twice, and a query that cannot be read.
+    pub(super) fn strict_query(&self, name: &str) -> Result<Option<String>, PageError> {
+        let pairs = crate::oauth::form::parse_form(self.request.query_string().as_bytes());
+        let pairs = pairs.map_err(|_unreadable| {
+            PageError::bad_request(self, "What stands behind the question mark of the address cannot be read.")
+        })?;
+        let mut values = pairs.into_iter().filter(|(known, _)| known == name).map(|(_, value)| value.into_owned());
+        let first = values.next().filter(|value| !value.is_empty());
+        if values.next().is_some() {
+            return Err(PageError::bad_request(self, "The address has a parameter twice."));
+        }
+        Ok(first)
+    }
+
     /// A parameter of the query; the first of that name, nothing if the query is malformed.
     pub(super) fn query(&self, name: &str) -> Option<String> {
         let pairs = crate::oauth::form::parse_form(self.request.query_string().as_bytes()).ok()?;

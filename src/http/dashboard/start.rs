@@ -193,7 +193,7 @@ pub(super) async fn show(scene: &Scene, signed_in: &SignedIn) -> PageResult {
         return Ok(scene.redirect("/organisations/new"));
     };
     let authority = &scene.site().authority;
-    let (m, range) = (authority.management.for_member(signed_in, &workplace, scene.caller().address), range_of(scene));
+    let (m, range) = (authority.management.for_member(signed_in, &workplace, scene.caller().address), range_of(scene)?);
     let found = authority.look(m, move |m| gather(m, &workplace.slug, range)).await;
     let start = found.map_err(|error| PageError::service(scene, &error))?;
     let may_change = signed_in.workplace.as_ref().is_some_and(|workplace| workplace.role.includes(Role::Developer));

@@ -26,8 +26,12 @@ pub(super) struct RangeLink {
 }
 
 /// The range that the address names; the shortest if it names none.
-pub(super) fn range_of(scene: &Scene) -> Range {
-    scene.query("range").and_then(|name| Range::from_name(&name)).unwrap_or(Range::Day)
+pub(super) fn range_of(scene: &Scene) -> Result<Range, PageError> {
+    let Some(name) = scene.strict_query("range")? else { return Ok(Range::Day) };
+    Range::from_name(&name).ok_or_else(|| {
+        let known: Vec<&str> = Range::ALL.iter().map(|range| range.name()).collect();
+        PageError::bad_request(scene, format!("The parameter range of the address is one of {}.", known.join(", ")))
+    })
 }
 
 /// The ways to all ranges of that page.
@@ -119,7 +123,7 @@ impl UsageView {
 }
 
 async fn find(visitor: &Visitor<AnyMember>, sid: &str) -> Result<AppPicture, PageError> {
-    let (client_id, range) = (visitor.client_id(sid)?, range_of(visitor));
+    let (client_id, range) = (visitor.client_id(sid)?, range_of(visitor)?);
     visitor.look(move |m| app_picture(m, client_id, range)).await
 }
 

@@ -93,14 +93,22 @@ impl Query {
             from: text("from"),
             to: text("to"),
         };
-        let id = |name: &str| visitor.query(name).and_then(|id| Uuid::try_parse(&id).ok());
-        let place = id("before").map(Place::Before).or_else(|| id("after").map(Place::After)).unwrap_or(Place::Newest);
-        let mut query = Self { log, place, ..Self::of(shown) };
         // Else it would seem as if nothing narrowed the list.
         if parse_form(visitor.request().query_string().as_bytes()).is_err() {
+            let mut query = Self { log, ..Self::of(shown) };
             query.faults.add("", "The filter in the address cannot be read. Enter it again.");
+            return Ok(query);
         }
-        Ok(query)
+        let place = match (place(visitor, "before")?, place(visitor, "after")?) {
+            (None, None) => Place::Newest,
+            (Some(id), None) => Place::Before(id),
+            (None, Some(id)) => Place::After(id),
+            (Some(_), Some(_)) => {
+                let text = "The address has both before and after: it may have one of them.";
+                return Err(PageError::bad_request(visitor, text));
+            }
+        };
+        Ok(Self { log, place, ..Self::of(shown) })
     }
 
     fn of(shown: Shown) -> Self {
@@ -171,6 +179,18 @@ impl Query {
         }
         choices
     }
+}
+
+/// The deed next to which the list begins.
+fn place(visitor: &Visitor<AnyMember>, name: &str) -> Result<Option<Uuid>, PageError> {
+    let Some(text) = visitor.strict_query(name)? else { return Ok(None) };
+    let id = Uuid::try_parse(&text).ok().filter(|id| id.hyphenated().to_string() == text);
+    id.map(Some).ok_or_else(|| {
+        let text = format!(
+            "The parameter {name} of the address takes the id of a deed, as the links Newer and Older have it."
+        );
+        PageError::bad_request(visitor, text)
+    })
 }
 
 /// A moment, or the beginning of a day; its end for the end of a span.
