@@ -8,7 +8,7 @@ use super::deed::Deed;
 use super::{Management, ServiceError};
 use crate::clock::Timestamp;
 use crate::db::credentials::{self, Credentials};
-use crate::db::{AnyConnection, recovery_codes};
+use crate::db::{AnyConnection, passkeys, recovery_codes};
 use crate::keys::totp::Seed;
 use crate::secret::{Secret, generate_recovery_code, read_recovery_code};
 
@@ -50,6 +50,18 @@ impl Factor {
             Self::RecoveryCode => "recovery code",
         }
     }
+}
+
+/// Whether the person has one, of whatever kind.
+///
+/// # Errors
+/// `NotFound` without the person.
+pub fn has_any(m: &Management, developer_id: Uuid) -> Result<bool, ServiceError> {
+    let found = m.database.read(|conn| match credentials::find(conn, developer_id)? {
+        Some(person) => Ok(Some(person.totp_confirmed_at.is_some() || !passkeys::list(conn, developer_id)?.is_empty())),
+        None => Ok(None),
+    })?;
+    found.ok_or_else(nobody)
 }
 
 /// How it stands.

@@ -13,6 +13,7 @@ use super::when::When;
 use crate::db::app_keys::EndingKey;
 use crate::db::developers::Role;
 use crate::http::pictures::{Bars, Tile, grouped};
+use crate::service::second_factor::has_any;
 use crate::service::sessions::SignedIn;
 use crate::service::start::{Progress, Start, gather};
 use crate::service::usage::{OrganisationPicture, mark_tokens_checked};
@@ -194,10 +195,11 @@ pub(super) async fn show(scene: &Scene, signed_in: &SignedIn) -> PageResult {
     };
     let authority = &scene.site().authority;
     let (m, range) = (authority.management.for_member(signed_in, &workplace, scene.caller().address), range_of(scene)?);
-    let found = authority.look(m, move |m| gather(m, &workplace.slug, range)).await;
-    let start = found.map_err(|error| PageError::service(scene, &error))?;
+    let person = signed_in.person.id;
+    let found = authority.look(m, move |m| Ok((gather(m, &workplace.slug, range)?, has_any(m, person)?))).await;
+    let (start, has_second_factor) = found.map_err(|error| PageError::service(scene, &error))?;
     let may_change = signed_in.workplace.as_ref().is_some_and(|workplace| workplace.role.includes(Role::Developer));
-    scene.page(&StartView::new(start, signed_in.person.totp_confirmed_at.is_some(), may_change))
+    scene.page(&StartView::new(start, has_second_factor, may_change))
 }
 
 /// Somebody says that services check tokens.
