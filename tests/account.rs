@@ -297,8 +297,11 @@ fn a_name_is_text_and_nothing_else() {
 fn nothing_changes_without_the_token_of_the_page_or_by_looking() {
     let app = app_with_ana(&[]);
     let browser = app.browser_of(ANA);
-    let other = app.browser_of(ANA);
-    one_time::enrol(&app, &browser);
+    let (seed, _) = one_time::enrol(&app, &browser);
+    app.clock.advance(Duration::from_secs(30));
+    let other = app.browser();
+    let page = other.sign_in(ANA, PASSWORD);
+    other.submit(&page, "/login/2fa", &[("code", &seed.code(&app))]).assert_status(200);
     let stale = other.get("/account").filled_form("/account/profile", &[]).2;
     let right = browser.get("/account").filled_form("/account/profile", &[]).2;
     let before = audit(&app, "acme").len();

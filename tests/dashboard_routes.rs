@@ -299,3 +299,46 @@ fn each_role_may_do_what_it_may_and_no_more() {
         }
     }
 }
+
+#[test]
+fn who_lacks_the_second_factor_that_is_demanded_can_set_one_up_and_little_else() {
+    let app = TestApp::with(&[("require-2fa", "admins")]);
+    let dev = app.create_person("acme", "dev@example.com", Role::Developer);
+    let browser = app.browser_of("dev@example.com");
+    browser.get("/apps").assert_status(200);
+    let acme = brevet::service::organisations::list(&app.management).unwrap()[0].id;
+    let promote =
+        move |conn: &mut brevet::db::AnyConnection| brevet::db::members::update_role(conn, acme, dev, Role::Admin);
+    app.management.database().write(promote).unwrap();
+
+    let page = browser.get("/").assert_status(200);
+    assert_eq!(page.path, "/account#two-factor");
+    assert!(page.text().contains("demands a second factor of you"), "{}", page.text());
+    assert!(page.texts("nav").is_empty() && !page.links().contains(&"/login".to_owned()), "it leads nowhere");
+    let token = csrf(&browser);
+    let may = ["/account", "/account/password", "/logout", "/account/2fa", "/account/2fa/begin", "/account/passkeys"];
+    let things = Things::unknown();
+    let mut refused = 0;
+    for Route { method, pattern } in routes() {
+        let is_for_it = may.contains(&pattern.as_str())
+            || ["/start", "/begin", "/add"].iter().any(|end| pattern == format!("/account/passkeys{end}"));
+        if is_open(&pattern) || is_for_it {
+            continue;
+        }
+        let path = things.fill(&pattern).unwrap_or_else(|| pattern.replace(".{format}", ".csv"));
+        let answer = Town::send(&browser, method, &path, &token);
+        assert_eq!(
+            (answer.status.as_u16(), answer.header("location")),
+            (303, "/account#two-factor"),
+            "{method} {pattern}"
+        );
+        refused += 1;
+    }
+    assert!(refused > 70, "only {refused} routes were tried");
+
+    let fields = [("current-password", crate::support::PASSWORD), ("new-password", "slow rivers carry stones")];
+    let page = browser.submit(&browser.get("/account"), "/account/password", &fields).assert_status(200);
+    assert!(page.text().contains("Your password is changed") || !page.texts(".done").is_empty());
+    crate::support::one_time::enrol(&app, &browser);
+    browser.get("/apps").assert_status(200);
+}

@@ -23,7 +23,7 @@ fn app_with_mail(server: &MailServer, settings: &[(&str, &str)]) -> TestApp {
 }
 
 fn browser() -> Browser {
-    Browser { address: [127, 0, 0, 1].into(), user_agent: "tests".to_owned() }
+    Browser { address: [127, 0, 0, 1].into(), user_agent: "tests".to_owned(), shows: None }
 }
 
 fn hash(password: &str) -> String {

@@ -20,6 +20,7 @@ mod support;
 
 mod access_token;
 mod account;
+mod account_protection;
 mod admin_pages;
 mod audit_pages;
 mod browser;

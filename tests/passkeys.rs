@@ -239,6 +239,53 @@ fn a_server_without_a_name_has_no_passkeys_and_says_so() {
     assert!(!page.body.contains("passkeys.") && !browser.get("/").body.contains("passkeys."), "no script for nothing");
 }
 
+#[test]
+fn the_first_passkey_ends_every_other_session_and_is_the_last_step_at_home() {
+    let app = app_with_ana(&[]);
+    let (browser, elsewhere) = (app.browser_of(ANA), app.browser_of(ANA));
+    assert!(browser.get("/").text().contains("Add a second factor"));
+    add_passkey(&browser);
+    assert_eq!(elsewhere.get("/account").path, "/login?return_to=%2Faccount");
+    assert!(!browser.get("/").text().contains("Add a second factor"), "a passkey is one");
+    assert_eq!(audit(&app, "acme")[0].detail["sessions_ended"], 1);
+    let later = app.browser_of(ANA);
+    add_passkey(&browser);
+    assert_eq!(later.get("/account").heading(), "Your account", "the second one ends none");
+}
+
+#[test]
+fn passkeys_that_fail_are_bounded_and_stand_in_the_audit() {
+    let app = app_with_ana(&[]);
+    let authenticator = add_passkey(&app.browser_of(ANA));
+    let browser = app.browser();
+    for n in 0..25 {
+        let (page, options, state) = begin_sign_in(&browser);
+        let answer = authenticator.show_as(&options, TOUCHED, ORIGIN);
+        let status = finish_sign_in(&browser, &page, &state, &answer).status;
+        assert_eq!(status, if n < 20 { 422 } else { 429 }, "{n}");
+    }
+    let rows = audit(&app, "acme");
+    let count = |action: &str| rows.iter().filter(|row| row.action == action && row.detail["by"] == "passkey").count();
+    assert_eq!(count("user.sign-in-failed"), 20);
+    app.clock.advance(Duration::from_secs(60));
+    let (page, options, state) = begin_sign_in(&browser);
+    finish_sign_in(&browser, &page, &state, &authenticator.show(&options)).assert_status(200);
+}
+
+fn a_reset_of_an_unproven_account_takes_its_passkeys(settings: &[(&str, &str)]) {
+    let app = app_with_ana(settings);
+    let authenticator = add_passkey(&app.browser_of(ANA));
+    let link = brevet::service::resets::make_link(&app.management, ANA).unwrap();
+    let path = link.url.reveal().strip_prefix(ORIGIN).unwrap();
+    let browser = app.browser();
+    browser.submit(&browser.get(path), path, &[("password", "slow rivers carry stones")]).assert_status(200);
+    let thief = app.browser();
+    let (page, options, state) = begin_sign_in(&thief);
+    finish_sign_in(&thief, &page, &state, &authenticator.show(&options)).assert_status(422);
+    assert!(audit(&app, "acme").iter().any(|row| row.action == "user.passkey-remove" && row.detail["by"] == "reset"));
+}
+
 crate::support::postgres::on_both_databases! {
+    a_reset_of_an_unproven_account_takes_its_passkeys
     a_passkey_is_two_factors_in_one_and_each_answer_works_once
 }

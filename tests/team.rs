@@ -57,7 +57,7 @@ impl Acme {
 }
 
 fn browser() -> Browser {
-    Browser { address: [127, 0, 0, 1].into(), user_agent: "tests".to_owned() }
+    Browser { address: [127, 0, 0, 1].into(), user_agent: "tests".to_owned(), shows: None }
 }
 
 fn add(app: &TestApp, organisation: &str, email: &str, role: Role) -> Uuid {

@@ -26,6 +26,8 @@ pub struct Credentials {
     pub sealed_totp: Option<Vec<u8>>,
     /// Since when one-time codes count.
     pub totp_confirmed_at: Option<Timestamp>,
+    /// When and in which session a seed was made that does not count yet.
+    pub totp_begun: Option<(Timestamp, Uuid)>,
     /// Whether the person runs the whole server.
     pub is_operator: bool,
 }
@@ -52,6 +54,8 @@ struct Row {
     disabled_at: Option<i64>,
     sealed_totp: Option<Vec<u8>>,
     totp_confirmed_at: Option<i64>,
+    totp_begun_at: Option<i64>,
+    totp_begun_in: Option<String>,
     is_operator: i64,
 }
 
@@ -63,6 +67,8 @@ const COLUMNS: (
     developers::disabled_at,
     developers::sealed_totp,
     developers::totp_confirmed_at,
+    developers::totp_begun_at,
+    developers::totp_begun_in,
     developers::is_operator,
 ) = (
     developers::id,
@@ -72,6 +78,8 @@ const COLUMNS: (
     developers::disabled_at,
     developers::sealed_totp,
     developers::totp_confirmed_at,
+    developers::totp_begun_at,
+    developers::totp_begun_in,
     developers::is_operator,
 );
 
@@ -79,6 +87,7 @@ impl TryFrom<Row> for Credentials {
     type Error = DbError;
 
     fn try_from(row: Row) -> Result<Self, DbError> {
+        let begun_in = row.totp_begun_in.as_deref().map(|id| parse_id(id, "developers")).transpose()?;
         Ok(Self {
             developer_id: parse_id(&row.id, "developers")?,
             email: row.email,
@@ -87,6 +96,7 @@ impl TryFrom<Row> for Credentials {
             disabled_at: row.disabled_at.map(Timestamp::from_seconds),
             sealed_totp: row.sealed_totp,
             totp_confirmed_at: row.totp_confirmed_at.map(Timestamp::from_seconds),
+            totp_begun: row.totp_begun_at.map(Timestamp::from_seconds).zip(begun_in),
             is_operator: row.is_operator != 0,
         })
     }
@@ -134,13 +144,24 @@ pub fn update_name(conn: &mut AnyConnection, id: Uuid, name: &str) -> Result<(),
     Ok(())
 }
 
-/// Gives the person a seed that does not count yet. `false` if one counts: it must be taken away first.
+/// Gives the person a seed that does not count yet, made in that session. `false` if one counts: it must be taken away first.
 ///
 /// # Errors
 /// When the database does not take it.
-pub fn insert_totp(conn: &mut AnyConnection, id: Uuid, sealed: &[u8]) -> Result<bool, DbError> {
+pub fn insert_totp(
+    conn: &mut AnyConnection,
+    id: Uuid,
+    sealed: &[u8],
+    session: Uuid,
+    now: Timestamp,
+) -> Result<bool, DbError> {
     let without = developers::table.find(id.to_string()).filter(developers::totp_confirmed_at.is_null());
-    let seed = (developers::sealed_totp.eq(sealed), developers::totp_last_step.eq(0));
+    let seed = (
+        developers::sealed_totp.eq(sealed),
+        developers::totp_last_step.eq(0),
+        developers::totp_begun_at.eq(now.seconds()),
+        developers::totp_begun_in.eq(session.to_string()),
+    );
     Ok(diesel::update(without).set(seed).execute(conn)? == 1)
 }
 
@@ -153,7 +174,12 @@ pub fn confirm_totp(conn: &mut AnyConnection, id: Uuid, now: Timestamp) -> Resul
         .find(id.to_string())
         .filter(developers::totp_confirmed_at.is_null())
         .filter(developers::sealed_totp.is_not_null());
-    Ok(diesel::update(pending).set(developers::totp_confirmed_at.eq(now.seconds())).execute(conn)? == 1)
+    let confirmed = (
+        developers::totp_confirmed_at.eq(now.seconds()),
+        developers::totp_begun_at.eq(None::<i64>),
+        developers::totp_begun_in.eq(None::<String>),
+    );
+    Ok(diesel::update(pending).set(confirmed).execute(conn)? == 1)
 }
 
 /// Takes a step of one-time codes. `false` if it or a later one was taken: of many who come at once with the same code, one
@@ -175,6 +201,8 @@ pub fn delete_totp(conn: &mut AnyConnection, id: Uuid) -> Result<(), DbError> {
         developers::sealed_totp.eq(None::<Vec<u8>>),
         developers::totp_confirmed_at.eq(None::<i64>),
         developers::totp_last_step.eq(0),
+        developers::totp_begun_at.eq(None::<i64>),
+        developers::totp_begun_in.eq(None::<String>),
     );
     diesel::update(developers::table.find(id.to_string())).set(nothing).execute(conn)?;
     Ok(())

@@ -31,6 +31,8 @@ diesel::table! {
         sealed_totp -> Nullable<Binary>,
         totp_confirmed_at -> Nullable<BigInt>,
         totp_last_step -> BigInt,
+        totp_begun_at -> Nullable<BigInt>,
+        totp_begun_in -> Nullable<Text>,
     }
 }
 

@@ -41,6 +41,8 @@ const CHOSEN_SERVER_MINUTE: u32 = 12;
 const CODES_MINUTE: u32 = 5;
 /// And by all strangers in an hour.
 const CODES_HOUR: u32 = 20;
+/// Passkeys that may fail from one address in a minute: nobody guesses one, but each costs a look and a line in the audit.
+const PASSKEYS_MINUTE: u32 = 20;
 
 /// A name for what is counted, of one length whatever it is.
 type Key = [u8; 32];
@@ -50,6 +52,23 @@ type Key = [u8; 32];
 struct Window {
     began_at: Timestamp,
     attempts: u32,
+    /// Whether an attempt was refused in it.
+    has_refused: bool,
+}
+
+impl Window {
+    const fn new(began_at: Timestamp) -> Self {
+        Self { began_at, attempts: 0, has_refused: false }
+    }
+}
+
+/// An attempt that may not be made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Refused {
+    /// How long to wait.
+    pub(super) wait: Duration,
+    /// Whether it is the first of its window: only that one is worth a line in the audit.
+    pub(super) is_first: bool,
 }
 
 /// Attempts of one kind.
@@ -66,16 +85,17 @@ impl Windows {
     }
 
     /// Counts an attempt, or says how long to wait.
-    fn take(&self, key: Key, now: Timestamp) -> Result<Taken, Duration> {
-        let fresh = || Arc::new(Mutex::new(Window { began_at: now, attempts: 0 }));
+    fn take(&self, key: Key, now: Timestamp) -> Result<Taken, Refused> {
+        let fresh = || Arc::new(Mutex::new(Window::new(now)));
         let found = self.by_key.get_or_insert_with(&key, || Ok::<_, std::convert::Infallible>(fresh()));
         let window = found.unwrap_or_else(|never| match never {});
         let mut held = window.lock().unwrap_or_else(PoisonError::into_inner);
         if now >= held.began_at + self.span {
-            *held = Window { began_at: now, attempts: 0 };
+            *held = Window::new(now);
         }
         if held.attempts >= self.most {
-            return Err((held.began_at + self.span).since(now));
+            let is_first = !std::mem::replace(&mut held.has_refused, true);
+            return Err(Refused { wait: (held.began_at + self.span).since(now), is_first });
         }
         held.attempts += 1;
         let began_at = held.began_at;
@@ -160,6 +180,7 @@ pub(super) struct Attempts {
     codes_by_pair: Windows,
     codes_by_pair_hour: Windows,
     codes_by_account: Windows,
+    passkeys_by_address: Windows,
 }
 
 #[derive(Debug)]
@@ -207,6 +228,7 @@ impl Attempts {
             codes_by_pair: Windows::new(CODES_MINUTE, MINUTE),
             codes_by_pair_hour: Windows::new(CODES_HOUR, HOUR),
             codes_by_account: Windows::new(CODES_HOUR, HOUR),
+            passkeys_by_address: Windows::new(PASSKEYS_MINUTE, MINUTE),
         }
     }
 
@@ -214,7 +236,7 @@ impl Attempts {
     ///
     /// # Errors
     /// How long to wait.
-    pub(super) fn password(&self, account: &str, from: Origin, now: Timestamp) -> Result<Attempt, Duration> {
+    pub(super) fn password(&self, account: &str, from: Origin, now: Timestamp) -> Result<Attempt, Refused> {
         let Some(limits) = &self.passwords else { return Ok(Attempt::default()) };
         let pair = pair(account, from.address());
         let address = sha256(network(from.address()).as_bytes());
@@ -242,9 +264,9 @@ impl Attempts {
         ];
         match take(&costs, now) {
             Ok(cost) => Ok(Attempt { guess, cost }),
-            Err(wait) => {
+            Err(refused) => {
                 Attempt { guess, ..Attempt::default() }.give_back();
-                Err(wait)
+                Err(refused)
             }
         }
     }
@@ -253,7 +275,7 @@ impl Attempts {
     ///
     /// # Errors
     /// How long to wait.
-    pub(super) fn choice(&self, road: Road<'_>, address: IpAddr, now: Timestamp) -> Result<Attempt, Duration> {
+    pub(super) fn choice(&self, road: Road<'_>, address: IpAddr, now: Timestamp) -> Result<Attempt, Refused> {
         let Some(limits) = &self.passwords else { return Ok(Attempt::default()) };
         let by_address = |kind: &str| (&limits.chosen_by_address, pair(kind, address));
         let of_server = |kind: &str| (&limits.chosen_of_server, sha256(kind.as_bytes()));
@@ -271,7 +293,7 @@ impl Attempts {
     ///
     /// # Errors
     /// How long to wait.
-    pub(super) fn code(&self, person: Uuid, from: Origin, now: Timestamp) -> Result<Attempt, Duration> {
+    pub(super) fn code(&self, person: Uuid, from: Origin, now: Timestamp) -> Result<Attempt, Refused> {
         let account = person.to_string();
         let guess = match from {
             Origin::KnownAddress(address) => take(
@@ -285,6 +307,15 @@ impl Attempts {
         }?;
         Ok(Attempt { guess, ..Attempt::default() })
     }
+
+    /// Somebody shows a passkey.
+    ///
+    /// # Errors
+    /// How long to wait.
+    pub(super) fn passkey(&self, from: IpAddr, now: Timestamp) -> Result<Attempt, Refused> {
+        let guess = take(&[(&self.passkeys_by_address, sha256(network(from).as_bytes()))], now)?;
+        Ok(Attempt { guess, ..Attempt::default() })
+    }
 }
 
 fn pair(account: &str, address: IpAddr) -> Key {
@@ -292,14 +323,14 @@ fn pair(account: &str, address: IpAddr) -> Key {
 }
 
 /// Takes from all or from none.
-fn take(windows: &[(&Windows, Key)], now: Timestamp) -> Result<Vec<Taken>, Duration> {
+fn take(windows: &[(&Windows, Key)], now: Timestamp) -> Result<Vec<Taken>, Refused> {
     let mut all = Vec::with_capacity(windows.len());
     for (windows, key) in windows {
         match windows.take(*key, now) {
             Ok(taken) => all.push(taken),
-            Err(wait) => {
+            Err(refused) => {
                 all.into_iter().for_each(Taken::give_back);
-                return Err(wait);
+                return Err(refused);
             }
         }
     }
@@ -327,9 +358,20 @@ mod tests {
             let _failed = attempts.password(&account.to_string(), from("192.0.2.1"), NOW).unwrap();
         }
         let later = NOW + Duration::from_secs(20);
-        assert_eq!(attempts.password("new", from("192.0.2.1"), later).unwrap_err(), Duration::from_secs(40));
+        assert_eq!(attempts.password("new", from("192.0.2.1"), later).unwrap_err().wait, Duration::from_secs(40));
         assert!(attempts.password("new", from("192.0.2.2"), later).is_ok(), "others do not wait");
         assert!(attempts.password("new", from("192.0.2.1"), NOW + MINUTE).is_ok());
+    }
+
+    #[test]
+    fn of_those_who_wait_one_in_each_window_is_the_first() {
+        let attempts = Attempts::new(Some(1));
+        for minute in 0..2 {
+            let now = NOW + MINUTE * minute;
+            let _failed = attempts.password("ana", from("192.0.2.1"), now).unwrap();
+            let firsts = [(); 3].map(|()| attempts.password("ana", from("192.0.2.1"), now).unwrap_err().is_first);
+            assert_eq!(firsts, [true, false, false], "minute {minute}");
+        }
     }
 
     #[test]
@@ -404,14 +446,14 @@ mod tests {
         for n in 0..100 {
             let _failed = attempts.password("ana", stranger(n), NOW).unwrap();
         }
-        assert_eq!(attempts.password("ana", stranger(200), NOW).unwrap_err(), HOUR);
+        assert_eq!(attempts.password("ana", stranger(200), NOW).unwrap_err().wait, HOUR);
         assert!(attempts.password("bo", stranger(200), NOW).is_ok(), "another account");
         attempts.password("ana", known("192.0.2.1"), NOW).unwrap().was_right();
 
         for n in 1_000..2_000 {
             let _counted = attempts.password(&n.to_string(), stranger(n), NOW);
         }
-        assert_eq!(attempts.password("new", stranger(5_000), NOW).unwrap_err(), MINUTE, "the whole server waits");
+        assert_eq!(attempts.password("new", stranger(5_000), NOW).unwrap_err().wait, MINUTE, "the whole server waits");
         assert!(attempts.password("ana", known("192.0.2.1"), NOW).is_ok());
     }
 
@@ -435,11 +477,11 @@ mod tests {
         for _ in 0..5 {
             let _failed = attempts.code(person, from("192.0.2.1"), NOW).unwrap();
         }
-        assert_eq!(attempts.code(person, from("192.0.2.1"), NOW).unwrap_err(), MINUTE);
+        assert_eq!(attempts.code(person, from("192.0.2.1"), NOW).unwrap_err().wait, MINUTE);
         for n in 0..15 {
             let _failed = attempts.code(person, from(&format!("192.0.2.{}", n + 2)), NOW).unwrap();
         }
-        assert_eq!(attempts.code(person, from("198.51.100.1"), NOW).unwrap_err(), HOUR);
+        assert_eq!(attempts.code(person, from("198.51.100.1"), NOW).unwrap_err().wait, HOUR);
         assert!(attempts.code(person, known("198.51.100.2"), NOW).is_ok());
     }
 

@@ -12,14 +12,14 @@ use uuid::Uuid;
 use super::deed::{Deed, Doer};
 use super::organisations::is_unseen;
 use super::sessions::{self, Browser, SignedIn};
-use super::sign_in::record_sign_in;
+use super::sign_in::{self, record_failure, record_sign_in};
 use super::{Authority, Caller, Management, ServiceError};
 use crate::clock::Timestamp;
 use crate::db::passkeys::{self, PasskeyRecord};
 use crate::db::sessions::SessionRecord;
 use crate::db::used_jti::{self, Jti};
 use crate::db::{AnyConnection, credentials};
-use crate::keys::passkeys::{Begun, RelyingParty};
+use crate::keys::passkeys::{Begun, ClaimedPasskey, RelyingParty};
 use crate::secret::{Secret, random_id};
 
 /// How long a ceremony may take.
@@ -120,7 +120,8 @@ pub async fn begin_registration(
     seal(m, Purpose::Registration, binding, party.begin_registration(id, email, name, &known)?)
 }
 
-/// Adds the passkey that the browser made. `false` if what it says does not hold.
+/// Adds the passkey that the browser made. `false` if what it says does not hold. With the first one every other session
+/// ends: it was begun with less.
 ///
 /// # Errors
 /// `InvalidField` of `name`, `Conflict` for who has too many or if it is there already.
@@ -135,7 +136,7 @@ pub async fn finish_registration(
         let rule = format!("give the passkey a name of 1 to {LONGEST_NAME} characters");
         return Err(ServiceError::field("name", rule));
     }
-    let (m, id) = (authority.management.clone(), signed_in.person.id);
+    let (m, id, session) = (authority.management.clone(), signed_in.person.id, signed_in.session.id);
     let Some(state) = open(&m, Purpose::Registration, given) else { return Ok(false) };
     let made = authority.relying_party()?.finish_registration(&state.state, &given.answer);
     let Some(made) = made else { return Ok(false) };
@@ -153,11 +154,13 @@ pub async fn finish_registration(
         if !use_once(conn, &state)? {
             return Ok(false);
         }
-        if passkeys::list(conn, id)?.len() >= MOST_PASSKEYS {
+        let known = passkeys::list(conn, id)?.len();
+        if known >= MOST_PASSKEYS {
             return Err(ServiceError::Conflict(format!("a person can have {MOST_PASSKEYS} passkeys")));
         }
         passkeys::insert(conn, &passkey).map_err(ServiceError::duplicate("that passkey is there already"))?;
-        record(conn, &deed, "user.passkey-add", id, &passkey)?;
+        let ended = if known == 0 { crate::db::sessions::delete_all(conn, id, Some(session))? } else { 0 };
+        record(conn, &deed, "user.passkey-add", id, &passkey, ended)?;
         Ok(true)
     };
     authority.change(m, move |m| m.database.write(add)).await
@@ -169,9 +172,10 @@ fn record(
     action: &str,
     developer_id: Uuid,
     passkey: &PasskeyRecord,
+    sessions_ended: usize,
 ) -> Result<(), ServiceError> {
     let organisation = credentials::first_organisation(conn, developer_id)?;
-    let detail = json!({ "passkey": passkey.id, "name": passkey.name });
+    let detail = json!({ "passkey": passkey.id, "name": passkey.name, "sessions_ended": sessions_ended });
     Ok(deed.record(conn, organisation, action, &developer_id.to_string(), detail, None)?)
 }
 
@@ -193,7 +197,7 @@ pub fn remove(m: &Management, developer_id: Uuid, id: Uuid) -> Result<(), Servic
         let passkey = passkeys::list(conn, developer_id)?.into_iter().find(|passkey| passkey.id == id);
         let passkey = passkey.ok_or_else(|| ServiceError::NotFound("there is no such passkey".to_owned()))?;
         passkeys::delete(conn, developer_id, id)?;
-        record(conn, &deed, "user.passkey-remove", developer_id, &passkey)
+        record(conn, &deed, "user.passkey-remove", developer_id, &passkey, 0)
     })
 }
 
@@ -254,11 +258,40 @@ async fn prove<T: Send + 'static>(
     then: impl FnOnce(&mut AnyConnection, &Management, Uuid) -> Result<T, ServiceError> + Send + 'static,
 ) -> Result<Option<T>, ServiceError> {
     let party = authority.relying_party()?;
-    let Some(state) = open(&authority.management, Purpose::Authentication, given) else { return Ok(None) };
-    let claimed = party.claimed(&given.answer);
-    let Some(claimed) = claimed.filter(|claimed| only.is_none_or(|only| only == claimed.developer_id)) else {
-        return Ok(None);
+    let attempt = match authority.attempts.passkey(caller.address, caller.now) {
+        Ok(attempt) => attempt,
+        Err(refused) => return Err(sign_in::throttled(authority, caller, only, "passkey", refused).await),
     };
+    let claimed = party.claimed(&given.answer);
+    // Whoever shows nothing that could be read shows it as nobody.
+    let id = only.or(claimed.as_ref().map(|claimed| claimed.developer_id));
+    let claimed = claimed.filter(|claimed| only.is_none_or(|only| only == claimed.developer_id));
+    let done = try_prove(authority, caller, party, claimed, given, then).await?;
+    if done.is_some() {
+        attempt.give_back();
+    } else {
+        let noted = sign_in::change(authority, move |conn, _| {
+            let id = match id {
+                Some(id) => credentials::find(conn, id)?.map(|person| person.developer_id),
+                None => None,
+            };
+            record_failure(conn, caller, id, "passkey")
+        });
+        noted.await?;
+    }
+    Ok(done)
+}
+
+async fn try_prove<T: Send + 'static>(
+    authority: &Authority,
+    caller: Caller,
+    party: &RelyingParty,
+    claimed: Option<ClaimedPasskey>,
+    given: &Answer,
+    then: impl FnOnce(&mut AnyConnection, &Management, Uuid) -> Result<T, ServiceError> + Send + 'static,
+) -> Result<Option<T>, ServiceError> {
+    let Some(state) = open(&authority.management, Purpose::Authentication, given) else { return Ok(None) };
+    let Some(claimed) = claimed else { return Ok(None) };
     let id = claimed.developer_id;
     let found =
         authority.directory.database().read_off_thread(move |conn| passkeys::find(conn, id, &claimed.credential_id));

@@ -41,7 +41,8 @@ impl Authority {
         caller: Caller,
         hash: impl Future<Output = Result<T, ServiceError>>,
     ) -> Result<T, ServiceError> {
-        let attempt = self.attempts.choice(road, caller.address, caller.now).map_err(ServiceError::Throttled)?;
+        let attempt = self.attempts.choice(road, caller.address, caller.now);
+        let attempt = attempt.map_err(|refused| ServiceError::Throttled(refused.wait))?;
         let done = hash.await;
         if let Err(ServiceError::Unavailable(_)) = done {
             attempt.give_back();

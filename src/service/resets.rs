@@ -6,9 +6,9 @@ use uuid::Uuid;
 use super::deed::Deed;
 use super::links::{self, Link, LinkPurpose, NewLink};
 use super::mail::{Errand, Letter};
-use super::{Authority, Management, ServiceError, email};
+use super::{Authority, Management, ServiceError, email, second_factor};
 use crate::db::developers::Person;
-use crate::db::{AnyConnection, developers, members, sessions};
+use crate::db::{AnyConnection, credentials, developers, identities, members, passkeys, sessions};
 use crate::secret::Secret;
 
 /// Asks for a link for whoever has that address. The answer is the same, and comes as quickly, whether there is an account
@@ -98,7 +98,9 @@ fn subject(
     }
 }
 
-/// Sets the password, which ends the link, all other reset links and all sessions of the person. A second factor stays.
+/// Sets the password, which ends the link, all other reset links and all sessions of the person. A second factor stays,
+/// unless the address was never known to be the person's: whoever made the account with it then may be somebody else, and
+/// must not keep a way in.
 ///
 /// # Errors
 /// `NotFound` for a link that does not work.
@@ -108,12 +110,39 @@ pub fn complete(m: &Management, secret: &Secret, password_hash: String) -> Resul
         let (link, person) = subject(&m, conn, &secret, deed.now)?;
         links::take(&m, conn, LinkPurpose::Reset, &secret, deed.now)?;
         developers::update_password(conn, person.id, &password_hash)?;
-        sessions::delete_all(conn, person.id, None)?;
+        let ended = sessions::delete_all(conn, person.id, None)?;
+        let deed = deed.as_user(person.id);
+        if person.email_verified_at.is_none() {
+            forget_factors(conn, &deed, &person)?;
+        }
         if link.is_mailed && person.email_verified_at.is_none() {
             members::update_email_verified_at(conn, person.id, deed.now)?;
         }
-        let detail = json!({ "email": person.email, "by_link": true });
-        deed.as_user(person.id).record(conn, None, "user.reset-password", &person.id.to_string(), detail, None)?;
+        let detail = json!({ "email": person.email, "by_link": true, "sessions_ended": ended });
+        deed.record(conn, None, "user.reset-password", &person.id.to_string(), detail, None)?;
         Ok(person.id)
     })
+}
+
+/// Takes away by what else somebody could come in: one-time and recovery codes, passkeys, accounts elsewhere.
+fn forget_factors(conn: &mut AnyConnection, deed: &Deed, person: &Person) -> Result<(), ServiceError> {
+    let organisation = credentials::first_organisation(conn, person.id)?;
+    let (target, mut note) = (person.id.to_string(), Vec::new());
+    let known = credentials::find(conn, person.id)?;
+    if known.is_some_and(|known| known.sealed_totp.is_some()) {
+        second_factor::remove_within(conn, person.id)?;
+        note.push(("user.2fa-disable", json!({ "by": "reset" })));
+    }
+    for passkey in passkeys::list(conn, person.id)? {
+        passkeys::delete(conn, person.id, passkey.id)?;
+        note.push(("user.passkey-remove", json!({ "passkey": passkey.id, "name": passkey.name, "by": "reset" })));
+    }
+    for identity in identities::list(conn, person.id)? {
+        identities::delete(conn, person.id, &identity.provider)?;
+        note.push(("user.identity-disconnect", json!({ "issuer": identity.provider, "by": "reset" })));
+    }
+    for (action, detail) in note {
+        deed.record(conn, organisation, action, &target, detail, None)?;
+    }
+    Ok(())
 }

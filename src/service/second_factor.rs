@@ -1,19 +1,26 @@
 //! The second factor: one-time codes from an authenticator app, and recovery codes for when it is lost.
 
-use serde_json::json;
+use std::time::Duration;
+
+use serde_json::{Value, json};
 use url::Url;
 use uuid::Uuid;
 
 use super::deed::Deed;
 use super::{Management, ServiceError};
 use crate::clock::Timestamp;
+use crate::config::SecondFactorRule;
 use crate::db::credentials::{self, Credentials};
+use crate::db::developers::Role;
+use crate::db::sessions::{self, SessionRecord};
 use crate::db::{AnyConnection, passkeys, recovery_codes};
 use crate::keys::totp::Seed;
 use crate::secret::{Secret, generate_recovery_code, read_recovery_code};
 
 /// Recovery codes that a person gets at once.
 const RECOVERY_CODES: usize = 10;
+/// How long a seed waits for its first code.
+const BEGUN_FOR: Duration = Duration::from_secs(15 * 60);
 
 /// What an authenticator app must be told once.
 #[derive(Debug)]
@@ -29,7 +36,7 @@ pub struct Enrolment {
 pub struct Status {
     /// Since when one-time codes are asked for.
     pub enabled_at: Option<Timestamp>,
-    /// Whether an app was told a seed and has not shown a code yet.
+    /// Whether an app was told a seed in this session and has not shown a code yet.
     pub is_pending: bool,
     /// Recovery codes that were not used yet.
     pub recovery_codes_left: u64,
@@ -52,6 +59,17 @@ impl Factor {
     }
 }
 
+/// Whether that setting demands a second factor of somebody with these roles.
+pub(super) fn is_demanded(rule: SecondFactorRule, is_operator: bool, roles: impl IntoIterator<Item = Role>) -> bool {
+    match rule {
+        SecondFactorRule::Nobody => false,
+        SecondFactorRule::Everybody => true,
+        SecondFactorRule::Admins => {
+            is_operator || roles.into_iter().any(|role| matches!(role, Role::Owner | Role::Admin))
+        }
+    }
+}
+
 /// Whether the person has one, of whatever kind.
 ///
 /// # Errors
@@ -64,11 +82,20 @@ pub fn has_any(m: &Management, developer_id: Uuid) -> Result<bool, ServiceError>
     found.ok_or_else(nobody)
 }
 
-/// How it stands.
+/// The seed that was made in this session and waits for its first code. Nobody confirms what somebody else was shown: who
+/// knew the password alone could otherwise put a seed under the person's hands.
+fn pending<'p>(person: &'p Credentials, session: &SessionRecord, now: Timestamp) -> Option<&'p [u8]> {
+    let (begun_at, begun_in) = person.totp_begun?;
+    let is_pending = person.totp_confirmed_at.is_none() && begun_in == session.id && now < begun_at + BEGUN_FOR;
+    person.sealed_totp.as_deref().filter(|_| is_pending)
+}
+
+/// How it stands, seen from that session of the person.
 ///
 /// # Errors
 /// `NotFound` without the person.
-pub fn status(m: &Management, developer_id: Uuid) -> Result<Status, ServiceError> {
+pub fn status(m: &Management, session: &SessionRecord) -> Result<Status, ServiceError> {
+    let developer_id = session.developer_id;
     let found = m.database.read(|conn| match credentials::find(conn, developer_id)? {
         Some(person) => Ok(Some((person, recovery_codes::count_unused(conn, developer_id)?))),
         None => Ok(None),
@@ -76,30 +103,32 @@ pub fn status(m: &Management, developer_id: Uuid) -> Result<Status, ServiceError
     let (person, recovery_codes_left) = found.ok_or_else(nobody)?;
     Ok(Status {
         enabled_at: person.totp_confirmed_at,
-        is_pending: person.sealed_totp.is_some() && person.totp_confirmed_at.is_none(),
+        is_pending: pending(&person, session, m.now()).is_some(),
         recovery_codes_left,
     })
 }
 
-/// Makes a seed that counts once a code of it was shown.
+/// Makes a seed that counts once a code of it was shown, in the same session and soon.
 ///
 /// # Errors
 /// `Conflict` if one counts already.
-pub fn begin(m: &Management, developer_id: Uuid) -> Result<(), ServiceError> {
+pub fn begin(m: &Management, session: &SessionRecord) -> Result<(), ServiceError> {
+    let (developer_id, session, now) = (session.developer_id, session.id, m.now());
     let sealed = Seed::generate()?.seal(&m.master_key, &developer_id.to_string())?;
     m.database.write(move |conn| {
-        if credentials::insert_totp(conn, developer_id, &sealed)? { Ok(()) } else { Err(enabled_already()) }
+        let begun = credentials::insert_totp(conn, developer_id, &sealed, session, now)?;
+        if begun { Ok(()) } else { Err(enabled_already()) }
     })
 }
 
-/// What the authenticator app must be told, as long as the seed does not count.
+/// What the authenticator app must be told, as long as the seed waits for its first code.
 ///
 /// # Errors
 /// `NotFound` without such a seed.
-pub fn enrolment(m: &Management, developer_id: Uuid) -> Result<Enrolment, ServiceError> {
+pub fn enrolment(m: &Management, session: &SessionRecord) -> Result<Enrolment, ServiceError> {
+    let developer_id = session.developer_id;
     let person = m.database.read(|conn| credentials::find(conn, developer_id))?.ok_or_else(nobody)?;
-    let pending = person.sealed_totp.as_deref().filter(|_| person.totp_confirmed_at.is_none());
-    let sealed = pending.ok_or_else(|| ServiceError::NotFound("no authenticator app is being set up".to_owned()))?;
+    let sealed = pending(&person, session, m.now()).ok_or_else(not_begun)?;
     let seed = Seed::open(&m.master_key, &developer_id.to_string(), sealed)?;
     let issuer = Url::parse(&m.config.issuer).ok().and_then(|url| url.host_str().map(|host| format!("Brevet {host}")));
     let issuer = issuer.unwrap_or_else(|| "Brevet".to_owned());
@@ -107,38 +136,37 @@ pub fn enrolment(m: &Management, developer_id: Uuid) -> Result<Enrolment, Servic
 }
 
 /// Lets one-time codes count, now that the person has shown one: recovery codes, seen this once; nothing for a wrong code.
+/// Every other session ends: it was begun with less.
 ///
 /// # Errors
 /// `Conflict` if they count already, `NotFound` without a seed.
-pub fn confirm(m: &Management, developer_id: Uuid, code: &str) -> Result<Option<Vec<Secret>>, ServiceError> {
-    let (m, code) = (m.clone(), Secret::new(code));
-    m.database.clone().write(move |conn| confirm_within(conn, &m, developer_id, code.reveal()))
-}
-
-pub(super) fn confirm_within(
+pub(super) fn confirm(
     conn: &mut AnyConnection,
     m: &Management,
-    developer_id: Uuid,
+    session: &SessionRecord,
     code: &str,
 ) -> Result<Option<Vec<Secret>>, ServiceError> {
-    let deed = m.deed();
+    let (deed, developer_id) = (m.deed(), session.developer_id);
     let person = credentials::find(conn, developer_id)?.ok_or_else(nobody)?;
     if person.totp_confirmed_at.is_some() {
         return Err(enabled_already());
     }
-    let Some(sealed) = &person.sealed_totp else {
-        return Err(ServiceError::NotFound("no authenticator app is being set up".to_owned()));
-    };
+    let sealed = pending(&person, session, deed.now).ok_or_else(not_begun)?;
     let seed = Seed::open(&m.master_key, &developer_id.to_string(), sealed)?;
-    let Some(step) = seed.step_of(code, deed.now)? else { return Ok(None) };
-    if !credentials::take_totp_step(conn, developer_id, step)? {
+    let is_taken = match seed.step_of(code, deed.now)? {
+        Some(step) => credentials::take_totp_step(conn, developer_id, step)?,
+        None => false,
+    };
+    if !is_taken {
+        record(conn, &deed, "user.2fa-wrong-code", developer_id, json!({}))?;
         return Ok(None);
     }
     if !credentials::confirm_totp(conn, developer_id, deed.now)? {
         return Err(enabled_already());
     }
     let codes = give_codes(conn, m, developer_id)?;
-    record(conn, &deed, "user.2fa-enable", developer_id)?;
+    let ended = sessions::delete_all(conn, developer_id, Some(session.id))?;
+    record(conn, &deed, "user.2fa-enable", developer_id, json!({ "sessions_ended": ended }))?;
     Ok(Some(codes))
 }
 
@@ -156,7 +184,7 @@ pub fn renew_recovery_codes(m: &Management, developer_id: Uuid) -> Result<Vec<Se
         let deed = m.deed();
         deed.once(conn, |_| Ok(()))?;
         let codes = give_codes(conn, &m, developer_id)?;
-        record(conn, &deed, "user.recovery-codes", developer_id)?;
+        record(conn, &deed, "user.recovery-codes", developer_id, json!({}))?;
         Ok(codes)
     })
 }
@@ -178,7 +206,7 @@ pub fn remove(m: &Management, developer_id: Uuid) -> Result<(), ServiceError> {
     m.database.write(move |conn| {
         credentials::find(conn, developer_id)?.ok_or_else(nobody)?;
         remove_within(conn, developer_id)?;
-        record(conn, &deed, "user.2fa-disable", developer_id)
+        record(conn, &deed, "user.2fa-disable", developer_id, json!({}))
     })
 }
 
@@ -210,9 +238,19 @@ pub(super) fn take(
     Ok(taken.then_some(Factor::OneTimeCode))
 }
 
-fn record(conn: &mut AnyConnection, deed: &Deed, action: &str, developer_id: Uuid) -> Result<(), ServiceError> {
+fn record(
+    conn: &mut AnyConnection,
+    deed: &Deed,
+    action: &str,
+    developer_id: Uuid,
+    detail: Value,
+) -> Result<(), ServiceError> {
     let organisation = credentials::first_organisation(conn, developer_id)?;
-    Ok(deed.record(conn, organisation, action, &developer_id.to_string(), json!({}), None)?)
+    Ok(deed.record(conn, organisation, action, &developer_id.to_string(), detail, None)?)
+}
+
+fn not_begun() -> ServiceError {
+    ServiceError::NotFound("no authenticator app is being set up".to_owned())
 }
 
 fn nobody() -> ServiceError {

@@ -7,12 +7,12 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::deed::{Deed, Doer};
-use super::{Authority, Caller, Management, ServiceError};
+use super::{Authority, Caller, Management, ServiceError, second_factor};
 use crate::clock::Timestamp;
 use crate::db::developers::{self, Person, Role};
 use crate::db::organisations::OrganisationRecord;
 use crate::db::sessions::{self, SessionRecord};
-use crate::db::{AnyConnection, DbError};
+use crate::db::{AnyConnection, DbError, credentials, passkeys};
 use crate::secret::{KeyedHash, Secret, SecretKind, generate_secret};
 
 /// How long a proof of who somebody is suffices for what cannot be undone.
@@ -51,6 +51,8 @@ pub struct SignedIn {
     pub workplace: Option<Workplace>,
     /// All organisations where the person has a role, by name.
     pub workplaces: Vec<Workplace>,
+    /// Whether the server demands a second factor of the person, who has none.
+    pub lacks_second_factor: bool,
 }
 
 impl SignedIn {
@@ -67,18 +69,20 @@ pub struct Browser {
     pub address: IpAddr,
     /// What it calls itself.
     pub user_agent: String,
+    /// The session that it shows by now: it ends where another begins.
+    pub shows: Option<SessionRecord>,
 }
 
 impl Browser {
     /// A browser with that `User-Agent`.
     pub fn new(caller: &Caller, user_agent: &str) -> Self {
         let plain = user_agent.chars().filter(|c| !c.is_control()).take(LONGEST_USER_AGENT);
-        Self { address: caller.address, user_agent: plain.collect() }
+        Self { address: caller.address, user_agent: plain.collect(), shows: None }
     }
 }
 
-/// Begins a session inside the transaction in which the person proved who it is. `awaits_second_factor`: it opens nothing
-/// yet and ends soon.
+/// Begins a session inside the transaction in which the person proved who it is; the one that the browser showed ends.
+/// `awaits_second_factor`: it opens nothing yet and ends soon.
 ///
 /// # Errors
 /// When the database does not take it.
@@ -91,6 +95,9 @@ pub(super) fn begin(
     awaits_second_factor: bool,
 ) -> Result<Secret, ServiceError> {
     let (secret, now) = (generate_secret(SecretKind::Session)?, m.now());
+    if let Some(shown) = &browser.shows {
+        replace(conn, shown, browser, now)?;
+    }
     let lives = if awaits_second_factor { SECOND_FACTOR_WITHIN } else { m.config.session_ttl };
     let session = SessionRecord {
         id: Uuid::now_v7(),
@@ -125,6 +132,23 @@ fn insert(
         deed.record(conn, None, "session.end-surplus", &developer_id.to_string(), detail, None)?;
     }
     Ok(sessions::insert(conn, session, m.pepper.hash(secret))?)
+}
+
+/// Ends the session in whose place another begins: nobody could end it any more who does not know its secret.
+fn replace(
+    conn: &mut AnyConnection,
+    shown: &SessionRecord,
+    browser: &Browser,
+    now: Timestamp,
+) -> Result<(), ServiceError> {
+    // What waited for a second factor was nothing yet.
+    if !sessions::delete(conn, shown.developer_id, shown.id)? || shown.awaits_second_factor {
+        return Ok(());
+    }
+    let deed = Deed { doer: Doer::unbounded_person(shown.developer_id, browser.address), now };
+    let organisation = credentials::first_organisation(conn, shown.developer_id)?;
+    let detail = json!({ "session": shown.id, "by": "another sign-in" });
+    Ok(deed.record(conn, organisation, "session.end", &shown.developer_id.to_string(), detail, None)?)
 }
 
 /// Gives a session another secret, and with it another place to work or a fresh proof of who the person is: the old secret
@@ -162,9 +186,14 @@ fn find(m: &Management, secret: &Secret, caller: Caller) -> Result<Option<Signed
         let Some(session) = sessions::find(conn, hash)? else { return Ok(None) };
         let Some(person) = developers::find(conn, session.developer_id)? else { return Ok(None) };
         let workplaces = developers::list_workplaces(conn, person.id)?;
-        Ok::<_, DbError>(Some((session, person, workplaces)))
+        // Asked at each page: the setting, the role and the factor may have changed since the session began.
+        let roles = workplaces.iter().map(|(_, role)| *role);
+        let lacks_second_factor = second_factor::is_demanded(m.config.require_2fa, person.is_operator, roles)
+            && person.totp_confirmed_at.is_none()
+            && passkeys::list(conn, person.id)?.is_empty();
+        Ok::<_, DbError>(Some((session, person, workplaces, lacks_second_factor)))
     })?;
-    let Some((session, person, workplaces)) = found else { return Ok(None) };
+    let Some((session, person, workplaces, lacks_second_factor)) = found else { return Ok(None) };
     if !lives(m, &session, caller.now) || person.disabled_at.is_some() {
         return Ok(None);
     }
@@ -178,7 +207,7 @@ fn find(m: &Management, secret: &Secret, caller: Caller) -> Result<Option<Signed
         Some(id) => workplaces.iter().find(|workplace| workplace.id == id).cloned(),
         None => workplaces.first().cloned(),
     };
-    Ok(Some(SignedIn { session, person, workplace, workplaces }))
+    Ok(Some(SignedIn { session, person, workplace, workplaces, lacks_second_factor }))
 }
 
 /// Nobody works in an organisation that is switched off.
@@ -244,8 +273,14 @@ pub fn switch(m: &Management, signed_in: &SignedIn, slug: &str) -> Result<Secret
     let unknown = || ServiceError::NotFound("you have no role in that organisation".to_owned());
     let chosen = signed_in.workplaces.iter().find(|workplace| workplace.slug == slug).ok_or_else(unknown)?;
     let session = SessionRecord { organisation_id: Some(chosen.id), ..signed_in.session.clone() };
-    let m = m.clone();
-    m.database.clone().write(move |conn| renew(conn, &m, &session))
+    let left = signed_in.workplace.as_ref().map(|workplace| workplace.slug.clone());
+    let (m, deed, chosen) = (m.clone(), m.deed(), chosen.clone());
+    m.database.clone().write(move |conn| {
+        let secret = renew(conn, &m, &session)?;
+        let detail = json!({ "from": left, "to": chosen.slug });
+        deed.record(conn, Some(chosen.id), "session.switch", &session.developer_id.to_string(), detail, None)?;
+        Ok(secret)
+    })
 }
 
 impl Management {

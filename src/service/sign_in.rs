@@ -6,16 +6,15 @@
 use serde_json::json;
 use uuid::Uuid;
 
-use super::attempts::{Origin, network};
+use super::attempts::{Attempt, Origin, Refused, network};
 use super::deed::{Deed, Doer};
 use super::email::canonical as canonical_email;
 use super::passwords::{self, Surroundings};
 use super::sessions::{self, Browser, SignedIn};
 use super::{Authority, Caller, Management, ServiceError, second_factor};
 use crate::clock::Timestamp;
-use crate::config::SecondFactorRule;
 use crate::db::credentials::{self, Credentials};
-use crate::db::developers::{self, Role};
+use crate::db::developers;
 use crate::db::sessions::SessionRecord;
 use crate::db::{AnyConnection, sign_in_networks};
 use crate::secret::Secret;
@@ -87,15 +86,8 @@ fn must_enrol(conn: &mut AnyConnection, m: &Management, person: &Credentials) ->
     if person.confirmed_totp().is_some() {
         return Ok(false);
     }
-    Ok(match m.config.require_2fa {
-        SecondFactorRule::Nobody => false,
-        SecondFactorRule::Everybody => true,
-        SecondFactorRule::Admins => {
-            let manages = |role: Role| matches!(role, Role::Owner | Role::Admin);
-            person.is_operator
-                || developers::list_workplaces(conn, person.developer_id)?.into_iter().any(|(_, role)| manages(role))
-        }
-    })
+    let roles = developers::list_workplaces(conn, person.developer_id)?.into_iter().map(|(_, role)| role);
+    Ok(second_factor::is_demanded(m.config.require_2fa, person.is_operator, roles))
 }
 
 /// Notes in the audit that somebody came in, and remembers from where.
@@ -122,11 +114,39 @@ pub(super) fn record_failure(
     developer_id: Option<Uuid>,
     by: &str,
 ) -> Result<(), ServiceError> {
+    record_refusal(conn, caller, developer_id, "user.sign-in-failed", by)
+}
+
+fn record_refusal(
+    conn: &mut AnyConnection,
+    caller: Caller,
+    developer_id: Option<Uuid>,
+    action: &str,
+    by: &str,
+) -> Result<(), ServiceError> {
     // Asked for nobody too: it takes as long.
     let organisation = credentials::first_organisation(conn, developer_id.unwrap_or_default())?;
     let deed = Deed { doer: Doer::unbounded("visitor"), now: caller.now }.from(caller.address);
     let target = developer_id.map_or_else(|| "unknown".to_owned(), |id| id.to_string());
-    Ok(deed.record(conn, organisation, "user.sign-in-failed", &target, json!({ "by": by }), None)?)
+    Ok(deed.record(conn, organisation, action, &target, json!({ "by": by }), None)?)
+}
+
+/// What somebody hears who tried too often; the first of each window stands in the audit.
+pub(super) async fn throttled(
+    authority: &Authority,
+    caller: Caller,
+    developer_id: Option<Uuid>,
+    by: &'static str,
+    refused: Refused,
+) -> ServiceError {
+    if refused.is_first {
+        let noted =
+            change(authority, move |conn, _| record_refusal(conn, caller, developer_id, "user.sign-in-throttled", by));
+        if let Err(error) = noted.await {
+            log::warn!(error:%; "that somebody tried too often could not be written into the audit");
+        }
+    }
+    ServiceError::Throttled(refused.wait)
 }
 
 /// Opens a session that awaits its second factor; nothing for a wrong code.
@@ -152,7 +172,7 @@ pub async fn show_code(
 /// Opens a session that awaits a second factor of somebody who had none, with the first code of it; nothing for a wrong one.
 ///
 /// # Errors
-/// `Conflict` if the person has one already, `NotFound` when the session is over.
+/// `Conflict` if the person has one already, `NotFound` when the session is over or nothing was begun in it, `Throttled`.
 pub async fn enrol(
     authority: &Authority,
     caller: Caller,
@@ -161,16 +181,50 @@ pub async fn enrol(
     code: Secret,
 ) -> Result<Option<Enrolled>, ServiceError> {
     let (id, session) = (waiting.person.id, waiting.session.clone());
-    change(authority, move |conn, m| {
-        let m = Management { doer: Doer::unbounded_person(id, caller.address), ..m.clone() };
-        let Some(recovery_codes) = second_factor::confirm_within(conn, &m, id, code.reveal())? else {
-            return Ok(None);
-        };
-        let session = sessions::renew(conn, &m, &opened(&m, session, caller.now))?;
-        record_sign_in(conn, &m, id, &browser, "first one-time code")?;
-        Ok(Some(Enrolled { session, recovery_codes }))
+    with_first_code(authority, caller, &waiting.session, code, move |conn, m, recovery_codes| {
+        let session = sessions::renew(conn, m, &opened(m, session, caller.now))?;
+        record_sign_in(conn, m, id, &browser, "first one-time code")?;
+        Ok(Enrolled { session, recovery_codes })
     })
     .await
+}
+
+/// Lets one-time codes count for somebody who is signed in and shows the first: recovery codes, seen this once; nothing for
+/// a wrong code.
+///
+/// # Errors
+/// `Conflict` if they count already, `NotFound` if nothing was begun in this session, `Throttled`.
+pub async fn confirm_authenticator(
+    authority: &Authority,
+    caller: Caller,
+    signed_in: &SignedIn,
+    code: Secret,
+) -> Result<Option<Vec<Secret>>, ServiceError> {
+    with_first_code(authority, caller, &signed_in.session, code, |_, _, codes| Ok(codes)).await
+}
+
+/// Does something in the transaction in which the first code of a seed is taken; nothing for a wrong one.
+async fn with_first_code<T: Send + 'static>(
+    authority: &Authority,
+    caller: Caller,
+    session: &SessionRecord,
+    code: Secret,
+    then: impl FnOnce(&mut AnyConnection, &Management, Vec<Secret>) -> Result<T, ServiceError> + Send + 'static,
+) -> Result<Option<T>, ServiceError> {
+    let attempt = attempt_code(authority, caller, session.developer_id, "first one-time code").await?;
+    let session = session.clone();
+    let done = change(authority, move |conn, m| {
+        let m = Management { doer: Doer::unbounded_person(session.developer_id, caller.address), ..m.clone() };
+        match second_factor::confirm(conn, &m, &session, code.reveal())? {
+            Some(codes) => then(conn, &m, codes).map(Some),
+            None => Ok(None),
+        }
+    })
+    .await?;
+    if done.is_some() {
+        attempt.give_back();
+    }
+    Ok(done)
 }
 
 /// A session that waited, from now on open for its whole time.
@@ -259,13 +313,7 @@ async fn with_code<T: Send + 'static>(
     code: Secret,
     then: impl FnOnce(&mut AnyConnection, &Management, &'static str) -> Result<T, ServiceError> + Send + 'static,
 ) -> Result<Option<T>, ServiceError> {
-    let address = network(caller.address);
-    let is_known = authority
-        .directory
-        .database()
-        .read_off_thread(move |conn| sign_in_networks::is_known(conn, developer_id, &address, caller.now - KNOWN_FOR));
-    let origin = origin(caller, is_known.await?);
-    let attempt = authority.attempts.code(developer_id, origin, caller.now).map_err(ServiceError::Throttled)?;
+    let attempt = attempt_code(authority, caller, developer_id, "code").await?;
     let done = change(authority, move |conn, m| {
         let person = credentials::find(conn, developer_id)?.filter(|person| person.disabled_at.is_none());
         let factor = match person {
@@ -284,6 +332,25 @@ async fn with_code<T: Send + 'static>(
     Ok(done)
 }
 
+/// Counts that somebody tries a code of that person.
+async fn attempt_code(
+    authority: &Authority,
+    caller: Caller,
+    developer_id: Uuid,
+    by: &'static str,
+) -> Result<Attempt, ServiceError> {
+    let address = network(caller.address);
+    let is_known = authority
+        .directory
+        .database()
+        .read_off_thread(move |conn| sign_in_networks::is_known(conn, developer_id, &address, caller.now - KNOWN_FOR));
+    let origin = origin(caller, is_known.await?);
+    match authority.attempts.code(developer_id, origin, caller.now) {
+        Ok(attempt) => Ok(attempt),
+        Err(refused) => Err(throttled(authority, caller, Some(developer_id), by, refused).await),
+    }
+}
+
 /// Does something in a transaction after the password of the account of that address was shown; nothing for a wrong one. Works
 /// as long for an account that does not exist.
 async fn with_password<T: Send + 'static>(
@@ -297,8 +364,13 @@ async fn with_password<T: Send + 'static>(
     // In a flood most are turned away: that costs no look into the database.
     authority.slow_hashes.refuse_when_full()?;
     let (person, is_known) = find_account(authority, caller, account).await?;
-    let attempt = authority.attempts.password(account, origin(caller, is_known), caller.now);
-    let attempt = attempt.map_err(ServiceError::Throttled)?;
+    let attempt = match authority.attempts.password(account, origin(caller, is_known), caller.now) {
+        Ok(attempt) => attempt,
+        Err(refused) => {
+            let id = person.as_ref().map(|person| person.developer_id);
+            return Err(throttled(authority, caller, id, "password", refused).await);
+        }
+    };
     let stored = person.as_ref().and_then(|person| person.password_hash.as_deref());
     let is_right = match authority.verify_password(stored, &password).await {
         Ok(is_right) => is_right,

@@ -13,6 +13,8 @@ DROP TABLE identities;
 DROP TABLE sign_in_networks;
 DROP TABLE passkeys;
 DROP TABLE recovery_codes;
+ALTER TABLE developers DROP COLUMN totp_begun_in;
+ALTER TABLE developers DROP COLUMN totp_begun_at;
 ALTER TABLE developers DROP COLUMN totp_last_step;
 ALTER TABLE developers DROP COLUMN totp_confirmed_at;
 ALTER TABLE developers DROP COLUMN sealed_totp;

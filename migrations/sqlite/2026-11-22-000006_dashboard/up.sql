@@ -6,6 +6,9 @@ ALTER TABLE developers ADD COLUMN email_verified_at INTEGER;
 ALTER TABLE developers ADD COLUMN sealed_totp BLOB;
 ALTER TABLE developers ADD COLUMN totp_confirmed_at INTEGER;
 ALTER TABLE developers ADD COLUMN totp_last_step INTEGER NOT NULL DEFAULT 0;
+-- Until then: when it was made, and in which session, where alone it is shown and confirmed.
+ALTER TABLE developers ADD COLUMN totp_begun_at INTEGER;
+ALTER TABLE developers ADD COLUMN totp_begun_in TEXT;
 
 CREATE TABLE recovery_codes (
     developer_id TEXT NOT NULL REFERENCES developers (id) ON DELETE CASCADE,

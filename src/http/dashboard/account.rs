@@ -12,7 +12,7 @@ use super::device::device;
 use super::error::{PageError, PageResult};
 use super::faults::Faults;
 use super::page::{Section, View};
-use super::visitor::{Anyone, Visitor};
+use super::visitor::{Admission, Anyone, Unprotected, Visitor};
 use super::when::When;
 use crate::db::passkeys::PasskeyRecord;
 use crate::db::sessions::SessionRecord;
@@ -28,6 +28,8 @@ const FEW_CODES: u64 = 3;
 pub(super) struct AccountView {
     email: String,
     name: String,
+    /// Whether the person must set up a second factor before anything else.
+    is_demanded: bool,
     second_factor: ShownSecondFactor,
     /// Whether this server can have passkeys at all.
     has_passkeys: bool,
@@ -87,12 +89,12 @@ impl View for AccountView {
 
 impl AccountView {
     /// The account of the person who asks.
-    async fn load(visitor: &Visitor<Anyone>, faults: Faults) -> Result<Self, PageError> {
-        let (person, this) = (visitor.person().person.clone(), visitor.person().session.id);
-        let id = person.id;
+    async fn load<D: Admission>(visitor: &Visitor<D>, faults: Faults) -> Result<Self, PageError> {
+        let (person, session) = (visitor.person().person.clone(), visitor.person().session.clone());
+        let (id, this) = (person.id, session.id);
         let (status, all, passkeys, connections) = visitor
             .look(move |m| {
-                let status = crate::service::second_factor::status(m, id)?;
+                let status = crate::service::second_factor::status(m, &session)?;
                 let connections = sign_in_elsewhere::connections(m, id)?;
                 Ok((status, sessions::list(m, id)?, crate::service::passkeys::list(m, id)?, connections))
             })
@@ -101,7 +103,8 @@ impl AccountView {
         let view = Self::new(person.email, person.name, status, &all, this, faults);
         let connections = connections.into_iter().map(shown_connection).collect();
         let passkeys = passkeys.into_iter().map(shown_passkey).collect();
-        Ok(Self { has_passkeys, passkeys, connections, ..view })
+        let is_demanded = visitor.person().lacks_second_factor;
+        Ok(Self { is_demanded, has_passkeys, passkeys, connections, ..view })
     }
 
     fn new(
@@ -128,8 +131,18 @@ impl AccountView {
         };
         let sessions: Vec<ShownSession> = all.iter().map(shown).collect();
         let has_other_sessions = sessions.iter().any(|session| !session.is_this);
-        let (has_passkeys, passkeys, connections) = (false, Vec::new(), Vec::new());
-        Self { email, name, second_factor, has_passkeys, passkeys, connections, sessions, has_other_sessions, faults }
+        Self {
+            email,
+            name,
+            is_demanded: false,
+            second_factor,
+            has_passkeys: false,
+            passkeys: Vec::new(),
+            connections: Vec::new(),
+            sessions,
+            has_other_sessions,
+            faults,
+        }
     }
 }
 
@@ -148,7 +161,7 @@ fn shown_connection(connection: Connection) -> ShownConnection {
 }
 
 /// The page.
-pub(super) async fn show(visitor: Visitor<Anyone>) -> PageResult {
+pub(super) async fn show(visitor: Visitor<Unprotected>) -> PageResult {
     let view = AccountView::load(&visitor, Faults::default()).await?;
     visitor.page(&view)
 }
@@ -169,7 +182,7 @@ pub(super) async fn rename(visitor: Visitor<Anyone>) -> PageResult {
 }
 
 /// Changes the password: every other session ends.
-pub(super) async fn change_password(visitor: Visitor<Anyone>) -> PageResult {
+pub(super) async fn change_password(visitor: Visitor<Unprotected>) -> PageResult {
     let form = visitor.form(&[])?;
     let (current, new) = (form.secret("current-password"), form.secret("new-password"));
     let authority = &visitor.site().authority;
@@ -258,7 +271,9 @@ pub(super) mod tests {
         };
         let connections = vec![connection(None), connection(Some(When::of(NOW)))];
         let with_connections = AccountView { connections, ..view(without, &[session(1)], Faults::default()) };
+        let demanded = AccountView { is_demanded: true, ..view(without, &[session(1)], Faults::default()) };
         vec![
+            sample(demanded),
             sample(view(without, &[session(1)], Faults::default())),
             sample(view(pending, &[session(1)], Faults::one("new-password", "No."))),
             sample(view(with, &[session(1), session(2)], Faults::one("name", "No."))),

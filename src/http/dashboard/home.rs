@@ -108,6 +108,9 @@ pub(super) async fn home(site: Data<Site>, request: HttpRequest) -> PageResult {
     if let Some(signed_in) = scene.signed_in().cloned() {
         return super::start::show(&scene, &signed_in).await;
     }
+    if scene.unprotected().is_some() {
+        return Ok(scene.to_protection());
+    }
     scene.page(&WelcomeView::new(site.authority.issuer()))
 }
 

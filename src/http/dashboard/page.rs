@@ -96,7 +96,7 @@ pub(super) struct Chrome<'a> {
     /// Where the person is, to come back to.
     here: String,
     person: Option<ShownPerson<'a>>,
-    /// Whether the person is signed in by this very answer.
+    /// Whether there is nothing to sign in to: the person is signed in by this very answer, or must set up a second factor.
     is_new_session: bool,
     navigation: Vec<ShownLink>,
     administration: Vec<ShownLink>,
@@ -175,7 +175,7 @@ impl<'a> Chrome<'a> {
             done: code.as_deref().and_then(done::text),
             here: scene.here(),
             person: signed_in.map(shown_person),
-            is_new_session: scene.is_new_session(),
+            is_new_session: scene.is_new_session() || scene.unprotected().is_some(),
             navigation: if signed_in.is_some() { links(FOR_MEMBERS, V::SECTION) } else { Vec::new() },
             administration: match signed_in {
                 Some(signed_in) if signed_in.person.is_operator => links(FOR_OPERATORS, V::SECTION),

@@ -32,13 +32,35 @@ pub(in crate::http) struct Scene {
     site: Data<Site>,
     request: HttpRequest,
     caller: Caller,
-    signed_in: Option<SignedIn>,
-    /// Somebody who has shown a password and must show a second factor.
-    waiting: Option<SignedIn>,
+    standing: Standing,
     /// What forms are bound to: the secret of the session, or of the visit if nobody is signed in.
     bound_to: RefCell<Option<Secret>>,
     cookies: RefCell<Vec<Cookie<'static>>>,
     is_new_session: Cell<bool>,
+}
+
+/// How far somebody has come.
+enum Standing {
+    /// Not in.
+    Nobody,
+    /// Has shown a password and must show a second factor.
+    Waiting(SignedIn),
+    /// Is in, but must set up the second factor that the server demands before anything else.
+    Unprotected(SignedIn),
+    SignedIn(SignedIn),
+}
+
+impl Standing {
+    fn of(found: SignedIn) -> Self {
+        // What awaits a second factor opens nothing but the page that asks for it.
+        if found.session.awaits_second_factor {
+            Self::Waiting(found)
+        } else if found.lacks_second_factor {
+            Self::Unprotected(found)
+        } else {
+            Self::SignedIn(found)
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -55,8 +77,7 @@ impl Scene {
             caller: caller(&site.authority, request),
             site: site.clone(),
             request: request.clone(),
-            signed_in: None,
-            waiting: None,
+            standing: Standing::Nobody,
             bound_to: RefCell::new(None),
             cookies: RefCell::new(Vec::new()),
             is_new_session: Cell::new(false),
@@ -69,13 +90,10 @@ impl Scene {
         if let Some(secret) = cookies::read(scene.config(), request, CookieKind::Session) {
             let found = site.authority.find_session(secret.clone(), scene.caller).await;
             let found = found.map_err(|error| PageError::service(&scene, &error))?;
-            if found.is_some() {
+            if let Some(found) = found {
                 scene.bound_to = RefCell::new(Some(secret));
+                scene.standing = Standing::of(found);
             }
-            // What awaits a second factor opens nothing but the page that asks for it.
-            (scene.waiting, scene.signed_in) = found.map_or((None, None), |found| {
-                if found.session.awaits_second_factor { (Some(found), None) } else { (None, Some(found)) }
-            });
         }
         Ok(scene)
     }
@@ -114,17 +132,41 @@ impl Scene {
     }
 
     pub(super) fn signed_in(&self) -> Option<&SignedIn> {
-        self.signed_in.as_ref()
+        match &self.standing {
+            Standing::SignedIn(found) => Some(found),
+            _ => None,
+        }
     }
 
+    /// Somebody who has shown a password and must show a second factor.
     pub(super) fn waiting(&self) -> Option<&SignedIn> {
-        self.waiting.as_ref()
+        match &self.standing {
+            Standing::Waiting(found) => Some(found),
+            _ => None,
+        }
+    }
+
+    /// Somebody who must set up a second factor before anything else.
+    pub(super) fn unprotected(&self) -> Option<&SignedIn> {
+        match &self.standing {
+            Standing::Unprotected(found) => Some(found),
+            _ => None,
+        }
+    }
+
+    /// Whoever shows a session, however far that goes.
+    fn known(&self) -> Option<&SignedIn> {
+        match &self.standing {
+            Standing::Nobody => None,
+            Standing::Waiting(found) | Standing::Unprotected(found) | Standing::SignedIn(found) => Some(found),
+        }
     }
 
     /// The browser, for the list of sessions.
     pub(super) fn browser(&self) -> Browser {
         let name = self.request.headers().get(actix_web::http::header::USER_AGENT);
-        Browser::new(&self.caller, name.and_then(|name| name.to_str().ok()).unwrap_or_default())
+        let browser = Browser::new(&self.caller, name.and_then(|name| name.to_str().ok()).unwrap_or_default());
+        Browser { shows: self.known().map(|known| known.session.clone()), ..browser }
     }
 
     /// A parameter that is read strictly: `None` if there is none or it is empty, because a form sends all its fields. Refuses
@@ -262,6 +304,11 @@ impl Scene {
     pub(super) fn redirect(&self, path: &str) -> HttpResponse {
         let to = format!("{}{path}", self.site.pages.base);
         self.start(StatusCode::SEE_OTHER).insert_header((LOCATION, to)).finish()
+    }
+
+    /// Sends the person to where the second factor is set up that the server demands.
+    pub(super) fn to_protection(&self) -> HttpResponse {
+        self.redirect("/account#two-factor")
     }
 
     /// Sends the person to sign in and then back here.

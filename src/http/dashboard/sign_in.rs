@@ -20,7 +20,7 @@ use super::faults::Faults;
 use super::page::{Section, View};
 use super::resume::{Kept, ResumeView, local_path};
 use super::scene::Scene;
-use super::visitor::{Anyone, Visitor};
+use super::visitor::{Unprotected, Visitor};
 use crate::config::SignUpMode;
 use crate::http::site::Site;
 use crate::service::{Authority, ServiceError, sessions, sign_in};
@@ -93,6 +93,9 @@ pub(super) async fn show(site: Data<Site>, request: HttpRequest) -> PageResult {
     if scene.signed_in().is_some() {
         return Ok(scene.redirect(&return_to));
     }
+    if scene.unprotected().is_some() {
+        return Ok(scene.to_protection());
+    }
     let view = SignInView::new(&return_to).open_to(&site.authority);
     scene.with_visit()?.page(&view)
 }
@@ -163,7 +166,7 @@ pub(super) fn waiting(wait: Duration) -> String {
 }
 
 /// Ends the session.
-pub(super) async fn sign_out(visitor: Visitor<Anyone>) -> Result<HttpResponse, PageError> {
+pub(super) async fn sign_out(visitor: Visitor<Unprotected>) -> Result<HttpResponse, PageError> {
     visitor.form(&[])?;
     let session = visitor.person().session.clone();
     let ended = visitor.change(move |m| sessions::end(m, session.developer_id, session.id)).await;

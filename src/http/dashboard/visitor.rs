@@ -31,6 +31,17 @@ pub(in crate::http) trait Admission: 'static {
     const ROLE: Option<Role>;
     /// Whether only those come who run the whole server.
     const OPERATOR: bool = false;
+    /// Whether somebody comes who lacks the second factor that the server demands.
+    const UNPROTECTED: bool = false;
+}
+
+/// Whoever is signed in, even without the second factor that the server demands: to set one up, to change the password, to
+/// sign out.
+pub(in crate::http) struct Unprotected;
+
+impl Admission for Unprotected {
+    const ROLE: Option<Role> = None;
+    const UNPROTECTED: bool = true;
 }
 
 macro_rules! admissions {
@@ -104,7 +115,11 @@ impl<D: Admission> Visitor<D> {
             Some(payload) => Some(scene.unchecked_form(payload).await?),
             None => None,
         };
-        let Some(signed_in) = scene.signed_in().cloned() else {
+        let unprotected = scene.unprotected().cloned();
+        if unprotected.is_some() && !D::UNPROTECTED {
+            return Err(PageError::of(scene.to_protection()));
+        }
+        let Some(signed_in) = scene.signed_in().cloned().or(unprotected) else {
             return Err(match form {
                 Some(form) => session_ended(scene, &form),
                 None => PageError::of(scene.to_sign_in()),

@@ -8,7 +8,7 @@ use crate::http::dashboard::error::{PageError, PageResult};
 use crate::http::dashboard::faults::Faults;
 use crate::http::dashboard::page::{Section, View};
 use crate::http::dashboard::sign_in::passkey::{answer, ceremony};
-use crate::http::dashboard::visitor::{Anyone, Visitor};
+use crate::http::dashboard::visitor::{Anyone, Unprotected, Visitor};
 use crate::service::passkeys;
 
 const WRONG: &str =
@@ -35,7 +35,7 @@ impl View for PasskeyView {
 }
 
 /// The page.
-pub(in crate::http::dashboard) async fn show(visitor: Visitor<Anyone>) -> PageResult {
+pub(in crate::http::dashboard) async fn show(visitor: Visitor<Unprotected>) -> PageResult {
     if !visitor.site().authority.has_passkeys() {
         return Err(PageError::not_found(&visitor));
     }
@@ -43,13 +43,13 @@ pub(in crate::http::dashboard) async fn show(visitor: Visitor<Anyone>) -> PageRe
 }
 
 /// Asks for a proof first, then leads to the page.
-pub(in crate::http::dashboard) async fn start(visitor: Visitor<Anyone>) -> PageResult {
+pub(in crate::http::dashboard) async fn start(visitor: Visitor<Unprotected>) -> PageResult {
     visitor.confirmed_form(&[]).await?;
     Ok(visitor.redirect("/account/passkeys"))
 }
 
 /// What to ask the browser, for the page's script.
-pub(in crate::http::dashboard) async fn begin(visitor: Visitor<Anyone>) -> PageResult {
+pub(in crate::http::dashboard) async fn begin(visitor: Visitor<Unprotected>) -> PageResult {
     visitor.form(&[])?;
     if !visitor.person().is_confirmed(visitor.now()) {
         return Err(PageError::forbidden(&visitor, "Prove first who you are: begin again on your account page."));
@@ -60,7 +60,7 @@ pub(in crate::http::dashboard) async fn begin(visitor: Visitor<Anyone>) -> PageR
 }
 
 /// Adds what the browser made.
-pub(in crate::http::dashboard) async fn add(visitor: Visitor<Anyone>) -> PageResult {
+pub(in crate::http::dashboard) async fn add(visitor: Visitor<Unprotected>) -> PageResult {
     let form = visitor.form(&[])?;
     let (authority, name) = (&visitor.site().authority, form.trimmed("name"));
     let given = answer(&visitor, &form);

@@ -8,10 +8,10 @@ use crate::http::dashboard::error::{PageError, PageResult};
 use crate::http::dashboard::faults::Faults;
 use crate::http::dashboard::page::{Section, View};
 use crate::http::dashboard::qr::Qr;
-use crate::http::dashboard::visitor::{Anyone, Visitor};
+use crate::http::dashboard::visitor::{Admission, Anyone, Unprotected, Visitor};
 use crate::secret::Secret;
-use crate::service::ServiceError;
 use crate::service::second_factor::{self, Enrolment};
+use crate::service::{ServiceError, sign_in};
 
 const WRONG: &str = "That code is not right. Check that the clock of your telephone is, and try the next code.";
 
@@ -92,7 +92,7 @@ impl View for RecoveryCodesView {
 }
 
 /// What the app must be told.
-pub(in crate::http::dashboard) async fn show(visitor: Visitor<Anyone>) -> PageResult {
+pub(in crate::http::dashboard) async fn show(visitor: Visitor<Unprotected>) -> PageResult {
     // Not left lying about: who comes later begins anew, with a proof.
     let is_confirmed = visitor.person().is_confirmed(visitor.now());
     match enrolment(&visitor).await?.filter(|_| is_confirmed) {
@@ -101,10 +101,10 @@ pub(in crate::http::dashboard) async fn show(visitor: Visitor<Anyone>) -> PageRe
     }
 }
 
-async fn enrolment(visitor: &Visitor<Anyone>) -> Result<Option<Enrolment>, PageError> {
-    let id = visitor.person().person.id;
+async fn enrolment(visitor: &Visitor<Unprotected>) -> Result<Option<Enrolment>, PageError> {
+    let session = visitor.person().session.clone();
     visitor
-        .look(move |m| match second_factor::enrolment(m, id) {
+        .look(move |m| match second_factor::enrolment(m, &session) {
             Ok(enrolment) => Ok(Some(enrolment)),
             Err(ServiceError::NotFound(_)) => Ok(None),
             Err(error) => Err(error),
@@ -113,20 +113,20 @@ async fn enrolment(visitor: &Visitor<Anyone>) -> Result<Option<Enrolment>, PageE
 }
 
 /// Makes a secret for an app; it counts once a code was shown.
-pub(in crate::http::dashboard) async fn begin(visitor: Visitor<Anyone>) -> PageResult {
+pub(in crate::http::dashboard) async fn begin(visitor: Visitor<Unprotected>) -> PageResult {
     visitor.confirmed_form(&[]).await?;
-    let id = visitor.person().person.id;
-    match visitor.change(move |m| second_factor::begin(m, id)).await {
+    let session = visitor.person().session.clone();
+    match visitor.change(move |m| second_factor::begin(m, &session)).await {
         Ok(()) => Ok(visitor.redirect("/account/2fa")),
         Err(error) => refused(&visitor, error).await,
     }
 }
 
 /// Takes the first code.
-pub(in crate::http::dashboard) async fn confirm(visitor: Visitor<Anyone>) -> PageResult {
+pub(in crate::http::dashboard) async fn confirm(visitor: Visitor<Unprotected>) -> PageResult {
     let form = visitor.confirmed_form(&[]).await?;
-    let (id, code) = (visitor.person().person.id, form.secret("code"));
-    match visitor.change(move |m| second_factor::confirm(m, id, code.reveal())).await {
+    let (authority, code) = (&visitor.site().authority, form.secret("code"));
+    match sign_in::confirm_authenticator(authority, visitor.caller(), visitor.person(), code).await {
         Ok(Some(codes)) => visitor.page(&RecoveryCodesView::new(&codes, "/account")),
         Ok(None) => match enrolment(&visitor).await? {
             Some(enrolment) => {
@@ -161,7 +161,7 @@ pub(in crate::http::dashboard) async fn renew_recovery_codes(visitor: Visitor<An
 }
 
 /// The account page, which says why it was not done.
-async fn refused(visitor: &Visitor<Anyone>, error: ServiceError) -> PageResult {
+async fn refused<D: Admission>(visitor: &Visitor<D>, error: ServiceError) -> PageResult {
     match error {
         ServiceError::Conflict(_) => {
             let faults = Faults::of_service(error).map_err(|error| PageError::service(visitor, &error))?;

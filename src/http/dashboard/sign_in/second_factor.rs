@@ -86,8 +86,8 @@ async fn set_up_view(
     faults: Faults,
 ) -> Result<AuthenticatorView, PageError> {
     let authority = &scene.site().authority;
-    let id = person.person.id;
-    let found = authority.look(authority.management.clone(), move |m| second_factor::enrolment(m, id)).await;
+    let session = person.session.clone();
+    let found = authority.look(authority.management.clone(), move |m| second_factor::enrolment(m, &session)).await;
     let enrolment = match found {
         Ok(enrolment) => Some(enrolment),
         Err(ServiceError::NotFound(_)) => None,
@@ -134,17 +134,19 @@ async fn set_up(
     let authority = &scene.site().authority;
     let failed = |error: ServiceError| PageError::service(scene, &error);
     if begin {
-        let id = person.person.id;
-        let m = authority.management.clone();
-        authority.change(m, move |m| second_factor::begin(m, id)).await.map_err(failed)?;
+        let (m, session) = (authority.management.clone(), person.session.clone());
+        authority.change(m, move |m| second_factor::begin(m, &session)).await.map_err(failed)?;
         return Ok(scene.redirect(&path(return_to)));
     }
-    match sign_in::enrol(authority, scene.caller(), scene.browser(), person, code).await.map_err(failed)? {
-        Some(enrolled) => {
+    match sign_in::enrol(authority, scene.caller(), scene.browser(), person, code).await {
+        Ok(Some(enrolled)) => {
             scene.show_session(enrolled.session);
             scene.page(&RecoveryCodesView::new(&enrolled.recovery_codes, return_to))
         }
-        None => {
+        // What was begun elsewhere or long ago is begun anew.
+        Err(ServiceError::NotFound(_)) => Ok(scene.redirect(&path(return_to))),
+        Err(error) => Err(failed(error)),
+        Ok(None) => {
             let view = set_up_view(scene, person, return_to, Faults::one("code", WRONG)).await?;
             scene.page_with(StatusCode::UNPROCESSABLE_ENTITY, &view)
         }
