@@ -14,6 +14,7 @@ pub mod developers;
 mod error;
 pub mod idempotency;
 pub mod identities;
+pub mod kept_forms;
 pub mod links;
 pub mod members;
 pub mod meta;

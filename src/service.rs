@@ -27,6 +27,7 @@ pub mod housekeeping;
 pub mod import;
 pub mod inspection;
 pub mod introspection;
+pub mod kept_forms;
 pub mod links;
 pub mod mail;
 mod management;

@@ -178,7 +178,37 @@ fn who_goes_to_work_elsewhere_stands_in_the_audit(settings: &[(&str, &str)]) {
     );
 }
 
+fn what_somebody_entered_waits_for_that_person_alone(settings: &[(&str, &str)]) {
+    let app = app_with_ana(settings);
+    app.create_person("acme", BO, Role::Developer);
+    let browser = app.browser_of(ANA);
+    let account = browser.get("/account");
+    app.clock.advance(Duration::from_secs(2 * 3_600));
+    let send = || browser.submit(&account, "/account/profile", &[("name", "Ana of old")]).assert_status(401);
+    let page = send();
+    assert!(!page.body.contains("Ana of old"), "nobody reads it before the person is in");
+    let waits_at = page.attribute("input[name=return-to]", "value").unwrap();
+
+    let fields = [("email", BO), ("password", PASSWORD)];
+    let page = browser.submit(&page, "/login", &fields).assert_status(404);
+    assert_eq!(page.heading(), "Nothing is kept for you here");
+    assert!(!page.body.contains("Ana of old"));
+
+    let ana = app.browser_of(ANA);
+    let page = ana.get(&waits_at).assert_status(200);
+    assert!(page.text().contains("this is done: Change what you are called."), "{}", page.text());
+    let stored = std::fs::read(app.data.path().join("brevet.db-wal")).unwrap_or_default();
+    assert!(!stored.windows(10).any(|window| window == b"Ana of old"), "stored in clear");
+    ana.submit(&page, "/account/profile", &[]).assert_status(200);
+    assert_eq!(ana.get("/account").attribute("#name", "value").as_deref(), Some("Ana of old"));
+    app.clock.advance(Duration::from_secs(59 * 60));
+    ana.get(&waits_at).assert_status(200);
+    app.clock.advance(Duration::from_secs(60));
+    ana.get(&waits_at).assert_status(404);
+}
+
 crate::support::postgres::on_both_databases! {
+    what_somebody_entered_waits_for_that_person_alone
     a_reset_leaves_no_other_way_into_an_account_whose_address_was_never_confirmed
     who_signs_in_again_ends_the_session_before
     a_second_factor_ends_every_session_begun_with_less

@@ -29,9 +29,9 @@ const CALLBACK: &str = "/login/with/corp/callback";
 const ISSUER: &str = "http://127.0.0.1:8080";
 
 /// A provider that gives whatever ID token it is told to.
-struct Corp {
+pub(crate) struct Corp {
     url: String,
-    signer: Signer,
+    pub(crate) signer: Signer,
     id_token: Arc<Mutex<Option<String>>>,
     /// Heads and bodies of requests for tokens.
     exchanged: Arc<Mutex<Vec<(String, String)>>>,
@@ -57,7 +57,7 @@ fn read_request(stream: &TcpStream) -> (String, String) {
 }
 
 impl Corp {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let signer = Signer::p256("corp-1");
@@ -93,7 +93,7 @@ impl Corp {
         Self { url, signer, id_token, exchanged }
     }
 
-    fn setting(&self, allow_sign_up: bool) -> String {
+    pub(crate) fn setting(&self, allow_sign_up: bool) -> String {
         json!([{
             "name": "corp", "label": "Example Corp", "issuer": self.url,
             "client_id": "brevet here", "client_secret": "s3cret: yes", "allow_sign_up": allow_sign_up,
@@ -101,11 +101,11 @@ impl Corp {
         .to_string()
     }
 
-    fn give(&self, token: String) {
+    pub(crate) fn give(&self, token: String) {
         *self.id_token.lock().unwrap() = Some(token);
     }
 
-    fn claims(&self, app: &TestApp, asked: &Asked, subject: &str) -> Value {
+    pub(crate) fn claims(&self, app: &TestApp, asked: &Asked, subject: &str) -> Value {
         let now = app.clock.now().seconds();
         json!({
             "iss": self.url, "sub": subject, "aud": "brevet here", "exp": now + 300, "iat": now,
@@ -115,7 +115,12 @@ impl Corp {
 
     /// Goes to the provider and comes back as that one.
     fn visit(&self, app: &TestApp, browser: &Browser, subject: &str, more: &Value) -> Page {
-        let asked = begin(browser, "/login/with/corp");
+        self.visit_by("/login/with/corp", app, browser, subject, more)
+    }
+
+    /// The same by that link.
+    fn visit_by(&self, link: &str, app: &TestApp, browser: &Browser, subject: &str, more: &Value) -> Page {
+        let asked = begin(browser, link);
         let mut claims = self.claims(app, &asked, subject);
         claims.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         self.give(self.signer.sign(&claims));
@@ -123,15 +128,15 @@ impl Corp {
     }
 }
 
-type Asked = BTreeMap<String, String>;
+pub(crate) type Asked = BTreeMap<String, String>;
 
 /// What the provider is asked.
-fn begin(browser: &Browser, path: &str) -> Asked {
+pub(crate) fn begin(browser: &Browser, path: &str) -> Asked {
     let answer = browser.send("GET", path, &[], None).assert_status(303);
     Url::parse(answer.header("location")).unwrap().query_pairs().into_owned().collect()
 }
 
-fn back(asked: &Asked) -> String {
+pub(crate) fn back(asked: &Asked) -> String {
     format!("{CALLBACK}?code=c0de&state={}", asked["state"])
 }
 
@@ -336,7 +341,56 @@ fn an_answer_that_is_a_refusal_or_another_providers_lets_nobody_in() {
     browser.get(&back(&asked)).assert_status(502);
 }
 
+#[test]
+fn what_was_entered_survives_a_sign_in_there() {
+    let corp = Corp::start();
+    let app = server(&corp, &[]);
+    create_ana(&app);
+    let browser = app.browser();
+    corp.visit(&app, &browser, "ana-1", &json!({})).assert_status(200);
+    let account = browser.get("/account");
+    app.clock.advance(Duration::from_secs(2 * 3_600));
+    let page = browser.submit(&account, "/account/profile", &[("name", "Ana of old")]).assert_status(401);
+    let page = corp.visit_by(&link_to_corp(&page), &app, &browser, "ana-1", &json!({})).assert_status(200);
+    assert_eq!(page.heading(), "Go on where you were");
+    let page = browser.submit(&page, "/account/profile", &[]).assert_status(200);
+    assert_eq!(page.attribute("#name", "value").as_deref(), Some("Ana of old"));
+}
+
+fn link_to_corp(page: &Page) -> String {
+    page.links().into_iter().find(|link| link.contains("/login/with/corp")).unwrap()
+}
+
+#[test]
+fn a_provider_that_does_not_answer_delays_nobody_else() {
+    let (corp, silent) = (Corp::start(), TcpListener::bind("127.0.0.1:0").unwrap());
+    let mut providers: Value = serde_json::from_str(&corp.setting(false)).unwrap();
+    let mut other = providers[0].clone();
+    other["name"] = json!("silent");
+    other["issuer"] = json!(format!("http://{}", silent.local_addr().unwrap()));
+    providers.as_array_mut().unwrap().push(other);
+    let providers = providers.to_string();
+    let app = TestApp::with(&[("sign-in-providers", providers.as_str()), ("outbound-allow-private", "true")]);
+    create_ana(&app);
+    let client = app.create_app(&["billing:read"]);
+    thread::scope(|scope| {
+        let go_there = || app.browser().send("GET", "/login/with/silent", &[], None).status.as_u16();
+        let first = scope.spawn(go_there);
+        // From now on it is being waited for.
+        let held = silent.accept().unwrap();
+        let others: Vec<_> = (0..20).map(|_| scope.spawn(go_there)).collect();
+        app.browser().sign_in(ANA, PASSWORD).assert_status(200);
+        corp.visit(&app, &app.browser(), "ana-1", &json!({})).assert_status(200);
+        app.token(&client);
+        assert!(!first.is_finished(), "everybody waited for it");
+        drop((held, silent));
+        let statuses: Vec<u16> = others.into_iter().chain([first]).map(|one| one.join().unwrap()).collect();
+        assert!(statuses.iter().all(|status| *status == 502), "{statuses:?}");
+    });
+}
+
 postgres::on_both_databases! {
+    who_has_no_password_confirms_there
     an_address_that_both_sides_know_to_be_hers_connects_a_person
     somebody_new_gets_an_account_only_where_that_is_allowed
     a_person_connects_and_disconnects_an_account
@@ -452,4 +506,47 @@ fn a_second_factor_is_demanded_after_the_provider_as_after_a_password() {
     let page = corp.visit(&app, &browser, "ana-1", &json!({})).assert_status(200);
     assert_eq!(page.path, "/login/2fa");
     assert!(browser.get("/account").path.starts_with("/login"));
+}
+
+fn who_has_no_password_confirms_there(settings: &[(&str, &str)]) {
+    let corp = Corp::start();
+    let app = server_with(&corp, true, &[settings, &[("signup", "open")]].concat());
+    let new = |auth_time: Value| json!({ "email": "new@corp.example", "auth_time": auth_time });
+    let browser = app.browser();
+    corp.visit(&app, &browser, "new-1", &new(Value::Null)).assert_status(200);
+    app.clock.advance(Duration::from_secs(601));
+    let ask = || browser.submit(&browser.get("/account"), "/account/2fa/begin", &[]).assert_status(403);
+    let page = ask();
+    assert_eq!(page.heading(), "Confirm that it is you");
+    assert!(page.text().contains("Set up an authenticator app"), "it says what for: {}", page.text());
+    assert_eq!(page.attribute("#confirm-password", "id"), None, "there is none to ask for");
+    let link = link_to_corp(&page);
+    let asked = begin(&browser, &link);
+    assert_eq!((asked["prompt"].as_str(), asked["max_age"].as_str()), ("login", "0"));
+
+    let now = app.clock.now().seconds();
+    for (what, subject, auth_time) in [
+        ("it does not say when", "new-1", Value::Null),
+        ("an old sign-in", "new-1", json!(now - 61)),
+        ("somebody else", "new-2", json!(now)),
+    ] {
+        corp.visit_by(&link, &app, &browser, subject, &new(auth_time)).assert_status(403);
+        assert_eq!(ask().heading(), "Confirm that it is you", "{what}");
+    }
+    let secret = browser.cookie(SESSION).unwrap();
+    let page = corp.visit_by(&link, &app, &browser, "new-1", &new(json!(now))).assert_status(200);
+    assert_eq!(page.heading(), "Go on where you were");
+    assert_ne!(browser.cookie(SESSION).unwrap(), secret, "a session of its own");
+    let page = browser.submit(&page, "/account/2fa/begin", &[]).assert_status(200);
+    assert_eq!(page.heading(), "Set up an authenticator app");
+    let rows = audit(&app, "new");
+    let confirmed = rows.iter().find(|row| row.action == "session.confirm").unwrap();
+    assert_eq!(confirmed.detail["by"], "provider corp");
+    // Who has a password and no account there is asked for the password alone.
+    create_ana(&app);
+    let ana = app.browser_of(ANA);
+    app.clock.advance(Duration::from_secs(601));
+    let page = ana.submit(&ana.get("/account"), "/account/2fa/begin", &[]).assert_status(403);
+    assert!(page.attribute("#confirm-password", "id").is_some());
+    assert!(!page.links().iter().any(|link| link.contains("/login/with/")), "{:?}", page.links());
 }

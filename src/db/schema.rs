@@ -90,6 +90,15 @@ diesel::table! {
 }
 
 diesel::table! {
+    kept_forms (id) {
+        id -> Text,
+        owner -> Text,
+        sealed -> Binary,
+        expires_at -> BigInt,
+    }
+}
+
+diesel::table! {
     links (id) {
         id -> Text,
         hash -> Text,

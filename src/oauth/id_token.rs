@@ -39,6 +39,8 @@ pub enum IdTokenError {
     Stale,
     /// `nonce` is not that of this sign-in.
     Nonce,
+    /// `auth_time` lacks or is before the person was sent there.
+    NotAnew,
     /// `sub` is empty, too long or not plain.
     Subject,
 }
@@ -57,6 +59,7 @@ impl fmt::Display for IdTokenError {
             Self::IssuedAhead => "its iat is in the future",
             Self::Stale => "its iat is more than 10 minutes past",
             Self::Nonce => "its nonce is not that of this sign-in",
+            Self::NotAnew => "its auth_time lacks or is before the person was sent there",
             Self::Subject => "its sub is empty, longer than 255 characters or not plain ASCII",
         })
     }
@@ -83,6 +86,7 @@ pub struct IdClaims {
     exp: NumericDate,
     iat: NumericDate,
     nonce: String,
+    auth_time: Option<Value>,
     email: Option<Value>,
     email_verified: Option<Value>,
     name: Option<Value>,
@@ -129,6 +133,16 @@ impl IdClaims {
             (!good_subject, IdTokenError::Subject),
         ];
         failed.into_iter().find(|(failed, _)| *failed).map_or(Ok(()), |(_, error)| Err(error))
+    }
+
+    /// Checks that the person proved there who it is after that moment, and not some time before: who was asked to sign in
+    /// anew (`prompt=login`, `max_age=0`) may still come back with an old sign-in.
+    ///
+    /// # Errors
+    /// `NotAnew`.
+    pub fn check_anew(&self, since: Timestamp) -> Result<(), IdTokenError> {
+        let at = self.auth_time.as_ref().and_then(Value::as_i64).map(Timestamp::from_seconds);
+        if at.is_some_and(|at| at + LEEWAY >= since) { Ok(()) } else { Err(IdTokenError::NotAnew) }
     }
 
     /// Who, among all whom the provider knows.
@@ -199,6 +213,23 @@ mod tests {
         assert_eq!(IdClaims::read(b"[]").err(), Some(IdTokenError::Malformed));
         let twice = good.to_string().replace("\"nonce\":\"n\"", "\"nonce\":\"m\",\"nonce\":\"n\"");
         assert_eq!(IdClaims::read(twice.as_bytes()).err(), Some(IdTokenError::Malformed));
+    }
+
+    #[test]
+    fn only_a_sign_in_after_the_question_is_one_anew() {
+        for (auth_time, expected) in [
+            (json!(NOW), Ok(())),
+            (json!(NOW - 60), Ok(())),
+            (json!(NOW - 61), Err(IdTokenError::NotAnew)),
+            (json!(null), Err(IdTokenError::NotAnew)),
+            (json!(NOW.to_string()), Err(IdTokenError::NotAnew)),
+        ] {
+            let claims = json!({
+                "iss": "i", "sub": "1", "aud": "a", "exp": 1, "iat": 1, "nonce": "n", "auth_time": auth_time,
+            });
+            let read = IdClaims::read(claims.to_string().as_bytes()).unwrap();
+            assert_eq!(read.check_anew(Timestamp::from_seconds(NOW)), expected, "{auth_time}");
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::system::ChoreRun;
 use super::{Authority, Management, ServiceError, signing_keys};
 use crate::db::{
-    DbError, changes, cut_offs, idempotency, links, revocations, sessions, trusted_issuers, usage, used_jti,
+    DbError, changes, cut_offs, idempotency, kept_forms, links, revocations, sessions, trusted_issuers, usage, used_jti,
 };
 
 /// Counts are never older than this in the database.
@@ -115,6 +115,7 @@ fn delete_expired(m: &Management, authority: &Authority) -> Result<(), ServiceEr
         cut_offs::delete_old(conn, now.hour())?;
         idempotency::delete_expired(conn, now)?;
         links::delete_expired(conn, now)?;
+        kept_forms::delete_expired(conn, now)?;
         sessions::delete_expired(conn, now, idle)?;
         changes::delete_old(conn, now)
     })?;

@@ -305,8 +305,10 @@ impl Management {
 }
 
 impl Authority {
-    /// What a form must carry that was made for the browser with this secret: nobody else can make it.
-    pub fn form_token(&self, secret: &Secret) -> KeyedHash {
-        self.pepper.hash(&Secret::new(format!("form {}", secret.reveal())))
+    /// What a form must carry that was made for the browser with this secret, and for that owner if there is one: nobody
+    /// else can make it.
+    pub fn form_token(&self, secret: &Secret, owner: Option<KeyedHash>) -> KeyedHash {
+        let owner = owner.map(|owner| format!(" of {}", owner.to_text())).unwrap_or_default();
+        self.pepper.hash(&Secret::new(format!("form {}{owner}", secret.reveal())))
     }
 }

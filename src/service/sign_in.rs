@@ -3,9 +3,12 @@
 //! An address that nobody has, a wrong password, an account without a password and one that is switched off get the same
 //! answer after the same work. Attempts are counted before anything is compared; see [`super::attempts`].
 
+mod first_code;
+
 use serde_json::json;
 use uuid::Uuid;
 
+pub use self::first_code::{Enrolled, confirm_authenticator, enrol};
 use super::attempts::{Attempt, Origin, Refused, network};
 use super::deed::{Deed, Doer};
 use super::email::canonical as canonical_email;
@@ -29,15 +32,6 @@ pub struct Admitted {
     pub session: Secret,
     /// Whether a second factor must be shown, or set up, before the session opens anything.
     pub awaits_second_factor: bool,
-}
-
-/// A person who has shown the second factor of the first time: the session, and the recovery codes, seen this once.
-#[derive(Debug)]
-pub struct Enrolled {
-    /// The secret of the session.
-    pub session: Secret,
-    /// For when the authenticator app is lost.
-    pub recovery_codes: Vec<Secret>,
 }
 
 /// Signs a person in; nothing for a wrong address or password.
@@ -167,64 +161,6 @@ pub async fn show_code(
         Ok(secret)
     })
     .await
-}
-
-/// Opens a session that awaits a second factor of somebody who had none, with the first code of it; nothing for a wrong one.
-///
-/// # Errors
-/// `Conflict` if the person has one already, `NotFound` when the session is over or nothing was begun in it, `Throttled`.
-pub async fn enrol(
-    authority: &Authority,
-    caller: Caller,
-    browser: Browser,
-    waiting: &SignedIn,
-    code: Secret,
-) -> Result<Option<Enrolled>, ServiceError> {
-    let (id, session) = (waiting.person.id, waiting.session.clone());
-    with_first_code(authority, caller, &waiting.session, code, move |conn, m, recovery_codes| {
-        let session = sessions::renew(conn, m, &opened(m, session, caller.now))?;
-        record_sign_in(conn, m, id, &browser, "first one-time code")?;
-        Ok(Enrolled { session, recovery_codes })
-    })
-    .await
-}
-
-/// Lets one-time codes count for somebody who is signed in and shows the first: recovery codes, seen this once; nothing for
-/// a wrong code.
-///
-/// # Errors
-/// `Conflict` if they count already, `NotFound` if nothing was begun in this session, `Throttled`.
-pub async fn confirm_authenticator(
-    authority: &Authority,
-    caller: Caller,
-    signed_in: &SignedIn,
-    code: Secret,
-) -> Result<Option<Vec<Secret>>, ServiceError> {
-    with_first_code(authority, caller, &signed_in.session, code, |_, _, codes| Ok(codes)).await
-}
-
-/// Does something in the transaction in which the first code of a seed is taken; nothing for a wrong one.
-async fn with_first_code<T: Send + 'static>(
-    authority: &Authority,
-    caller: Caller,
-    session: &SessionRecord,
-    code: Secret,
-    then: impl FnOnce(&mut AnyConnection, &Management, Vec<Secret>) -> Result<T, ServiceError> + Send + 'static,
-) -> Result<Option<T>, ServiceError> {
-    let attempt = attempt_code(authority, caller, session.developer_id, "first one-time code").await?;
-    let session = session.clone();
-    let done = change(authority, move |conn, m| {
-        let m = Management { doer: Doer::unbounded_person(session.developer_id, caller.address), ..m.clone() };
-        match second_factor::confirm(conn, &m, &session, code.reveal())? {
-            Some(codes) => then(conn, &m, codes).map(Some),
-            None => Ok(None),
-        }
-    })
-    .await?;
-    if done.is_some() {
-        attempt.give_back();
-    }
-    Ok(done)
 }
 
 /// A session that waited, from now on open for its whole time.

@@ -14,9 +14,9 @@ use serde::{Deserialize, Serialize};
 use url::{Url, form_urlencoded};
 use uuid::Uuid;
 
-pub use self::accounts::{Connection, connect, connections, disconnect};
-use self::accounts::{Identity, seal_connection, settle};
-use super::sessions::Browser;
+pub use self::accounts::{Connection, Proofs, connect, connections, disconnect, proofs};
+use self::accounts::{Identity, confirm, seal_connection, settle};
+use super::sessions::{Browser, SignedIn};
 use super::sign_in::{self, Admitted};
 use super::{Authority, Caller, Management, ServiceError};
 use crate::clock::Timestamp;
@@ -44,6 +44,17 @@ pub struct Begun {
     pub state: Secret,
 }
 
+/// What for somebody goes to a provider.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Errand {
+    /// To come in.
+    SignIn,
+    /// To connect the account there with this person's.
+    Connect(Uuid),
+    /// To prove anew to be this person.
+    Confirm(Uuid),
+}
+
 /// What a browser brings back from the provider.
 #[derive(Debug)]
 pub struct Brought {
@@ -52,7 +63,7 @@ pub struct Brought {
     /// From [`Begun::state`].
     pub kept: Option<Secret>,
     /// Who is signed in.
-    pub person: Option<Uuid>,
+    pub signed_in: Option<SignedIn>,
     /// `state`
     pub state: String,
     /// `code`
@@ -84,6 +95,8 @@ pub enum Outcome {
         /// For [`connect`].
         sealed: String,
     },
+    /// It is the person that is signed in: the session has another secret.
+    Confirmed(Secret),
     /// No account here is opened by it, for whatever reason.
     NoAccount,
 }
@@ -95,6 +108,8 @@ pub enum Refusal {
     NotBegun,
     /// The person did not go on there.
     Cancelled,
+    /// The provider does not say that the person signed in there just now.
+    NotAnew,
     /// The provider does not answer as it should. For the log.
     Provider(String),
     /// Anything else.
@@ -119,8 +134,7 @@ struct State {
     nonce: String,
     verifier: String,
     return_to: String,
-    /// Who wants to connect the account there with the own one.
-    person: Option<Uuid>,
+    errand: Errand,
     expires_at: i64,
 }
 
@@ -152,7 +166,7 @@ impl Authority {
     }
 }
 
-/// Begins: for somebody who wants to come in, or for `person`, who wants to connect the account there with the own one.
+/// Begins.
 ///
 /// # Errors
 /// `NotFound` in `Service` for a provider that is not configured, `Provider` if it does not answer.
@@ -161,7 +175,7 @@ pub async fn begin(
     caller: Caller,
     binding: &str,
     name: &str,
-    person: Option<Uuid>,
+    errand: Errand,
     return_to: &str,
 ) -> Result<Begun, Refusal> {
     let (setting, provider) = authority.sign_in_provider(name)?;
@@ -173,7 +187,7 @@ pub async fn begin(
         nonce: random_id()?,
         verifier: URL_SAFE_NO_PAD.encode(random_bytes::<32>()?),
         return_to: return_to.to_owned(),
-        person,
+        errand,
         expires_at: (caller.now + AWAY_FOR).seconds(),
     };
     let mut url = Url::parse(&metadata.authorization_endpoint).map_err(provider_fault)?;
@@ -186,6 +200,9 @@ pub async fn begin(
         .append_pair("nonce", &state.nonce)
         .append_pair("code_challenge", &URL_SAFE_NO_PAD.encode(sha256(state.verifier.as_bytes())))
         .append_pair("code_challenge_method", "S256");
+    if matches!(errand, Errand::Confirm(_)) {
+        url.query_pairs_mut().append_pair("prompt", "login").append_pair("max_age", "0");
+    }
     let sealed = seal(&authority.management, &sealed_name(binding), &state)?;
     Ok(Begun { url: url.into(), state: Secret::new(sealed) })
 }
@@ -224,9 +241,17 @@ pub async fn finish(
     let token = token.map_err(Refusal::Provider)?;
     let claims = verified(authority, caller.now, setting, metadata.jwks_uri, &state.nonce, &token).await?;
     let identity = Identity::new(setting, &claims);
-    let outcome = match state.person {
-        Some(person) => seal_connection(&authority.management, person, identity)?,
-        None => {
+    let outcome = match (state.errand, brought.signed_in) {
+        (Errand::Connect(person), _) => seal_connection(&authority.management, person, identity)?,
+        (Errand::Confirm(_), Some(signed_in)) => {
+            let begun_at = Timestamp::from_seconds(state.expires_at) - AWAY_FOR;
+            claims.check_anew(begun_at).map_err(|_not_anew| Refusal::NotAnew)?;
+            let setting = setting.clone();
+            let confirmed =
+                sign_in::change(authority, move |conn, m| confirm(conn, m, caller, &signed_in, &setting, &identity));
+            confirmed.await?
+        }
+        (Errand::SignIn | Errand::Confirm(_), _) => {
             let setting = setting.clone();
             let settled =
                 sign_in::change(authority, move |conn, m| settle(conn, m, caller, &browser, &setting, &identity));
@@ -243,7 +268,13 @@ async fn take_state(authority: &Authority, caller: Caller, name: &str, brought: 
     let state = kept.ok_or(Refusal::NotBegun)?;
     let hash = |text: &str| m.pepper.hash(&Secret::new(text));
     let is_answered = hash(&state.id) == hash(&brought.state) && state.provider == name;
-    if !is_answered || caller.now.seconds() >= state.expires_at || state.person != brought.person {
+    let is_same_person = match (state.errand, &brought.signed_in) {
+        (Errand::SignIn, None) => true,
+        (Errand::SignIn, Some(signed_in)) => signed_in.lacks_second_factor,
+        (Errand::Connect(id) | Errand::Confirm(id), Some(signed_in)) => signed_in.person.id == id,
+        (Errand::Connect(_) | Errand::Confirm(_), None) => false,
+    };
+    if !is_answered || caller.now.seconds() >= state.expires_at || !is_same_person {
         return Err(Refusal::NotBegun);
     }
     let (id, forget_at) = (state.id.clone(), Timestamp::from_seconds(state.expires_at));

@@ -9,6 +9,7 @@ DROP INDEX apps_organisation_name;
 ALTER TABLE apps ALTER COLUMN name TYPE TEXT COLLATE "default";
 ALTER TABLE apps DROP COLUMN description;
 DROP TABLE links;
+DROP TABLE kept_forms;
 DROP TABLE sessions;
 DROP TABLE identities;
 DROP TABLE sign_in_networks;

@@ -67,6 +67,17 @@ CREATE TABLE sessions (
 CREATE INDEX sessions_developer ON sessions (developer_id);
 CREATE INDEX sessions_expiry ON sessions (expires_at);
 
+-- Forms that came when their session was over, or without a proof that must be got elsewhere: sealed for their person, and
+-- kept for as long as it takes to sign in.
+CREATE TABLE kept_forms (
+    id TEXT COLLATE "C" NOT NULL PRIMARY KEY,
+    owner TEXT NOT NULL,
+    sealed BYTEA NOT NULL,
+    expires_at BIGINT NOT NULL
+);
+
+CREATE INDEX kept_forms_owner ON kept_forms (owner);
+
 -- Links that work once: first set-up, invitation, proof of an address, another password. A sign-up waits in its link until
 -- the address is proven.
 CREATE TABLE links (

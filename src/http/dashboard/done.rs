@@ -12,7 +12,10 @@ const DONE: &[(&str, &str)] = &[
     ("passkey-removed", "The passkey is removed. Remove it from your device or password manager too."),
     ("connected", "The two accounts are connected."),
     ("disconnected", "The two accounts are connected no more."),
-    ("not-connected", "Nothing was connected: that took too long, was done before, or you did not go on there."),
+    (
+        "not-connected",
+        "Nothing was connected or confirmed: that took too long, was done before, or you did not go on there.",
+    ),
     ("session-ended", "That session is ended."),
     ("other-sessions-ended", "All other sessions are ended."),
     ("account-made", "Your account is ready, and you are signed in."),

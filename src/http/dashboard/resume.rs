@@ -1,28 +1,37 @@
 //! What a person entered is not lost when the session ended meanwhile, or when a proof is needed first.
 
-use actix_web::http::StatusCode;
-use serde::Serialize;
-use url::form_urlencoded;
+mod deeds;
 
-use super::error::PageError;
+use actix_web::http::StatusCode;
+use actix_web::web::Path;
+use serde::Serialize;
+use url::form_urlencoded::byte_serialize;
+
+use super::error::{PageError, PageResult};
 use super::faults::Faults;
 use super::form::Form;
 use super::page::{Section, View};
 use super::scene::Scene;
 use super::sign_in::SignInView;
-use crate::service::Authority;
-use crate::service::sessions::SignedIn;
+use super::sign_in::provider::ShownProvider;
+use super::visitor::{Admission, Anyone, Visitor};
+use crate::secret::KeyedHash;
+use crate::service::ServiceError;
+use crate::service::kept_forms::KeptForm;
+use crate::service::sign_in_elsewhere::Proofs;
 
 /// Addresses longer than this are not come back to.
 const LONGEST_PATH: usize = 2_000;
+/// Where a form waits that was kept.
+pub(super) const PATH: &str = "/resume/";
 
-/// A form on hold: where it goes, below the issuer's path, and its fields without secrets.
+/// A form on hold: where it goes, below the issuer's path, what it does, and its fields without secrets.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Kept {
     action: String,
+    /// In words: nobody sends on what they do not know.
+    deed: &'static str,
     fields: Vec<KeptField>,
-    /// The same in one text, to travel through the sign-in page.
-    encoded: String,
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -31,23 +40,23 @@ struct KeptField {
     value: String,
 }
 
-impl Kept {
-    /// What was sent to the address of this request.
-    pub(super) fn of(scene: &Scene, form: &Form) -> Self {
-        Self::new(scene.here(), form)
-    }
+/// What was sent to the address of this request.
+fn on_hold(scene: &Scene, form: &Form) -> KeptForm {
+    let fields = form.kept().map(|(name, value)| (name.to_owned(), value.to_owned()));
+    KeptForm { action: scene.here(), fields: fields.collect() }
+}
 
-    /// Reads what [`Self::encoded`] holds; nothing if it is not a form for a page of ours.
-    pub(super) fn read(action: &str, encoded: &str) -> Option<Self> {
-        let action = local_path(action)?.to_owned();
-        Form::parse(encoded.as_bytes()).ok().map(|form| Self::new(action, &form))
+impl From<KeptForm> for Kept {
+    fn from(form: KeptForm) -> Self {
+        let fields = form.fields.into_iter().map(|(name, value)| KeptField { name, value });
+        Self { deed: deeds::deed(&form.action), action: form.action, fields: fields.collect() }
     }
+}
 
-    fn new(action: String, form: &Form) -> Self {
-        let fields = form.kept().map(|(name, value)| KeptField { name: name.to_owned(), value: value.to_owned() });
-        let encoded = form_urlencoded::Serializer::new(String::new()).extend_pairs(form.kept()).finish();
-        Self { action, fields: fields.collect(), encoded }
-    }
+/// Keeps what was sent, for its owner alone. Gives the page where it waits.
+async fn keep(scene: &Scene, owner: KeyedHash, form: &Form) -> Result<String, PageError> {
+    let id = scene.site().authority.keep_form(owner, &on_hold(scene, form)).await;
+    id.map(|id| format!("{PATH}{id}")).map_err(|error| PageError::service(scene, &error))
 }
 
 /// A path on this host to come back to; nothing for what a browser could take for another host or a script.
@@ -58,41 +67,70 @@ pub(super) fn local_path(text: &str) -> Option<&str> {
 }
 
 /// The sign-in page for somebody whose session ended while a form was filled in: it goes on from there.
-pub(super) fn session_ended(scene: Scene, form: &Form) -> PageError {
-    if !scene.is_of_ended_session(form) {
+pub(super) async fn session_ended(scene: Scene, form: &Form) -> PageError {
+    let Some(owner) = scene.owner_of_ended(form) else {
         return PageError::of(scene.redirect("/login?done=session-over"));
-    }
-    let kept = Kept::of(&scene, form);
+    };
     let scene = match scene.with_visit() {
         Ok(scene) => scene,
         Err(error) => return error,
     };
-    let view = SignInView::for_kept(kept);
+    let waits_at = match keep(&scene, owner, form).await {
+        Ok(waits_at) => waits_at,
+        Err(error) => return error,
+    };
+    let view = SignInView::new(&waits_at).open_to(&scene.site().authority);
     scene.page_with(StatusCode::UNAUTHORIZED, &view).map_or_else(|error| error, PageError::of)
 }
 
 /// Asks for a proof before what cannot be undone is done.
 #[derive(Debug, Serialize)]
 pub(super) struct ConfirmView {
-    pub(super) email: String,
-    pub(super) has_totp: bool,
-    pub(super) has_passkeys: bool,
-    /// Whether people may sign in elsewhere, and so have no password here.
-    pub(super) has_providers: bool,
-    pub(super) kept: Kept,
-    pub(super) faults: Faults,
+    email: String,
+    has_password: bool,
+    has_totp: bool,
+    has_passkeys: bool,
+    /// Where else the person can prove who it is.
+    providers: Vec<ShownProvider>,
+    /// Where the form waits meanwhile, as it stands in an address.
+    way_back: String,
+    kept: Kept,
+    faults: Faults,
 }
 
 impl ConfirmView {
-    pub(super) fn new(signed_in: &SignedIn, kept: Kept, authority: &Authority, fault: Option<&str>) -> Self {
-        Self {
-            email: signed_in.person.email.clone(),
-            has_totp: signed_in.person.totp_confirmed_at.is_some(),
-            has_passkeys: authority.has_passkeys(),
-            has_providers: !authority.config.sign_in_providers.is_empty(),
-            kept,
-            faults: fault.map(|fault| Faults::one("confirm-password", fault)).unwrap_or_default(),
-        }
+    /// The page for that form. It travels in the page, and where somebody can go elsewhere for a proof it waits here too.
+    pub(super) async fn load<D: Admission>(
+        visitor: &Visitor<D>,
+        form: &Form,
+        fault: Option<&str>,
+    ) -> Result<Self, PageError> {
+        let person = &visitor.person().person;
+        let id = person.id;
+        let Proofs { has_password, has_passkey, providers } =
+            visitor.look(move |m| crate::service::sign_in_elsewhere::proofs(m, id)).await?;
+        let authority = &visitor.site().authority;
+        let waits_at =
+            if providers.is_empty() { String::new() } else { keep(visitor, authority.form_owner(id), form).await? };
+        let has_totp = person.totp_confirmed_at.is_some();
+        let field = match (has_password, has_totp) {
+            (true, _) => "confirm-password",
+            (false, true) => "confirm-code",
+            (false, false) => "",
+        };
+        Ok(Self {
+            email: person.email.clone(),
+            has_password,
+            has_totp,
+            has_passkeys: has_passkey && authority.has_passkeys(),
+            providers: providers
+                .into_iter()
+                .map(|known| ShownProvider { name: known.name, label: known.label })
+                .collect(),
+            way_back: byte_serialize(waits_at.as_bytes()).collect(),
+            kept: on_hold(visitor, form).into(),
+            faults: fault.map(|fault| Faults::one(field, fault)).unwrap_or_default(),
+        })
     }
 }
 
@@ -124,25 +162,51 @@ impl View for ResumeView {
     }
 }
 
+/// The form that waits there for this person. It is nobody else's, whoever signed in at the same browser.
+pub(super) async fn show(visitor: Visitor<Anyone>, id: Path<String>) -> PageResult {
+    let authority = &visitor.site().authority;
+    match authority.kept_form(authority.form_owner(visitor.person().person.id), &id).await {
+        Ok(form) => visitor.page(&ResumeView { kept: form.into() }),
+        Err(ServiceError::NotFound(_)) => {
+            let text =
+                "What was entered is kept for an hour, for the person who entered it. Begin again from the start page.";
+            Err(PageError::new(&visitor, StatusCode::NOT_FOUND, "Nothing is kept for you here", text))
+        }
+        Err(error) => Err(PageError::service(&visitor, &error)),
+    }
+}
+
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
     use crate::http::dashboard::samples::{Sample, sample};
 
-    pub(in crate::http::dashboard) fn kept() -> Kept {
-        Kept::read("/apps?x=1", "name=Invoice+sync&scope=a&scope=b&password=hidden").unwrap()
+    fn kept() -> Kept {
+        let fields = [("name", "Invoice sync"), ("scope", "a"), ("scope", "b")];
+        let fields = fields.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        KeptForm { action: "/apps?x=1".to_owned(), fields }.into()
     }
 
     pub(in crate::http::dashboard) fn samples() -> Vec<Sample> {
-        let confirm = |fault: Option<&str>| ConfirmView {
+        let confirm = |has_password, faults| ConfirmView {
             email: "ana@example.com".to_owned(),
-            has_totp: fault.is_some(),
-            has_passkeys: fault.is_some(),
-            has_providers: fault.is_some(),
+            has_password,
+            has_totp: has_password,
+            has_passkeys: has_password,
+            providers: Vec::new(),
+            way_back: String::new(),
             kept: kept(),
-            faults: fault.map(|fault| Faults::one("confirm-password", fault)).unwrap_or_default(),
+            faults,
         };
-        vec![sample(confirm(None)), sample(confirm(Some("No."))), sample(ResumeView { kept: kept() })]
+        let providers = vec![ShownProvider { name: "corp".to_owned(), label: "Example Corp".to_owned() }];
+        let elsewhere = ConfirmView { providers, ..confirm(false, Faults::default()) };
+        vec![
+            sample(confirm(true, Faults::default())),
+            sample(confirm(true, Faults::one("confirm-password", "No."))),
+            sample(confirm(false, Faults::default())),
+            sample(elsewhere),
+            sample(ResumeView { kept: kept() }),
+        ]
     }
 
     #[test]
@@ -166,13 +230,5 @@ pub(super) mod tests {
             assert_eq!(local_path(bad), None, "{bad:?}");
         }
         assert_eq!(local_path(&format!("/{}", "a".repeat(LONGEST_PATH))), None);
-    }
-
-    #[test]
-    fn a_kept_form_has_no_secrets_and_goes_to_this_host() {
-        let kept = kept();
-        assert_eq!(kept.encoded, "name=Invoice+sync&scope=a&scope=b");
-        assert!(Kept::read("https://evil.example", "a=b").is_none());
-        assert!(Kept::read("/apps", "a=%zz").is_none());
     }
 }

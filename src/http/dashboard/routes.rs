@@ -3,8 +3,8 @@
 use actix_web::web::ServiceConfig;
 
 use super::{
-    account, admin, apis, apps, audit, home, inspect, invitations, organisations, people, quick_start, resets, setup,
-    sign_in, sign_up, start, team, try_it, usage,
+    account, admin, apis, apps, audit, home, inspect, invitations, organisations, people, quick_start, resets, resume,
+    setup, sign_in, sign_up, start, team, try_it, usage,
 };
 use crate::http::methods::{get, get_and_post, post};
 use crate::oauth::metadata::path;
@@ -34,6 +34,7 @@ fn accounts(config: &mut ServiceConfig) {
         .service(get_and_post("/login/2fa", sign_in::second_factor::show, sign_in::second_factor::submit))
         .service(get("/login/with/{name}", sign_in::provider::begin))
         .service(get("/login/with/{name}/callback", sign_in::provider::come_back))
+        .service(get("/resume/{id}", resume::show))
         .service(post("/logout", sign_in::sign_out))
         .service(get_and_post("/reset", resets::ask, resets::send))
         .service(get("/reset/sent", resets::sent))

@@ -39,6 +39,9 @@ pub(in crate::http) struct Scene {
     is_new_session: Cell<bool>,
 }
 
+/// For whom a form was made that comes from a page of ours; `None` if for nobody in particular.
+struct FormOwner(Option<KeyedHash>);
+
 /// How far somebody has come.
 enum Standing {
     /// Not in.
@@ -225,11 +228,19 @@ impl Scene {
 
     /// What belongs to this browser alone: what was begun in it cannot be finished in another.
     pub(super) fn binding(&self) -> String {
-        self.form_token().map(KeyedHash::to_text).unwrap_or_default()
+        let bound_to = self.bound_to.borrow();
+        bound_to.as_ref().map(|secret| self.site.authority.form_token(secret, None).to_text()).unwrap_or_default()
     }
 
-    fn form_token(&self) -> Option<KeyedHash> {
-        self.bound_to.borrow().as_ref().map(|secret| self.site.authority.form_token(secret))
+    /// What forms carry. It says for whom they are made, so that it is known even when the session is over.
+    fn form_token(&self) -> String {
+        let (bound_to, authority) = (self.bound_to.borrow(), &self.site.authority);
+        let Some(secret) = bound_to.as_ref() else { return String::new() };
+        // A session that begins with this answer may be somebody else's than the one that came.
+        let known = self.known().filter(|_| !self.is_new_session.get());
+        let owner = known.map(|known| authority.form_owner(known.person.id));
+        let token = authority.form_token(secret, owner).to_text();
+        owner.map_or_else(|| token.clone(), |owner| format!("{}.{token}", owner.to_text()))
     }
 
     /// Reads a form, if it comes from one of our pages and was made for this browser. Fields in `repeated` may come several
@@ -248,7 +259,8 @@ impl Scene {
                 "A field came twice. Load the page again and send the form once more.",
             ));
         }
-        if !self.is_ours(form, self.form_token()) {
+        let bound_to = self.bound_to.borrow().clone();
+        if self.read_token(form, bound_to).is_none() {
             return Err(PageError::forbidden(
                 self,
                 "The form does not come from a page that was made for you just now. Go back, load the page again, and send it once more.",
@@ -257,16 +269,22 @@ impl Scene {
         Ok(())
     }
 
-    fn is_ours(&self, form: &Form, token: Option<KeyedHash>) -> bool {
-        let given = KeyedHash::from_text(form.text(CSRF));
-        given.is_some() && given == token && !is_foreign(&self.request, self.site.authority.issuer())
+    fn read_token(&self, form: &Form, secret: Option<Secret>) -> Option<FormOwner> {
+        let (owner, token) = match form.text(CSRF).split_once('.') {
+            Some((owner, token)) => (Some(KeyedHash::from_text(owner)?), token),
+            None => (None, form.text(CSRF)),
+        };
+        let token = KeyedHash::from_text(token)?;
+        let authority = &self.site.authority;
+        let is_ours = token == authority.form_token(&secret?, owner) && !is_foreign(&self.request, authority.issuer());
+        is_ours.then_some(FormOwner(owner))
     }
 
-    /// Whether a form comes from one of our pages and was made for the session that this browser still shows, though it is
-    /// over: nobody else may put words into the mouth of who signs in next.
-    pub(super) fn is_of_ended_session(&self, form: &Form) -> bool {
+    /// Who entered what is in a form that was made for the session which this browser still shows, though it is over: nobody
+    /// else may put words into the mouth of who signs in next.
+    pub(super) fn owner_of_ended(&self, form: &Form) -> Option<KeyedHash> {
         let shown = cookies::read(self.config(), &self.request, CookieKind::Session);
-        self.is_ours(form, shown.map(|secret| self.site.authority.form_token(&secret)))
+        self.read_token(form, shown).and_then(|FormOwner(owner)| owner)
     }
 
     /// Reads a form of which nothing is known yet.
@@ -287,8 +305,7 @@ impl Scene {
     }
 
     pub(super) fn render<V: View>(&self, status: StatusCode, view: &V) -> Result<HttpResponse, ServiceError> {
-        let csrf = self.form_token().map(KeyedHash::to_text).unwrap_or_default();
-        let context = Context { page: Chrome::new(self, view, csrf, random_id()?), view };
+        let context = Context { page: Chrome::new(self, view, self.form_token(), random_id()?), view };
         let rendered = self.site.pages.render(V::TEMPLATE, &context);
         let body = rendered.map_err(|error| ServiceError::Internal(format!("{}: {error}", V::TEMPLATE)))?;
         Ok(self.start(status).content_type("text/html; charset=utf-8").body(body))

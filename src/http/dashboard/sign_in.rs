@@ -14,11 +14,10 @@ use serde::Serialize;
 use url::form_urlencoded::byte_serialize;
 
 use self::provider::ShownProvider;
-use self::second_factor::SecondFactorView;
 use super::error::{PageError, PageResult};
 use super::faults::Faults;
 use super::page::{Section, View};
-use super::resume::{Kept, ResumeView, local_path};
+use super::resume::{self, local_path};
 use super::scene::Scene;
 use super::visitor::{Unprotected, Visitor};
 use crate::config::SignUpMode;
@@ -38,13 +37,14 @@ pub(super) struct SignInView {
     providers: Vec<ShownProvider>,
     /// `return_to` as it stands in an address.
     way_back: String,
-    /// What was entered before the session ended.
-    kept: Option<Kept>,
+    /// Whether something waits that was entered before the session ended.
+    is_kept: bool,
     faults: Faults,
 }
 
 impl SignInView {
-    fn new(return_to: &str) -> Self {
+    pub(super) fn new(return_to: &str) -> Self {
+        let is_kept = return_to.starts_with(resume::PATH);
         let way_back = byte_serialize(return_to.as_bytes()).collect();
         let return_to = return_to.to_owned();
         Self {
@@ -54,21 +54,16 @@ impl SignInView {
             has_passkeys: false,
             providers: Vec::new(),
             way_back,
-            kept: None,
+            is_kept,
             faults: Faults::default(),
         }
     }
 
     /// The page with what else this server offers: an account for anybody, passkeys.
-    fn open_to(self, authority: &Authority) -> Self {
+    pub(super) fn open_to(self, authority: &Authority) -> Self {
         let may_sign_up = authority.config.sign_up == SignUpMode::Open;
         let providers = authority.config.sign_in_providers.iter().map(ShownProvider::of).collect();
         Self { may_sign_up, has_passkeys: authority.has_passkeys(), providers, ..self }
-    }
-
-    /// The page for somebody whose session ended.
-    pub(super) fn for_kept(kept: Kept) -> Self {
-        Self { kept: Some(kept), ..Self::new("/") }
     }
 }
 
@@ -105,25 +100,17 @@ pub(super) async fn sign_in(site: Data<Site>, request: HttpRequest, payload: Pay
     let scene = Scene::set(&site, &request).await?.with_visit()?;
     let form = scene.form(payload, &[]).await?;
     let return_to = local_path(form.text("return-to")).unwrap_or("/");
-    let kept = Kept::read(form.text("kept-action"), form.text("kept"));
     let (email, password) = (form.text("email"), form.secret("password"));
     let refused = |faults: Faults| SignInView {
         email: email.to_owned(),
-        kept: kept.clone(),
         faults,
         ..SignInView::new(return_to).open_to(&site.authority)
     };
     match sign_in::sign_in(&site.authority, scene.caller(), scene.browser(), email, &password).await {
-        Ok(Some(admitted)) if admitted.awaits_second_factor => {
-            scene.show_session(admitted.session);
-            match kept {
-                Some(_) => scene.page(&SecondFactorView::new(return_to, kept)),
-                None => Ok(scene.redirect(&second_factor::path(return_to))),
-            }
-        }
         Ok(Some(admitted)) => {
             scene.show_session(admitted.session);
-            arrive(&scene, return_to, kept)
+            let waits = admitted.awaits_second_factor;
+            Ok(scene.redirect(&if waits { second_factor::path(return_to) } else { return_to.to_owned() }))
         }
         Ok(None) => scene.page_with(StatusCode::UNPROCESSABLE_ENTITY, &refused(Faults::one("email", WRONG))),
         Err(ServiceError::Throttled(wait)) => {
@@ -137,14 +124,6 @@ pub(super) async fn sign_in(site: Data<Site>, request: HttpRequest, payload: Pay
             let faults = Faults::of_service(error).map_err(|error| PageError::service(&scene, &error))?;
             scene.page_with(StatusCode::UNPROCESSABLE_ENTITY, &refused(faults))
         }
-    }
-}
-
-/// Where somebody comes who is signed in now: to what was on hold, or where the person wanted to go.
-pub(super) fn arrive(scene: &Scene, return_to: &str, kept: Option<Kept>) -> PageResult {
-    match kept {
-        Some(kept) => scene.page(&ResumeView { kept }),
-        None => Ok(scene.redirect(return_to)),
     }
 }
 
@@ -178,7 +157,6 @@ pub(super) async fn sign_out(visitor: Visitor<Unprotected>) -> Result<HttpRespon
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::http::dashboard::resume::tests::kept;
     use crate::http::dashboard::samples::{Sample, sample};
 
     pub(in crate::http::dashboard) fn samples() -> Vec<Sample> {
@@ -190,7 +168,7 @@ pub(super) mod tests {
             sample(elsewhere),
             sample(open),
             sample(SignInView::new("/")),
-            sample(SignInView::for_kept(kept())),
+            sample(SignInView::new("/resume/x")),
             sample(refused),
         ]
     }

@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::error::PageError;
 use super::form::{Form, ONCE, PASSKEY, VERSION};
-use super::resume::{ConfirmView, Kept, session_ended};
+use super::resume::{ConfirmView, session_ended};
 use super::scene::Scene;
 use super::sign_in::passkey::answer;
 use crate::clock::Timestamp;
@@ -121,7 +121,7 @@ impl<D: Admission> Visitor<D> {
         }
         let Some(signed_in) = scene.signed_in().cloned().or(unprotected) else {
             return Err(match form {
-                Some(form) => session_ended(scene, &form),
+                Some(form) => session_ended(scene, &form).await,
                 None => PageError::of(scene.to_sign_in()),
             });
         };
@@ -278,14 +278,10 @@ impl<D: Admission> Visitor<D> {
             return Ok(());
         }
         let authority = &self.site().authority;
-        let kept = Kept::of(&self.scene, form);
-        let ask = |fault: Option<&str>| {
-            let status = if fault.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::FORBIDDEN };
-            let view = ConfirmView::new(&self.signed_in, kept.clone(), authority, fault);
-            self.page_with(status, &view).map_or_else(|error| error, PageError::of)
-        };
-        if !form.has("confirm-password") && !form.has("confirm-code") {
-            return Err(ask(None));
+        let has_proof = ["confirm-password", "confirm-code", PASSKEY].iter().any(|name| !form.text(name).is_empty());
+        if !has_proof {
+            let was_asked = form.has("confirm-password") || form.has("confirm-code");
+            return Err(self.ask_for_proof(form, was_asked.then_some("Give one of these.")).await);
         }
         let confirmed = if form.text(PASSKEY).is_empty() {
             let (password, code) = (form.secret("confirm-password"), form.secret("confirm-code"));
@@ -298,8 +294,14 @@ impl<D: Admission> Visitor<D> {
                 self.show_session(secret);
                 Ok(())
             }
-            Ok(None) => Err(ask(Some("That is not right. Try again."))),
+            Ok(None) => Err(self.ask_for_proof(form, Some("That is not right. Try again.")).await),
             Err(error) => Err(PageError::service(self, &error)),
         }
+    }
+
+    async fn ask_for_proof(&self, form: &Form, fault: Option<&str>) -> PageError {
+        let status = if fault.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::FORBIDDEN };
+        let asked = ConfirmView::load(self, form, fault).await.and_then(|view| self.page_with(status, &view));
+        asked.map_or_else(|error| error, PageError::of)
     }
 }

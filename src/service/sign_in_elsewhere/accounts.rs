@@ -8,13 +8,14 @@ use super::{AWAY_FOR, Outcome, open, seal};
 use crate::clock::Timestamp;
 use crate::config::{SignInProvider, SignUpMode};
 use crate::db::identities::{self, IdentityRecord};
+use crate::db::sessions::SessionRecord;
 use crate::db::used_jti::{self, Jti};
 use crate::db::{AnyConnection, credentials, members, passkeys};
 use crate::oauth::id_token::IdClaims;
 use crate::secret::random_id;
 use crate::service::deed::{Deed, Doer};
 use crate::service::organisations::checked_name;
-use crate::service::sessions::Browser;
+use crate::service::sessions::{self, Browser, SignedIn};
 use crate::service::sign_in::{admit, record_failure};
 use crate::service::{Caller, Management, ServiceError, email, sign_up};
 
@@ -85,6 +86,27 @@ pub(super) fn settle(
     let (id, organisation_id) = sign_up::make(conn, &deed, email, organisation, "", Some(deed.now))?;
     insert(conn, &deed.as_user(id), setting, id, who)?;
     admit(conn, m, id, browser, Some(organisation_id), &by).map(Outcome::Admitted)
+}
+
+/// Proves again who is signed in, by the account there that is connected with the person's.
+pub(super) fn confirm(
+    conn: &mut AnyConnection,
+    m: &Management,
+    caller: Caller,
+    signed_in: &SignedIn,
+    setting: &SignInProvider,
+    who: &Identity,
+) -> Result<Outcome, ServiceError> {
+    let (id, by) = (signed_in.person.id, format!("provider {}", setting.name));
+    if identities::find(conn, &who.issuer, &who.subject)? != Some(id) {
+        return record_failure(conn, caller, Some(id), &by).map(|()| Outcome::NoAccount);
+    }
+    let session = SessionRecord { confirmed_at: caller.now, ..signed_in.session.clone() };
+    let secret = sessions::renew(conn, m, &session)?;
+    let deed = Deed { doer: Doer::unbounded_person(id, caller.address), now: caller.now };
+    let organisation = signed_in.workplace.as_ref().map(|workplace| workplace.id);
+    deed.record(conn, organisation, "session.confirm", &id.to_string(), json!({ "by": by }), None)?;
+    Ok(Outcome::Confirmed(secret))
 }
 
 fn insert(
@@ -185,6 +207,30 @@ pub fn connections(m: &Management, developer_id: Uuid) -> Result<Vec<Connection>
         connected_at: known.iter().find(|known| known.provider == setting.issuer).map(|known| known.created_at),
     };
     Ok(m.config.sign_in_providers.iter().map(connection).collect())
+}
+
+/// By what a person can prove anew who it is, besides one-time codes.
+#[derive(Debug, Clone)]
+pub struct Proofs {
+    /// A password.
+    pub has_password: bool,
+    /// A passkey.
+    pub has_passkey: bool,
+    /// Providers with which the person's account is connected.
+    pub providers: Vec<Connection>,
+}
+
+/// By what a person can prove anew who it is.
+///
+/// # Errors
+/// `NotFound` without the person.
+pub fn proofs(m: &Management, developer_id: Uuid) -> Result<Proofs, ServiceError> {
+    let gone = || ServiceError::NotFound("there is no such person any more".to_owned());
+    let person = m.database.read(|conn| credentials::find(conn, developer_id))?.ok_or_else(gone)?;
+    let mut providers = connections(m, developer_id)?;
+    providers.retain(|connection| connection.connected_at.is_some());
+    let has_passkey = !m.database.read(|conn| passkeys::list(conn, developer_id))?.is_empty();
+    Ok(Proofs { has_password: person.password_hash.is_some(), has_passkey, providers })
 }
 
 /// Takes a connection away, unless nothing else lets the person in.

@@ -5,11 +5,11 @@ use actix_web::http::StatusCode;
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 
-use super::{SignInView, arrive};
+use super::SignInView;
 use crate::http::dashboard::error::{PageError, PageResult};
 use crate::http::dashboard::faults::Faults;
 use crate::http::dashboard::form::{Form, PASSKEY, PASSKEY_STATE};
-use crate::http::dashboard::resume::{Kept, local_path};
+use crate::http::dashboard::resume::local_path;
 use crate::http::dashboard::scene::Scene;
 use crate::http::site::Site;
 use crate::service::passkeys::{self, Answer, Ceremony};
@@ -47,16 +47,15 @@ pub(in crate::http::dashboard) async fn sign_in(
     let scene = Scene::set(&site, &request).await?.with_visit()?;
     let form = scene.form(payload, &[]).await?;
     let return_to = local_path(form.text("return-to")).unwrap_or("/");
-    let kept = Kept::read(form.text("kept-action"), form.text("kept"));
     let answer = answer(&scene, &form);
     let shown = passkeys::sign_in(&site.authority, scene.caller(), scene.browser(), &answer).await;
     match shown.map_err(|error| PageError::service(&scene, &error))? {
         Some(session) => {
             scene.show_session(session);
-            arrive(&scene, return_to, kept)
+            Ok(scene.redirect(return_to))
         }
         None => {
-            let view = SignInView { kept, faults: Faults::one("", WRONG), ..SignInView::new(return_to) };
+            let view = SignInView { faults: Faults::one("", WRONG), ..SignInView::new(return_to) };
             scene.page_with(StatusCode::UNPROCESSABLE_ENTITY, &view.open_to(&site.authority))
         }
     }

@@ -6,7 +6,6 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::LOCATION;
 use actix_web::web::{Data, Path};
 use serde::Serialize;
-use uuid::Uuid;
 
 use super::{SignInView, second_factor};
 use crate::config::SignInProvider;
@@ -18,15 +17,16 @@ use crate::http::dashboard::resume::local_path;
 use crate::http::dashboard::scene::Scene;
 use crate::http::site::Site;
 use crate::secret::Secret;
-use crate::service::sign_in_elsewhere::{self, Back, Brought, Outcome, Refusal};
+use crate::service::sessions::SignedIn;
+use crate::service::sign_in_elsewhere::{self, Back, Brought, Errand, Outcome, Refusal};
 
 const NOT_BEGUN: &str = "That sign-in took too long, was done before, or was not begun in this browser. Begin again.";
 
 /// A provider as the sign-in page shows it.
 #[derive(Debug, Serialize)]
-pub(super) struct ShownProvider {
-    pub(super) name: String,
-    pub(super) label: String,
+pub(in crate::http::dashboard) struct ShownProvider {
+    pub(in crate::http::dashboard) name: String,
+    pub(in crate::http::dashboard) label: String,
 }
 
 impl ShownProvider {
@@ -75,8 +75,18 @@ fn label(scene: &Scene, name: &str) -> Result<String, PageError> {
     found.map(|setting| setting.label.clone()).ok_or_else(|| PageError::not_found(scene))
 }
 
-fn signed_in(scene: &Scene) -> Option<Uuid> {
-    scene.signed_in().map(|signed_in| signed_in.person.id)
+/// Who may prove anew who it is: whoever is in.
+fn signed_in(scene: &Scene) -> Option<&SignedIn> {
+    scene.signed_in().or_else(|| scene.unprotected())
+}
+
+fn errand(scene: &Scene) -> Errand {
+    let to_confirm = scene.query("confirm").and_then(|_asked| signed_in(scene));
+    match (to_confirm, scene.signed_in()) {
+        (Some(known), _) => Errand::Confirm(known.person.id),
+        (None, Some(known)) => Errand::Connect(known.person.id),
+        (None, None) => Errand::SignIn,
+    }
 }
 
 /// What is shown to somebody who does not come in.
@@ -89,6 +99,12 @@ fn refused(scene: &Scene, label: &str, refusal: Refusal) -> PageResult {
             );
             let page = PageError::new(scene, StatusCode::BAD_GATEWAY, "That sign-in did not work", text);
             return Err(page.logged("sign_in_provider", &detail));
+        }
+        Refusal::NotAnew => {
+            let text = format!(
+                "{label} did not say that you signed in there just now, so it proves nothing. Try again, or sign out and in again: that is a proof too."
+            );
+            return Err(PageError::new(scene, StatusCode::FORBIDDEN, "That is no proof", text));
         }
         Refusal::NotBegun => NOT_BEGUN.to_owned(),
         Refusal::Cancelled => format!("You did not go on at {label}. Try again, or sign in another way."),
@@ -110,8 +126,8 @@ pub(in crate::http::dashboard) async fn begin(
     let label = label(&scene, &name)?;
     let return_to = scene.query("return_to");
     let return_to = return_to.as_deref().and_then(local_path).unwrap_or("/");
-    let (binding, person) = (scene.binding(), signed_in(&scene));
-    let begun = sign_in_elsewhere::begin(&site.authority, scene.caller(), &binding, &name, person, return_to);
+    let (binding, errand) = (scene.binding(), errand(&scene));
+    let begun = sign_in_elsewhere::begin(&site.authority, scene.caller(), &binding, &name, errand, return_to);
     match begun.await {
         Ok(begun) => {
             scene.set_cookie(cookies::make_sealed(scene.config(), &begun.state));
@@ -132,7 +148,7 @@ pub(in crate::http::dashboard) async fn come_back(
     let brought = Brought {
         binding: scene.binding(),
         kept: cookies::read_sealed(scene.config(), &request),
-        person: signed_in(&scene),
+        signed_in: signed_in(&scene).cloned(),
         state: scene.query("state").unwrap_or_default(),
         code: scene.query("code").map(Secret::new),
         issuer: scene.query("iss"),
@@ -149,6 +165,10 @@ pub(in crate::http::dashboard) async fn come_back(
             scene.show_session(admitted.session);
             let to = if admitted.awaits_second_factor { second_factor::path(&return_to) } else { return_to };
             Ok(scene.redirect(&to))
+        }
+        Outcome::Confirmed(session) => {
+            scene.show_session(session);
+            Ok(scene.redirect(&return_to))
         }
         Outcome::MayConnect { email, sealed } => {
             let own_email = scene.signed_in().map(|signed_in| signed_in.person.email.clone()).unwrap_or_default();

@@ -6,12 +6,12 @@ use actix_web::web::{Data, Payload};
 use serde::Serialize;
 use url::form_urlencoded;
 
-use super::{arrive, throttled, waiting};
+use super::{throttled, waiting};
 use crate::http::dashboard::account::second_factor::{AuthenticatorView, RecoveryCodesView};
 use crate::http::dashboard::error::{PageError, PageResult};
 use crate::http::dashboard::faults::Faults;
 use crate::http::dashboard::page::{Section, View};
-use crate::http::dashboard::resume::{Kept, local_path};
+use crate::http::dashboard::resume::local_path;
 use crate::http::dashboard::scene::Scene;
 use crate::http::site::Site;
 use crate::service::sessions::SignedIn;
@@ -24,13 +24,12 @@ const WRONG: &str = "That code is not right, or it was used before. Wait for the
 #[derive(Debug, Serialize)]
 pub(in crate::http::dashboard) struct SecondFactorView {
     return_to: String,
-    kept: Option<Kept>,
     faults: Faults,
 }
 
 impl SecondFactorView {
-    pub(super) fn new(return_to: &str, kept: Option<Kept>) -> Self {
-        Self { return_to: return_to.to_owned(), kept, faults: Faults::default() }
+    fn new(return_to: &str) -> Self {
+        Self { return_to: return_to.to_owned(), faults: Faults::default() }
     }
 }
 
@@ -72,7 +71,7 @@ pub(in crate::http::dashboard) async fn show(site: Data<Site>, request: HttpRequ
     let return_to = return_to.as_deref().and_then(local_path).unwrap_or("/").to_owned();
     let person = waiting_person(&scene, &return_to)?;
     if person.person.totp_confirmed_at.is_some() {
-        return scene.page(&SecondFactorView::new(&return_to, None));
+        return scene.page(&SecondFactorView::new(&return_to));
     }
     let view = set_up_view(&scene, &person, &return_to, Faults::default()).await?;
     scene.page(&view)
@@ -102,16 +101,15 @@ pub(in crate::http::dashboard) async fn submit(site: Data<Site>, request: HttpRe
     let person = waiting_person(&scene, "/")?;
     let form = scene.form(payload, &[]).await?;
     let return_to = local_path(form.text("return-to")).unwrap_or("/");
-    let kept = Kept::read(form.text("kept-action"), form.text("kept"));
     let authority = &site.authority;
     if person.person.totp_confirmed_at.is_none() {
         return set_up(&scene, &person, return_to, form.has("begin"), form.secret("code")).await;
     }
-    let refused = |faults: Faults| SecondFactorView { faults, ..SecondFactorView::new(return_to, kept.clone()) };
+    let refused = |faults: Faults| SecondFactorView { faults, ..SecondFactorView::new(return_to) };
     match sign_in::show_code(authority, scene.caller(), scene.browser(), &person, form.secret("code")).await {
         Ok(Some(session)) => {
             scene.show_session(session);
-            arrive(&scene, return_to, kept)
+            Ok(scene.redirect(return_to))
         }
         Ok(None) => scene.page_with(StatusCode::UNPROCESSABLE_ENTITY, &refused(Faults::one("code", WRONG))),
         Err(ServiceError::Throttled(wait)) => {
@@ -156,11 +154,10 @@ async fn set_up(
 #[cfg(test)]
 pub(in crate::http::dashboard) mod tests {
     use super::*;
-    use crate::http::dashboard::resume::tests::kept;
     use crate::http::dashboard::samples::{Sample, sample};
 
     pub(in crate::http::dashboard) fn samples() -> Vec<Sample> {
-        let refused = SecondFactorView { faults: Faults::one("code", WRONG), ..SecondFactorView::new("/apps", None) };
-        vec![sample(SecondFactorView::new("/", Some(kept()))), sample(refused)]
+        let refused = SecondFactorView { faults: Faults::one("code", WRONG), ..SecondFactorView::new("/apps") };
+        vec![sample(SecondFactorView::new("/")), sample(refused)]
     }
 }
