@@ -55,6 +55,7 @@ mod password_roads;
 mod properties;
 mod registration;
 mod revocation;
+mod same_answers;
 mod secrecy;
 mod serve;
 mod setup;
