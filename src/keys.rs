@@ -18,6 +18,8 @@ pub mod ring;
 #[cfg(feature = "server")]
 pub mod signing;
 #[cfg(feature = "server")]
+pub mod tls;
+#[cfg(feature = "server")]
 pub mod totp;
 pub mod verify;
 

@@ -14,6 +14,7 @@ use super::user::read_secret_file;
 use super::{CliError, Context};
 use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::keys::pem::ClientKey;
+use crate::keys::tls::choose_provider;
 use crate::keys::verify::{JwksKeys, TokenError, verify_access_token};
 use crate::oauth::ClientId;
 use crate::oauth::assertion::{ASSERTION_TYPE, NewAssertion};
@@ -131,8 +132,7 @@ fn server(context: &Context, given: Option<&str>) -> Result<(String, String), Cl
 }
 
 fn agent() -> Agent {
-    // Installed already: the other commands of this process need none.
-    let _installed = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    choose_provider();
     Agent::config_builder()
         .timeout_global(Some(Duration::from_secs(15)))
         .max_redirects(0)

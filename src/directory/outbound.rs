@@ -14,6 +14,7 @@ use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 use ureq::{Agent, Error};
 use url::{Host, Url};
 
+use crate::keys::tls::choose_provider;
 use crate::secret::Secret;
 
 /// From looking up the name to the last octet.
@@ -192,8 +193,7 @@ pub struct Fetcher {
 impl Fetcher {
     /// A fetcher for public addresses or, if allowed, also for private ones.
     pub fn new(allow_private: bool) -> Self {
-        // Installed already: another part of this process was quicker.
-        let _installed = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        choose_provider();
         let config = Agent::config_builder()
             .timeout_global(Some(LONGEST_FETCH))
             .max_redirects(0)

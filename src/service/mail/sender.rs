@@ -8,6 +8,7 @@ use lettre::{Address, Message, SmtpTransport, Transport};
 
 use super::Letter;
 use crate::config::Mail;
+use crate::keys::tls::choose_provider;
 
 /// How long a mail server may take for each step.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -21,8 +22,7 @@ pub(super) struct Sender {
 impl Sender {
     /// Reads the settings. Connects to nothing yet.
     pub(super) fn new(mail: &Mail) -> Result<Self, String> {
-        // Installed already: another part of this process was quicker.
-        let _installed = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        choose_provider();
         // The error may hold the URL, and that the password.
         let builder = SmtpTransport::from_url(mail.smtp_url.reveal()).map_err(|_with_password| {
             "`smtp-url` cannot be used; write smtps://USER:PASSWORD@HOST or smtp://HOST?tls=required".to_owned()
