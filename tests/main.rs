@@ -37,6 +37,7 @@ mod database_story;
 mod discovery;
 mod documentation;
 mod dpop;
+mod error_answers;
 mod examples;
 mod faults;
 mod forward_auth;

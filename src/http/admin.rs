@@ -10,7 +10,7 @@ use super::error::{method_not_allowed, not_found};
 use super::site::Site;
 
 pub(super) fn routes(config: &mut ServiceConfig) {
-    let get_only = |request: HttpRequest| async move { method_not_allowed(&request, "GET, HEAD") };
+    let get_only = |request: HttpRequest| method_not_allowed(request, "GET, HEAD");
     let get = |path, handler| web::resource(path).route(handler).default_service(web::to(get_only));
     config
         .service(get("/livez", web::get().to(livez)))

@@ -14,6 +14,7 @@ mod dead_link;
 mod device;
 mod done;
 mod error;
+pub(super) mod failed;
 mod faults;
 mod form;
 pub(super) mod home;

@@ -11,9 +11,9 @@ use serde::Serialize;
 
 use super::answer::no_store;
 use super::body::BodyError;
-use super::dashboard::home::missing;
+use super::dashboard::home::{missing, not_for_method};
 use super::observe::{Outcome, request_id};
-use super::pages::wants_html;
+use super::pages::wants_page;
 use super::problem::{Fault, PROBLEM_JSON, Problem, ProblemMembers};
 use super::site::Site;
 use crate::config::Config;
@@ -312,23 +312,27 @@ impl ResponseError for ApiError {
 
 /// No route of that path: said on a page to who looks for one.
 pub(super) async fn not_found(request: HttpRequest) -> Result<HttpResponse, ApiError> {
-    if wants_html(&request)
-        && let Some(site) = request.app_data::<Data<Site>>()
-    {
-        return Ok(missing(site, &request).await);
+    match site_of_page(&request) {
+        Some(site) => Ok(missing(site, &request).await),
+        None => Err(ApiError::not_found(&request)),
     }
-    Err(ApiError::not_found(&request))
 }
 
-/// A route of that path, but not for that method.
-pub(super) fn method_not_allowed(request: &HttpRequest, allowed: &'static str) -> HttpResponse {
-    let error = ApiError::new(
-        request,
-        StatusCode::METHOD_NOT_ALLOWED,
-        "invalid_request",
-        format!("This address takes only {allowed}."),
-    );
-    let mut response = error.error_response();
+/// What a page needs, if a refusal of this request shall be one.
+fn site_of_page(request: &HttpRequest) -> Option<&Data<Site>> {
+    let site = request.app_data::<Data<Site>>()?;
+    wants_page(request.headers(), request.path(), &site.authority.config).then_some(site)
+}
+
+/// A route of that path, but not for that method: said on a page to who came to one.
+pub(super) async fn method_not_allowed(request: HttpRequest, allowed: &'static str) -> HttpResponse {
+    let mut response = match site_of_page(&request) {
+        Some(site) => not_for_method(site, &request).await,
+        None => {
+            let description = format!("This address takes only {allowed}.");
+            ApiError::new(&request, StatusCode::METHOD_NOT_ALLOWED, "invalid_request", description).error_response()
+        }
+    };
     if let Ok(value) = allowed.parse() {
         response.headers_mut().insert(ALLOW, value);
     }

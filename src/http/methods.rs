@@ -18,7 +18,7 @@ where
 
 /// A resource that takes what is added to it; other methods are told what it takes.
 pub(super) fn only(resource: Resource, allowed: &'static str) -> Resource {
-    resource.default_service(web::to(move |request: HttpRequest| async move { method_not_allowed(&request, allowed) }))
+    resource.default_service(web::to(move |request: HttpRequest| method_not_allowed(request, allowed)))
 }
 
 /// A route for GET and HEAD; other methods are told so.

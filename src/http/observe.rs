@@ -15,8 +15,10 @@ use futures_util::FutureExt;
 use log::kv::{Key, Value};
 
 use super::caller::address;
+use super::dashboard::failed::failed;
 use super::dpop;
 use super::error::ApiError;
+use super::pages::wants_page;
 use super::site::Site;
 use crate::oauth::metadata::path;
 use crate::oauth::{ClientId, OAuthError};
@@ -86,10 +88,14 @@ pub(super) async fn observe<B: MessageBody + 'static>(
     let method = method_name(request.method());
     // Not the request itself: it can be routed only while nobody else holds it.
     let uri = request.uri().clone();
+    let wants_page = wants_page(request.headers(), uri.path(), &site.authority.config);
     request.extensions_mut().insert(id.clone());
     let Ok(answered) = AssertUnwindSafe(next.call(request)).catch_unwind().await else {
         site.metrics.panics.inc();
         log::error!(request_id = id.0, method; "a handler panicked");
+        if wants_page {
+            return Err(failed(&site, &id.0).into());
+        }
         return Err(ApiError::panicked(&site.authority.config, uri.path(), id.0).into());
     };
     let mut response = answered?;
@@ -205,6 +211,16 @@ mod tests {
                 assert_eq!((&body["type"], &body["error"]), (&kind, &json!("server_error")), "{path}");
                 assert!(!body["request_id"].as_str().unwrap().is_empty());
             }
+            let request = || TestRequest::with_uri("/apps").insert_header(("accept", "text/html"));
+            let page = try_call_service(&app, request().to_request()).await.unwrap_err().error_response();
+            assert_eq!(
+                (page.status().as_u16(), page.headers().get("content-type").unwrap().to_str().unwrap()),
+                (500, "text/html; charset=utf-8")
+            );
+            assert!(page.headers().contains_key("content-security-policy"));
+            let octets = to_bytes(page.into_body()).await.unwrap();
+            let text = std::str::from_utf8(&octets).unwrap();
+            assert!(text.contains("<h1>Something went wrong</h1>") && text.contains("Request <code>"), "{text}");
         });
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use actix_web::http::header::ACCEPT;
+use actix_web::http::header::{ACCEPT, HeaderMap};
 use actix_web::web::{Bytes, Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use handlebars::{Handlebars, RenderError, RenderErrorReason, handlebars_helper};
@@ -113,11 +113,24 @@ fn content_type(ending: &str) -> &'static str {
 
 /// Whether the asker would rather have a page than JSON.
 pub(super) fn wants_html(request: &HttpRequest) -> bool {
-    request
-        .headers()
-        .get(ACCEPT)
-        .and_then(|accept| accept.to_str().ok())
-        .is_some_and(|accept| accept.contains("text/html"))
+    accepts_html(request.headers())
+}
+
+fn accepts_html(headers: &HeaderMap) -> bool {
+    let accept = headers.get(ACCEPT).and_then(|accept| accept.to_str().ok());
+    accept.is_some_and(|accept| accept.contains("text/html"))
+}
+
+/// Below these, programs ask: what is refused there is refused in JSON, whatever the asker accepts.
+const FOR_PROGRAMS: &[&str] = &["/api", "/connect", "/server", "/static", "/.well-known"];
+
+/// Whether a refusal shall be a page: the asker would rather have one, and it is not about what programs ask for.
+pub(super) fn wants_page(headers: &HeaderMap, path: &str, config: &Config) -> bool {
+    let base = config.issuer_path();
+    let path = path.strip_prefix(base.as_str()).filter(|rest| rest.starts_with('/')).unwrap_or(path);
+    let is_below =
+        |prefix: &&str| path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    accepts_html(headers) && !FOR_PROGRAMS.iter().any(|prefix| is_below(prefix))
 }
 
 /// A file, under its present name only.

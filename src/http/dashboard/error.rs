@@ -62,6 +62,11 @@ impl PageError {
         Self::new(scene, StatusCode::NOT_FOUND, "Page not found", text)
     }
 
+    pub(super) fn not_for_method(scene: &Scene) -> Self {
+        let text = "This address is not used in this way. Go back and use the links and buttons of the page, or begin at the start page.";
+        Self::new(scene, StatusCode::METHOD_NOT_ALLOWED, "That is not how this page is used", text)
+    }
+
     pub(super) fn forbidden(scene: &Scene, text: impl Into<String>) -> Self {
         Self::new(scene, StatusCode::FORBIDDEN, "You may not do that", text)
     }

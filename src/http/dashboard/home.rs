@@ -125,10 +125,19 @@ pub(in crate::http) fn nobody_signs_in(site: &Data<Site>, request: &HttpRequest)
     Scene::public(site, request).page_with(StatusCode::BAD_REQUEST, &view)
 }
 
-/// There is nothing at that address, or nothing for that method: said on a page.
+/// There is nothing at that address: said on a page.
 pub(in crate::http) async fn missing(site: &Data<Site>, request: &HttpRequest) -> HttpResponse {
+    error_page(site, request, PageError::not_found).await
+}
+
+/// There is something at that address, but not for that method: said on a page.
+pub(in crate::http) async fn not_for_method(site: &Data<Site>, request: &HttpRequest) -> HttpResponse {
+    error_page(site, request, PageError::not_for_method).await
+}
+
+async fn error_page(site: &Data<Site>, request: &HttpRequest, error: fn(&Scene) -> PageError) -> HttpResponse {
     let error = match Scene::set(site, request).await {
-        Ok(scene) => PageError::not_found(&scene),
+        Ok(scene) => error(&scene),
         Err(error) => error,
     };
     actix_web::ResponseError::error_response(&error)

@@ -40,6 +40,7 @@ fn all() -> Vec<Sample> {
     samples.extend(super::admin::tests::samples());
     samples.extend(super::audit::tests::samples());
     samples.extend(super::error::tests::samples());
+    samples.extend(super::failed::tests::samples());
     samples.extend(super::home::tests::samples());
     samples.extend(super::inspect::tests::samples());
     samples.extend(super::resume::tests::samples());

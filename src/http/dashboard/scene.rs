@@ -27,6 +27,18 @@ use crate::service::{Caller, ServiceError};
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
 
+/// An answer with the headers that keep a page safe, whoever asks.
+pub(super) fn safe<'b>(builder: &'b mut HttpResponseBuilder, issuer: &str) -> &'b mut HttpResponseBuilder {
+    builder
+        .insert_header((CONTENT_SECURITY_POLICY, POLICY))
+        .insert_header((REFERRER_POLICY, "no-referrer"))
+        .insert_header((OPENER_POLICY, "same-origin"));
+    if issuer.starts_with("https://") {
+        builder.insert_header((STRICT_TRANSPORT_SECURITY, "max-age=31536000"));
+    }
+    builder
+}
+
 /// What a page stands in.
 pub(in crate::http) struct Scene {
     site: Data<Site>,
@@ -339,14 +351,8 @@ impl Scene {
     pub(super) fn start(&self, status: StatusCode) -> HttpResponseBuilder {
         let mut builder = HttpResponse::build(status);
         let is_private = self.bound_to.borrow().is_some() || !self.cookies.borrow().is_empty();
-        builder
-            .insert_header((CONTENT_SECURITY_POLICY, POLICY))
-            .insert_header((REFERRER_POLICY, "no-referrer"))
-            .insert_header((OPENER_POLICY, "same-origin"))
+        safe(&mut builder, self.site.authority.issuer())
             .insert_header((CACHE_CONTROL, if is_private { "no-store" } else { "no-cache" }));
-        if self.site.authority.issuer().starts_with("https://") {
-            builder.insert_header((STRICT_TRANSPORT_SECURITY, "max-age=31536000"));
-        }
         for cookie in self.cookies.borrow_mut().drain(..) {
             builder.cookie(cookie);
         }
