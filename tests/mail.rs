@@ -56,6 +56,26 @@ postgres::on_both_databases! {
     a_taken_address_is_told_to_its_owner_only
     a_reset_link_works_once_and_dies_with_the_password
     an_address_gets_one_mail_of_a_kind_in_a_minute
+    strangers_who_sign_up_with_an_address_leave_the_link_of_its_owner_alone
+}
+
+fn strangers_who_sign_up_with_an_address_leave_the_link_of_its_owner_alone(settings: &[(&str, &str)]) {
+    let server = MailServer::start();
+    let app = app_with_mail(&server, settings);
+    let m = &app.management;
+    for count in 1..=25 {
+        sign_up(&app, "ana@example.com", &format!("Number {count}"));
+        server.wait_for(count);
+        app.clock.advance(Duration::from_secs(60));
+    }
+    let links: Vec<Secret> = server.wait_for(25).iter().map(secret).collect();
+    let works: Vec<bool> = links.iter().map(|link| sign_up::look(m, link).is_ok()).collect();
+    assert_eq!(works, [vec![false; 5], vec![true; 20]].concat(), "each lives for twenty more");
+
+    sign_up::confirm(m, &links[5], browser()).unwrap().unwrap();
+    let ana = people::find_by_email(m, "ana@example.com").unwrap().id;
+    assert_eq!(people::show(m, ana).unwrap().belongings[0].name, "Number 6", "what its owner chose");
+    assert!(links.iter().all(|link| is_dead(&sign_up::look(m, link))), "the address has its owner");
 }
 
 fn a_sign_up_waits_in_its_mail_until_the_address_is_proven(settings: &[(&str, &str)]) {

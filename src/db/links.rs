@@ -270,6 +270,24 @@ pub fn delete_for_email(conn: &mut AnyConnection, purpose: LinkPurpose, email: O
     Ok(())
 }
 
+/// Deletes the links that end a sign-up with that address, but the newest `but`.
+///
+/// # Errors
+/// When the database does not take it.
+pub fn delete_oldest_sign_ups(conn: &mut AnyConnection, email: &str, but: i64) -> Result<(), DbError> {
+    if !is_storable(email) {
+        return Ok(());
+    }
+    let of_address = links::table
+        .filter(links::email.eq(email))
+        .filter(links::purpose.eq(LinkPurpose::Verification.name()))
+        .filter(links::developer_id.is_null());
+    let newest: Vec<String> =
+        of_address.order((links::created_at.desc(), links::id.desc())).limit(but).select(links::id).load(conn)?;
+    diesel::delete(of_address.filter(links::id.ne_all(newest))).execute(conn)?;
+    Ok(())
+}
+
 /// Deletes the links of that purpose that are for that person.
 ///
 /// # Errors

@@ -20,8 +20,12 @@ use super::{Authority, Management, ServiceError, email};
 use crate::clock::Timestamp;
 use crate::config::SignUpMode;
 use crate::db::developers::{self, NewDeveloper, Role};
-use crate::db::{AnyConnection, members};
+use crate::db::{AnyConnection, links as rows, members};
 use crate::secret::Secret;
+
+/// Sign-ups of one address that wait for their proof; a further one takes the place of the oldest. An address gets at most
+/// a letter a minute, so whatever strangers do with it, each link has at least as many minutes.
+const MOST_WAITING: i64 = 20;
 
 /// A sign-up whose texts can be used.
 #[derive(Debug, Clone)]
@@ -135,8 +139,8 @@ pub(super) fn write(m: &Management, sign_up: WaitingSignUp, password_hash: Strin
         if members::find_person_by_email(conn, email)?.is_some() {
             return Ok(Letter::taken(email, issuer));
         }
-        // Who signs up again wants the new password; the earlier link dies.
-        crate::db::links::delete_for_email(conn, LinkPurpose::Verification, Some(email))?;
+        // A stranger may sign up with this address as well: the link of its owner lives on beside that one's.
+        rows::delete_oldest_sign_ups(conn, email, MOST_WAITING - 1)?;
         let new = NewLink {
             email: Some(email.clone()),
             is_mailed: true,
@@ -198,6 +202,8 @@ pub fn confirm(m: &Management, secret: &Secret, browser: Browser) -> Result<Opti
             }
             let (name, hash) = (&sign_up.organisation, &sign_up.password_hash);
             let (developer_id, organisation_id) = make(conn, &deed, &email, name, hash, Some(deed.now))?;
+            // The address has its owner: what else was begun with it is over.
+            rows::delete_for_email(conn, LinkPurpose::Verification, Some(&email))?;
             let admitted = sign_in::admit(conn, &m, developer_id, &browser, Some(organisation_id), "link")?;
             return Ok(Some(Newcomer { developer_id, organisation_id, admitted }));
         }
@@ -232,7 +238,7 @@ fn write_proof(m: &Management, developer_id: Uuid) -> Result<Letter, ServiceErro
         if person.email_verified_at.is_some() {
             return Err(ServiceError::Conflict("the address is confirmed already".to_owned()));
         }
-        crate::db::links::delete_for_developer(conn, LinkPurpose::Verification, person.id)?;
+        rows::delete_for_developer(conn, LinkPurpose::Verification, person.id)?;
         let new = NewLink {
             developer_id: Some(person.id),
             email: Some(person.email.clone()),
