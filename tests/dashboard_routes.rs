@@ -41,7 +41,7 @@ fn routes() -> Vec<Route> {
 
 /// Where everybody may come, or whoever has a link.
 fn is_open(pattern: &str) -> bool {
-    let open = ["/", "/login", "/login/2fa", "/signup", "/signup/done", "/reset", "/reset/sent"];
+    let open = ["/", "/login", "/login/2fa", "/signup", "/signup/done", "/reset", "/reset/sent", "/invite"];
     let by_link = ["/setup/", "/verify/", "/invite/", "/reset/", "/login/"];
     open.contains(&pattern) || by_link.iter().any(|prefix| pattern.starts_with(prefix))
 }

@@ -95,6 +95,12 @@ pub(super) fn make(
     Ok((record.id, Link { url, expires_at: record.expires_at }))
 }
 
+/// Whether a text may be the secret of a link.
+pub fn is_link_secret(secret: &Secret) -> bool {
+    let of_alphabet = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+    secret.reveal().len() == SECRET_LENGTH && secret.reveal().bytes().all(of_alphabet)
+}
+
 /// The link with that secret, if it still works.
 ///
 /// # Errors
@@ -106,8 +112,8 @@ pub(super) fn find(
     secret: &Secret,
     now: Timestamp,
 ) -> Result<LinkRecord, ServiceError> {
-    let plausible = secret.reveal().len() == SECRET_LENGTH && secret.reveal().is_ascii();
-    let found = if plausible { links::find_usable(conn, purpose, hash(m, purpose, secret), now)? } else { None };
+    let found =
+        if is_link_secret(secret) { links::find_usable(conn, purpose, hash(m, purpose, secret), now)? } else { None };
     found.ok_or_else(dead)
 }
 

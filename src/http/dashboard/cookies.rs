@@ -8,6 +8,7 @@ use actix_web::cookie::{Cookie, SameSite};
 
 use crate::config::Config;
 use crate::secret::{Secret, SecretKind, is_generated_secret};
+use crate::service::links::is_link_secret;
 use crate::service::sign_in_elsewhere::AWAY_FOR;
 
 /// What a cookie is for.
@@ -92,6 +93,30 @@ pub(super) fn make_sealed(config: &Config, sealed: &Secret) -> Cookie<'static> {
 /// Takes that cookie away.
 pub(super) fn forget_sealed(config: &Config) -> Cookie<'static> {
     build_named(config, sealed_name(is_https(config)), String::new(), Age::ZERO)
+}
+
+/// The invitation that somebody comes back to after signing in: in an address it would stand in logs and histories.
+const fn invitation_name(is_https: bool) -> &'static str {
+    if is_https { "__Host-brevet-invitation" } else { "brevet-invitation" }
+}
+
+/// For so long somebody may sign in and come back to an invitation; later its link is opened again.
+const INVITATION_KEPT: Age = Age::hours(1);
+
+/// The secret of the invitation that the browser keeps, if it keeps one.
+pub(super) fn read_invitation(config: &Config, request: &HttpRequest) -> Option<Secret> {
+    let cookie = request.cookie(invitation_name(is_https(config)))?;
+    Some(Secret::new(cookie.value())).filter(is_link_secret)
+}
+
+/// A cookie that keeps an invitation.
+pub(super) fn make_invitation(config: &Config, secret: &Secret) -> Cookie<'static> {
+    build_named(config, invitation_name(is_https(config)), secret.reveal().to_owned(), INVITATION_KEPT)
+}
+
+/// Takes that cookie away.
+pub(super) fn forget_invitation(config: &Config) -> Cookie<'static> {
+    build_named(config, invitation_name(is_https(config)), String::new(), Age::ZERO)
 }
 
 /// The look that the person chose, which the page's script keeps in a cookie; nothing else depends on it.

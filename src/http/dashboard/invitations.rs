@@ -3,8 +3,8 @@
 use actix_web::HttpRequest;
 use actix_web::web::{Data, Path, Payload};
 use serde::Serialize;
-use url::form_urlencoded;
 
+use super::cookies::{forget_invitation, make_invitation, read_invitation};
 use super::dead_link::{link_refused, look_at};
 use super::error::{PageError, PageResult};
 use super::faults::Faults;
@@ -32,7 +32,6 @@ struct InvitationView {
     until: When,
     /// How to accept.
     accepts_by: AcceptsBy,
-    sign_in: String,
     signed_in_as: String,
     faults: Faults,
 }
@@ -71,27 +70,36 @@ impl InvitationView {
             }
             (None, false) => AcceptsBy { password: true, ..AcceptsBy::default() },
         };
-        let path = scene.request().path();
-        let path = path.strip_prefix(scene.site().pages.base.as_str()).unwrap_or(path);
-        let back: String = form_urlencoded::byte_serialize(path.as_bytes()).collect();
         Self {
             organisation: invitation.organisation.name.clone(),
             email: invitation.email.clone(),
             role: invitation.role.name(),
             until: When::of(invitation.expires_at),
             accepts_by,
-            sign_in: format!("/login?return_to={back}"),
             signed_in_as: scene.signed_in().map(|signed_in| signed_in.person.email.clone()).unwrap_or_default(),
             faults,
         }
     }
 }
 
-/// The invitation. Opening it changes nothing.
+/// The invitation. Opening it changes nothing. Whoever signs in first comes back by [`come_back`].
 pub(super) async fn show(site: Data<Site>, request: HttpRequest, token: Path<String>) -> PageResult {
     let scene = Scene::set(&site, &request).await?.with_visit()?;
-    let invitation = look(&scene, &Secret::new(token.as_str())).await?;
-    scene.page(&InvitationView::new(&scene, &invitation, Faults::default()))
+    let secret = Secret::new(token.as_str());
+    let invitation = look(&scene, &secret).await?;
+    let view = InvitationView::new(&scene, &invitation, Faults::default());
+    if view.accepts_by.sign_in {
+        scene.set_cookie(make_invitation(scene.config(), &secret));
+    }
+    scene.page(&view)
+}
+
+/// Back to the invitation that the browser keeps, or to the start page.
+pub(super) async fn come_back(site: Data<Site>, request: HttpRequest) -> PageResult {
+    let scene = Scene::set(&site, &request).await?;
+    let kept = read_invitation(scene.config(), &request);
+    scene.set_cookie(forget_invitation(scene.config()));
+    Ok(scene.redirect(&kept.map_or_else(|| "/".to_owned(), |secret| format!("/invite/{}", secret.reveal()))))
 }
 
 async fn look(scene: &Scene, secret: &Secret) -> Result<Invitation, PageError> {
@@ -163,7 +171,6 @@ pub(super) mod tests {
             role: "developer",
             until: When::of(Timestamp::from_seconds(1_795_305_600)),
             accepts_by,
-            sign_in: "/login".to_owned(),
             signed_in_as: "bo@example.com".to_owned(),
             faults,
         };

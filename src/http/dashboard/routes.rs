@@ -29,6 +29,7 @@ fn accounts(config: &mut ServiceConfig) {
         .service(get_and_post("/signup", sign_up::show, sign_up::sign_up))
         .service(get("/signup/done", sign_up::done))
         .service(get_and_post("/verify/{token}", sign_up::show_proof, sign_up::prove))
+        .service(get("/invite", invitations::come_back))
         .service(get_and_post("/invite/{token}", invitations::show, invitations::accept))
         .service(get_and_post("/login", sign_in::show, sign_in::sign_in))
         .service(get_and_post("/login/2fa", sign_in::second_factor::show, sign_in::second_factor::submit))
