@@ -316,10 +316,14 @@ mod pages {
         let bo = app.browser();
         let page = bo.get(&path);
         let sign_in = page.attribute("main a.primary", "href").unwrap();
+        assert_eq!(sign_in, "/login?return_to=/invite", "the secret is in no query");
         let page = bo.get(&sign_in);
+        assert!(!page.body.contains(path.rsplit('/').next().unwrap()));
         let page =
             bo.submit(&page, "/login", &[("email", "bo@example.com"), ("password", PASSWORD)]).assert_status(200);
         assert_eq!(page.path, path, "back at the invitation");
+        assert_eq!(bo.cookie("brevet-invitation"), None, "kept no longer than needed");
+        assert_eq!(bo.send("GET", "/invite", &[], None).header("location"), "/");
         let before = bo.cookie("brevet-session");
         let page = bo.submit(&page, &path, &[]).assert_status(200);
         assert_eq!(
@@ -388,13 +392,144 @@ mod pages {
         let page = browser.get("/team");
         team::change_role(&app.management, id, owner, admin, Role::Viewer).unwrap();
         let fields = [("email", "x@example.com"), ("role", "viewer")];
-        assert_eq!(browser.submit(&page, "/team/invitations", &fields).status, 403, "demoted");
+        assert_eq!(browser.submit(&page, "/team/invitations", &fields).status, 401, "demoted");
+        let browser = app.browser_of("admin@example.com");
+        assert_eq!(forged(&browser, "/team/invitations", "email=x%40example.com&role=viewer"), 403, "demoted");
 
         let page = browser.get("/team").assert_status(200);
         team::remove(&app.management, id, owner, admin).unwrap();
         let refused = browser.submit(&page, "/team/leave", &[]);
         assert_eq!(refused.heading(), "Your organisations", "removed: {}", refused.path);
         assert!(!browser.get("/team").body.contains("owner@example.com"));
+    }
+
+    #[test]
+    fn another_role_is_another_session_secret() {
+        let app = app_with_roles(&[]);
+        app.create_organisation("other");
+        let id = organisation_id(&app, "acme");
+        let person = |email: &str| people::find_by_email(&app.management, email).unwrap().id;
+        let (owner, viewer) = (person("owner@example.com"), person("viewer@example.com"));
+        let elsewhere = organisation_id(&app, "other");
+        let secret = team::invite(&app.management, elsewhere, owner, "viewer@example.com", Role::Viewer);
+        assert!(is_dead(&secret), "an owner of one organisation is a stranger in another");
+
+        // Raised by somebody else: what was signed in before is over, whoever holds its secret.
+        let sessions = [app.browser_of("viewer@example.com"), app.browser_of("viewer@example.com")];
+        let browser = app.browser_of("owner@example.com");
+        let page = browser.get("/team");
+        let action = format!("/team/members/{viewer}/role");
+        browser.submit(&page, &action, &[("role", "viewer")]).assert_status(200);
+        sessions[0].get("/team").assert_status(200);
+        browser.submit(&page, &action, &[("role", "admin")]).assert_status(200);
+        for session in &sessions {
+            assert_eq!(session.send("GET", "/team", &[], None).status, 303, "signed out");
+        }
+        assert!(app.browser_of("viewer@example.com").get("/team").text().contains("Invite somebody"));
+
+        // The own role: this session goes on with another secret, the others are over.
+        team::change_role(&app.management, id, owner, viewer, Role::Owner).unwrap();
+        let other = app.browser_of("owner@example.com");
+        let before = browser.cookie("brevet-session");
+        let page = browser.get("/team");
+        let page = browser.submit(&page, &format!("/team/members/{owner}/role"), &[("role", "viewer")]);
+        assert_eq!(page.assert_status(200).texts(".workplace"), ["acme viewer"]);
+        let after = browser.cookie("brevet-session");
+        assert_ne!(after, before);
+        assert_eq!(other.send("GET", "/team", &[], None).status, 303, "signed out");
+        let stolen = app.browser();
+        stolen.set_cookie("brevet-session", &before.unwrap());
+        assert_eq!(stolen.send("GET", "/team", &[], None).status, 303, "the secret of before opens nothing");
+    }
+
+    #[test]
+    fn a_fresh_proof_is_asked_before_people_get_or_lose_power() {
+        let app = app_with_roles(&[]);
+        let person = |email: &str| people::find_by_email(&app.management, email).unwrap().id;
+        let (owner, viewer, developer) =
+            (person("owner@example.com"), person("viewer@example.com"), person("developer@example.com"));
+        people::set_operator(&app.management, owner, true).unwrap();
+        let id = organisation_id(&app, "acme");
+        let browser = app.browser_of("owner@example.com");
+        let team_page = || browser.get("/team");
+        let user = format!("/admin/users/{developer}");
+        let of_user = || browser.get(&user);
+        let of_organisations = || browser.get("/admin/organisations");
+        let cases: Vec<(&dyn Fn() -> Page, String, Vec<(&str, &str)>)> = vec![
+            (&team_page, format!("/team/members/{viewer}/role"), vec![("role", "developer")]),
+            (&team_page, format!("/team/members/{viewer}/remove"), vec![]),
+            (&team_page, "/team/invitations".to_owned(), vec![("email", "a@example.com"), ("role", "admin")]),
+            (&team_page, "/team/invitations".to_owned(), vec![("email", "o@example.com"), ("role", "owner")]),
+            (&of_user, format!("{user}/disable"), vec![]),
+            (&of_user, format!("{user}/enable"), vec![]),
+            (&of_user, format!("{user}/reset-2fa"), vec![]),
+            (&of_user, format!("{user}/reset-link"), vec![]),
+            (&of_user, format!("{user}/make-operator"), vec![]),
+            (&of_user, format!("{user}/unmake-operator"), vec![]),
+            (&of_organisations, "/admin/organisations/acme/disable".to_owned(), vec![]),
+        ];
+        for (show, action, fields) in &cases {
+            app.clock.advance(Duration::from_secs(601));
+            let rows = || crate::support::audit(&app, "acme").len();
+            let before = rows();
+            let asked = browser.submit(&show(), action, fields);
+            assert_eq!((asked.status, asked.heading().as_str()), (403, "Confirm that it is you"), "{action}");
+            assert_eq!(rows(), before, "{action} was done without a proof");
+            let wrong = browser.submit(&asked, action, &[("confirm-password", "something else")]);
+            assert_eq!(wrong.status, 422, "{action}");
+            let done = browser.submit(&wrong, action, &[("confirm-password", PASSWORD)]);
+            assert_eq!(done.status, 200, "{action}: {}", done.text());
+        }
+        brevet::service::organisations::set_enabled(&app.management, "acme", true).unwrap();
+        let team = team::show(&app.management, id).unwrap();
+        assert!(!team.members.iter().any(|member| member.person.id == viewer), "what was asked for was done");
+        assert_eq!(team.waiting.iter().filter(|waiting| waiting.role == Role::Owner).count(), 1);
+
+        // Whoever gets no power over the organisation is invited without.
+        app.clock.advance(Duration::from_secs(601));
+        let invited = invite(&browser, "d@example.com", "developer").assert_status(200);
+        assert_eq!(invited.heading(), "Hand over the invitation");
+    }
+
+    #[test]
+    fn invitations_are_mailed_only_so_often() {
+        let server = MailServer::start();
+        let app = app_with_roles(&server.settings());
+        let waits = |page: &Page| page.header("retry-after").parse::<u64>().unwrap();
+        let owner = app.browser_of("owner@example.com");
+        invite(&owner, "new@example.com", "viewer").assert_status(200);
+        let refused = invite(&owner, "New@Example.com", "viewer").assert_status(429);
+        assert!((1..=60).contains(&waits(&refused)), "an address gets one in a minute");
+        assert!(refused.faults()[0].contains("Wait 60 seconds"), "{:?}", refused.faults());
+        assert_eq!(refused.attribute("#email", "value").as_deref(), Some("New@Example.com"), "what was entered stays");
+
+        // The same address, from another organisation as well.
+        app.create_organisation("other");
+        app.create_person("other", "olaf@example.com", Role::Owner);
+        let olaf = app.browser_of("olaf@example.com");
+        invite(&olaf, "new@example.com", "viewer").assert_status(429);
+        for _ in 0..4 {
+            app.clock.advance(Duration::from_secs(60));
+            invite(&olaf, "new@example.com", "viewer").assert_status(200);
+        }
+        app.clock.advance(Duration::from_secs(60));
+        let refused = invite(&owner, "new@example.com", "viewer").assert_status(429);
+        assert!(waits(&refused) > 3_600, "five in a day: {}", waits(&refused));
+
+        // One person.
+        let mut sent = 0;
+        let refused = loop {
+            let page = invite(&owner, &format!("person{sent}@example.com"), "viewer");
+            if page.status != 200 {
+                break page.assert_status(429);
+            }
+            sent += 1;
+            assert!(sent < 60);
+        };
+        assert!((48..=50).contains(&sent) && waits(&refused) <= 3_600, "{sent}");
+        let admin = app.browser_of("admin@example.com");
+        assert_eq!(invite(&admin, "viewer@example.com", "viewer").status, 409, "a member already: counts for nothing");
+        invite(&admin, "another@example.com", "viewer").assert_status(200);
     }
 
     #[test]

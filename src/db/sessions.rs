@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, Queryable, RunQueryDsl};
+use diesel::{BoolExpressionMethods, ExpressionMethods, OptionalExtension, QueryDsl, Queryable, RunQueryDsl};
 use uuid::Uuid;
 
 use super::conn::AnyConnection;
@@ -139,6 +139,23 @@ pub fn delete_all(conn: &mut AnyConnection, developer_id: Uuid, but: Option<Uuid
     let spared = but.map(|id| id.to_string()).unwrap_or_default();
     let of_person = sessions::table.filter(sessions::developer_id.eq(developer_id.to_string()));
     Ok(diesel::delete(of_person.filter(sessions::id.ne(spared))).execute(conn)?)
+}
+
+/// Ends the sessions of a person that are at work in that organisation, or nowhere yet, but one if it is named.
+///
+/// # Errors
+/// When the database does not take it.
+pub fn delete_at_work(
+    conn: &mut AnyConnection,
+    developer_id: Uuid,
+    organisation_id: Uuid,
+    but: Option<Uuid>,
+) -> Result<(), DbError> {
+    let spared = but.map(|id| id.to_string()).unwrap_or_default();
+    let of_person = sessions::table.filter(sessions::developer_id.eq(developer_id.to_string()));
+    let here = sessions::organisation_id.eq(organisation_id.to_string()).or(sessions::organisation_id.is_null());
+    diesel::delete(of_person.filter(sessions::id.ne(spared)).filter(here)).execute(conn)?;
+    Ok(())
 }
 
 /// Forgets sessions that are over.

@@ -16,6 +16,7 @@ use crate::secret::{Secret, sha256};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3_600);
+const DAY: Duration = Duration::from_secs(86_400);
 /// Windows remembered of each kind; the ones used least are forgotten first.
 const MOST_WINDOWS: usize = 16_384;
 /// Passwords that strangers may try on one account in an hour, as a multiple of what one address may try in a minute.
@@ -43,6 +44,13 @@ const CODES_MINUTE: u32 = 5;
 const CODES_HOUR: u32 = 20;
 /// Passkeys that may fail from one address in a minute: nobody guesses one, but each costs a look and a line in the audit.
 const PASSKEYS_MINUTE: u32 = 20;
+
+/// Invitations that one person may have mailed in an hour.
+const INVITATIONS_OF_PERSON: u32 = 50;
+/// And one organisation in a day: as many as may wait for an answer.
+const INVITATIONS_OF_ORGANISATION: u32 = 200;
+/// Invitations that one address gets in a day, from whatever organisations; and a minute lies between them.
+const INVITATIONS_TO_ADDRESS: u32 = 5;
 
 /// A name for what is counted, of one length whatever it is.
 type Key = [u8; 32];
@@ -181,6 +189,16 @@ pub(super) struct Attempts {
     codes_by_pair_hour: Windows,
     codes_by_account: Windows,
     passkeys_by_address: Windows,
+    invitations: Invitations,
+}
+
+/// Letters that people have sent to addresses of their choice: nobody shall be able to flood a letter box with them.
+#[derive(Debug)]
+struct Invitations {
+    by_person: Windows,
+    by_organisation: Windows,
+    by_address_minute: Windows,
+    by_address: Windows,
 }
 
 #[derive(Debug)]
@@ -229,7 +247,37 @@ impl Attempts {
             codes_by_pair_hour: Windows::new(CODES_HOUR, HOUR),
             codes_by_account: Windows::new(CODES_HOUR, HOUR),
             passkeys_by_address: Windows::new(PASSKEYS_MINUTE, MINUTE),
+            invitations: Invitations {
+                by_person: Windows::new(INVITATIONS_OF_PERSON, HOUR),
+                by_organisation: Windows::new(INVITATIONS_OF_ORGANISATION, DAY),
+                by_address_minute: Windows::new(1, MINUTE),
+                by_address: Windows::new(INVITATIONS_TO_ADDRESS, DAY),
+            },
         }
+    }
+
+    /// A person wants an invitation into an organisation mailed to an address.
+    ///
+    /// # Errors
+    /// How long to wait.
+    pub(super) fn invitation(
+        &self,
+        person: Uuid,
+        organisation: Uuid,
+        email: &str,
+        now: Timestamp,
+    ) -> Result<Attempt, Refused> {
+        let (limits, address) = (&self.invitations, sha256(email.as_bytes()));
+        let guess = take(
+            &[
+                (&limits.by_person, sha256(person.as_bytes())),
+                (&limits.by_organisation, sha256(organisation.as_bytes())),
+                (&limits.by_address_minute, address),
+                (&limits.by_address, address),
+            ],
+            now,
+        )?;
+        Ok(Attempt { guess, ..Attempt::default() })
     }
 
     /// Somebody tries a password for the account of that name, which need not exist: it is counted all the same.

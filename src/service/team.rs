@@ -17,8 +17,9 @@ use crate::db::changes::ChangeKind;
 use crate::db::developers::{self, Role};
 use crate::db::members::{self, Belonging, TeamMember};
 use crate::db::organisations::OrganisationRecord;
-use crate::db::sessions::SessionRecord;
+use crate::db::sessions::{self as rows, SessionRecord};
 use crate::db::{AnyConnection, links, organisations};
+use crate::secret::Secret;
 
 /// An organisation's people.
 #[derive(Debug)]
@@ -33,8 +34,7 @@ pub struct Team {
 
 /// The roles that somebody with this one may give: none that is mightier, and none at all below Admin.
 pub fn grantable(role: Role) -> Vec<Role> {
-    let manages = role.includes(Role::Admin);
-    Role::ALL.iter().copied().filter(|granted| manages && role.includes(*granted)).collect()
+    Role::ALL.iter().copied().filter(|granted| is_mighty(role) && role.includes(*granted)).collect()
 }
 
 /// The organisation's people.
@@ -51,7 +51,13 @@ pub fn show(m: &Management, organisation_id: Uuid) -> Result<Team, ServiceError>
     })
 }
 
-/// Gives a member another role, on behalf of the member `by`.
+/// Whether somebody with that role can change who belongs to the organisation.
+pub fn is_mighty(role: Role) -> bool {
+    role.includes(Role::Admin)
+}
+
+/// Gives a member another role, on behalf of the member `by`. The member's sessions in the organisation end: no session
+/// goes on with other power under the same secret.
 ///
 /// # Errors
 /// `NotFound`; `BeyondPower` for a role mightier than one's own, and a member who is mightier; `Conflict` for the last
@@ -65,24 +71,58 @@ pub fn change_role(
 ) -> Result<(), ServiceError> {
     let deed = m.deed();
     m.database.write(move |conn| {
-        find(&deed, conn, organisation_id)?;
-        let before = member_role(conn, organisation_id, member)?;
-        let own = member_role(conn, organisation_id, by)?;
-        check_power(own, before)?;
-        check_power(own, role)?;
-        if before == role {
-            return Ok(());
+        if give_role(conn, &deed, organisation_id, (by, member), role)? {
+            rows::delete_at_work(conn, member, organisation_id, None)?;
         }
-        if before == Role::Owner {
-            keep_an_owner(conn, organisation_id, member)?;
-        }
-        members::update_role(conn, organisation_id, member, role)?;
-        // What was offered with the old power is taken back with it.
-        let beyond: Vec<Role> = Role::ALL.iter().copied().filter(|r| !grantable(role).contains(r)).collect();
-        links::delete_invitations_by(conn, organisation_id, &format!("user:{member}"), &beyond)?;
-        let detail = json!({ "role": { "from": before.name(), "to": role.name() } });
-        Ok(deed.record(conn, Some(organisation_id), "member.role", &member.to_string(), detail, None)?)
+        Ok(())
     })
+}
+
+/// The same for the own role: this session goes on with another secret, which is given back.
+///
+/// # Errors
+/// As [`change_role`].
+pub fn change_own_role(
+    m: &Management,
+    organisation_id: Uuid,
+    session: &SessionRecord,
+    role: Role,
+) -> Result<Secret, ServiceError> {
+    let (m, deed, session) = (m.clone(), m.deed(), session.clone());
+    m.database.clone().write(move |conn| {
+        let own = session.developer_id;
+        give_role(conn, &deed, organisation_id, (own, own), role)?;
+        rows::delete_at_work(conn, own, organisation_id, Some(session.id))?;
+        sessions::renew(conn, &m, &SessionRecord { organisation_id: Some(organisation_id), ..session })
+    })
+}
+
+/// `false` if the member has that role already.
+fn give_role(
+    conn: &mut AnyConnection,
+    deed: &Deed,
+    organisation_id: Uuid,
+    (by, member): (Uuid, Uuid),
+    role: Role,
+) -> Result<bool, ServiceError> {
+    find(deed, conn, organisation_id)?;
+    let before = member_role(conn, organisation_id, member)?;
+    let own = member_role(conn, organisation_id, by)?;
+    check_power(own, before)?;
+    check_power(own, role)?;
+    if before == role {
+        return Ok(false);
+    }
+    if before == Role::Owner {
+        keep_an_owner(conn, organisation_id, member)?;
+    }
+    members::update_role(conn, organisation_id, member, role)?;
+    // What was offered with the old power is taken back with it.
+    let beyond: Vec<Role> = Role::ALL.iter().copied().filter(|r| !grantable(role).contains(r)).collect();
+    links::delete_invitations_by(conn, organisation_id, &format!("user:{member}"), &beyond)?;
+    let detail = json!({ "role": { "from": before.name(), "to": role.name() } });
+    deed.record(conn, Some(organisation_id), "member.role", &member.to_string(), detail, None)?;
+    Ok(true)
 }
 
 /// Ends a membership, on behalf of the member `by`; members may always end their own.

@@ -8,13 +8,14 @@ use super::error::{PageError, PageResult};
 use super::faults::Faults;
 use super::page::{Section, View};
 use super::refusal::refusal;
+use super::sign_in::{throttled, waiting};
 use super::visitor::{Admin, Admission, AnyMember, Visitor};
 use super::when::When;
 use crate::db::developers::Role;
 use crate::db::members::TeamMember;
 use crate::service::links::Link;
 use crate::service::team::{self, Team, Waiting};
-use crate::service::{ServiceError, Version, organisations, sessions};
+use crate::service::{ServiceError, Version, organisations};
 
 /// The organisation's people.
 #[derive(Debug, Serialize)]
@@ -173,6 +174,13 @@ async fn refused<D: Admission>(
     if let ServiceError::NotFound(_) = error {
         return Err(PageError::not_found(visitor));
     }
+    if let ServiceError::Throttled(wait) = error {
+        let mut view = look(visitor).await?;
+        entered(&mut view);
+        let text = format!("Many invitations were mailed. Wait {} and invite again.", waiting(wait));
+        view.faults = Faults::one("email", text);
+        return throttled(visitor, wait, &view);
+    }
     let (status, faults) = if let ServiceError::Stale = error {
         let fault = "Somebody renamed the organisation meanwhile; its present name is shown above. Decide anew.";
         (StatusCode::CONFLICT, Faults::one("new-name", fault))
@@ -190,13 +198,17 @@ pub(super) async fn show(visitor: Visitor<AnyMember>) -> PageResult {
     visitor.page(&look(&visitor).await?)
 }
 
-/// Invites somebody: by mail, or with a link that is shown this once.
+/// Invites somebody: by mail, or with a link that is shown this once. Who makes others mighty proves first who it is.
 pub(super) async fn invite(visitor: Visitor<Admin>) -> PageResult {
     let form = visitor.form(&[])?;
     let (id, by, email) = (organisation_id(&visitor)?, visitor.person().person.id, form.text("email").to_owned());
-    let invited = match Role::from_name(form.text("role")) {
+    let role = Role::from_name(form.text("role"));
+    if role.is_some_and(team::is_mighty) {
+        visitor.confirm(&form).await?;
+    }
+    let invited = match role {
         None => Err(ServiceError::Invalid("choose a role".to_owned())),
-        Some(role) => visitor.change(move |m| team::invite(m, id, by, &email, role)).await,
+        Some(role) => visitor.site().authority.invite(visitor.management(), id, by, &email, role).await,
     };
     let delivered = invited.and_then(|invited| {
         let email = invited.email.clone();
@@ -226,18 +238,16 @@ pub(super) async fn revoke(visitor: Visitor<Admin>, invitation: Path<String>) ->
 
 /// Gives a member another role. Who gives up power goes on with another session secret.
 pub(super) async fn change_role(visitor: Visitor<Admin>, member: Path<String>) -> PageResult {
-    let form = visitor.form(&[])?;
+    let form = visitor.confirmed_form(&[]).await?;
     let (id, signed_in, member) = (organisation_id(&visitor)?, visitor.person().clone(), visitor.id(&member)?);
-    let slug = visitor.organisation();
     let changed = match Role::from_name(form.text("role")) {
         None => Err(ServiceError::Invalid("choose a role".to_owned())),
+        Some(role) if signed_in.person.id == member => {
+            visitor.change(move |m| team::change_own_role(m, id, &signed_in.session, role).map(Some)).await
+        }
         Some(role) => {
-            let walk = move |m: &crate::service::Management| {
-                team::change_role(m, id, signed_in.person.id, member, role)?;
-                let is_self = signed_in.person.id == member;
-                is_self.then(|| sessions::switch(m, &signed_in, &slug)).transpose()
-            };
-            visitor.change(walk).await
+            let by = signed_in.person.id;
+            visitor.change(move |m| team::change_role(m, id, by, member, role).map(|()| None)).await
         }
     };
     match changed {
@@ -253,7 +263,7 @@ pub(super) async fn change_role(visitor: Visitor<Admin>, member: Path<String>) -
 
 /// Ends somebody's membership.
 pub(super) async fn remove(visitor: Visitor<Admin>, member: Path<String>) -> PageResult {
-    visitor.form(&[])?;
+    visitor.confirmed_form(&[]).await?;
     let (id, by, member) = (organisation_id(&visitor)?, visitor.person().person.id, visitor.id(&member)?);
     if by == member {
         return Err(PageError::bad_request(&visitor, "To leave the organisation, use the button for that."));

@@ -273,7 +273,8 @@ impl<D: Admission> Visitor<D> {
         if scopes.any(|scope| management_scope::names().contains(&scope)) { self.confirm(form).await } else { Ok(()) }
     }
 
-    async fn confirm(&self, form: &Form) -> Result<(), PageError> {
+    /// Asks for that proof, if there is none.
+    pub(super) async fn confirm(&self, form: &Form) -> Result<(), PageError> {
         if self.signed_in.is_confirmed(self.now()) {
             return Ok(());
         }

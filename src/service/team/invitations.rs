@@ -11,6 +11,7 @@ use crate::db::organisations::OrganisationRecord;
 use crate::db::sessions::SessionRecord;
 use crate::db::{AnyConnection, links as rows, members, organisations};
 use crate::secret::Secret;
+use crate::service::attempts::Attempt;
 use crate::service::links::{self, Link, LinkPurpose, LinkRecord, NewLink};
 use crate::service::mail::{Errand, INTERVAL, Letter};
 use crate::service::sessions::{self, Browser, SignedIn};
@@ -72,6 +73,35 @@ impl Invited {
             }
             _ => Ok(Some(self.link)),
         }
+    }
+}
+
+impl Authority {
+    /// As [`invite`], but no more often than letters may be sent: of one person, of one organisation, to one address. What
+    /// is refused counts for nothing.
+    ///
+    /// # Errors
+    /// As [`invite`]; `Throttled`.
+    pub async fn invite(
+        &self,
+        m: Management,
+        organisation_id: Uuid,
+        by: Uuid,
+        address: &str,
+        role: Role,
+    ) -> Result<Invited, ServiceError> {
+        let email = email::canonical(address)?;
+        let attempt = if self.sends_mail() {
+            let counted = self.attempts.invitation(by, organisation_id, &email, m.now());
+            counted.map_err(|refused| ServiceError::Throttled(refused.wait))?
+        } else {
+            Attempt::default()
+        };
+        let invited = self.change(m, move |m| invite(m, organisation_id, by, &email, role)).await;
+        if invited.is_err() {
+            attempt.give_back();
+        }
+        invited
     }
 }
 
