@@ -32,6 +32,7 @@ pub mod links;
 pub mod mail;
 mod management;
 pub mod organisations;
+pub mod paging;
 pub mod passkeys;
 pub mod password_roads;
 pub mod passwords;

@@ -1,5 +1,8 @@
 //! APIs and their scopes.
 
+mod lists;
+
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +13,7 @@ use diesel::{
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+pub use self::lists::{ApiName, choose, count, list, list_names, list_page, search};
 use super::conn::{AnyConnection, is_storable};
 use super::error::DbError;
 use super::organisations::parse_id;
@@ -83,14 +87,8 @@ struct Row {
 }
 
 impl Row {
-    fn with_scopes(self, conn: &mut AnyConnection) -> Result<ApiRecord, DbError> {
+    fn with(self, scopes: Vec<ScopeRecord>) -> Result<ApiRecord, DbError> {
         let corrupt = |column| DbError::Corrupt { table: "apis", column, id: self.id.clone() };
-        let scopes: Vec<(String, String, i64)> = api_scopes::table
-            .filter(api_scopes::api_id.eq(&self.id))
-            .order((api_scopes::position, api_scopes::name))
-            .select((api_scopes::name, api_scopes::description, api_scopes::sensitive))
-            .load(conn)?;
-        let scope = |(name, description, sensitive)| ScopeRecord { name, description, sensitive: sensitive != 0 };
         Ok(ApiRecord {
             id: parse_id(&self.id, "apis")?,
             organisation_id: self.organisation_id.as_deref().map(|id| parse_id(id, "apis")).transpose()?,
@@ -103,9 +101,34 @@ impl Row {
             created_at: Timestamp::from_seconds(self.created_at),
             name: self.name,
             identifier: self.identifier,
-            scopes: scopes.into_iter().map(scope).collect(),
+            scopes,
         })
     }
+}
+
+/// APIs asked about at once when their scopes are read.
+const AT_ONCE: usize = 500;
+
+/// The same with their scopes, in the same order, by few statements however many there are.
+fn with_scopes(conn: &mut AnyConnection, rows: Vec<Row>) -> Result<Vec<ApiRecord>, DbError> {
+    let mut by_api: HashMap<String, Vec<ScopeRecord>> = HashMap::new();
+    for some in rows.chunks(AT_ONCE) {
+        let ids: Vec<&str> = some.iter().map(|row| row.id.as_str()).collect();
+        let scopes: Vec<(String, String, String, i64)> = api_scopes::table
+            .filter(api_scopes::api_id.eq_any(ids))
+            .order((api_scopes::api_id, api_scopes::position, api_scopes::name))
+            .select((api_scopes::api_id, api_scopes::name, api_scopes::description, api_scopes::sensitive))
+            .load(conn)?;
+        for (api_id, name, description, sensitive) in scopes {
+            by_api.entry(api_id).or_default().push(ScopeRecord { name, description, sensitive: sensitive != 0 });
+        }
+    }
+    rows.into_iter()
+        .map(|row| {
+            let scopes = by_api.remove(&row.id).unwrap_or_default();
+            row.with(scopes)
+        })
+        .collect()
 }
 
 /// Seconds in a column.
@@ -192,7 +215,7 @@ pub fn delete_scope(conn: &mut AnyConnection, api_id: Uuid, name: &str) -> Resul
 /// When the database does not answer.
 pub fn find(conn: &mut AnyConnection, id: Uuid) -> Result<Option<ApiRecord>, DbError> {
     let row: Option<Row> = apis::table.find(id.to_string()).first(conn).optional()?;
-    row.map(|row| row.with_scopes(conn)).transpose()
+    Ok(with_scopes(conn, row.into_iter().collect())?.pop())
 }
 
 /// The API with that identifier.
@@ -204,34 +227,7 @@ pub fn find_by_identifier(conn: &mut AnyConnection, identifier: &str) -> Result<
         return Ok(None);
     }
     let row: Option<Row> = apis::table.filter(apis::identifier.eq(identifier)).first(conn).optional()?;
-    row.map(|row| row.with_scopes(conn)).transpose()
-}
-
-/// The APIs of an organisation by identifier, Brevet's own last.
-///
-/// # Errors
-/// When the database does not answer.
-pub fn list(conn: &mut AnyConnection, organisation_id: Uuid) -> Result<Vec<ApiRecord>, DbError> {
-    let own = apis::organisation_id.eq(organisation_id.to_string());
-    let mut rows: Vec<Row> = apis::table.filter(own).order(apis::identifier).load(conn)?;
-    rows.extend(apis::table.find(MANAGEMENT_API.to_string()).first::<Row>(conn).optional()?);
-    rows.into_iter().map(|row| row.with_scopes(conn)).collect()
-}
-
-/// The APIs of an organisation and Brevet's own in the order of their ids, at most `limit`, those after `after`.
-///
-/// # Errors
-/// When the database does not answer.
-pub fn list_page(
-    conn: &mut AnyConnection,
-    organisation_id: Uuid,
-    after: Option<Uuid>,
-    limit: i64,
-) -> Result<Vec<ApiRecord>, DbError> {
-    let here = apis::organisation_id.eq(organisation_id.to_string()).or(apis::organisation_id.is_null());
-    let after = after.map(|after| after.to_string()).unwrap_or_default();
-    let rows: Vec<Row> = apis::table.filter(here).filter(apis::id.gt(after)).order(apis::id).limit(limit).load(conn)?;
-    rows.into_iter().map(|row| row.with_scopes(conn)).collect()
+    Ok(with_scopes(conn, row.into_iter().collect())?.pop())
 }
 
 /// The API that a scope's name belongs to, in that organisation or among Brevet's own.

@@ -136,6 +136,12 @@ pub(super) fn is_storable(text: &str) -> bool {
     !text.contains('\0')
 }
 
+/// A pattern for texts that hold `words` as they stand, where ASCII letters are small.
+pub(super) fn pattern(words: &str) -> String {
+    let escaped = words.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
+    format!("%{}%", escaped.to_ascii_lowercase())
+}
+
 /// A transaction whose body has an error type that knows nothing of diesel.
 pub(super) fn in_transaction<T, E: From<DbError>>(
     conn: &mut AnyConnection,

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, Queryable, RunQueryDsl};
+use diesel::dsl::count_star;
+use diesel::{Connection, ExpressionMethods, OptionalExtension, QueryDsl, Queryable, RunQueryDsl};
 use uuid::Uuid;
 
 use super::conn::{AnyConnection, is_storable};
@@ -185,23 +186,53 @@ pub fn use_once(conn: &mut AnyConnection, id: Uuid, now: Timestamp) -> Result<bo
     Ok(diesel::update(usable).set(links::used_at.eq(now.seconds())).execute(conn)? == 1)
 }
 
-/// The invitations into an organisation that wait for an answer, newest first.
+/// The invitations into an organisation that wait for an answer, newest first: at most `limit` behind the first `offset`.
 ///
 /// # Errors
 /// When the database does not answer.
 pub fn list_invitations(
     conn: &mut AnyConnection,
     organisation_id: Uuid,
+    (offset, limit): (i64, i64),
     now: Timestamp,
 ) -> Result<Vec<LinkRecord>, DbError> {
-    let rows: Vec<Row> = links::table
+    let newest = waiting(organisation_id, now).order(links::id.desc());
+    let rows: Vec<Row> = newest.offset(offset).limit(limit).load(conn)?;
+    rows.into_iter().map(TryInto::try_into).collect()
+}
+
+/// The invitation of that address that waits for an answer.
+///
+/// # Errors
+/// When the database does not answer.
+pub fn find_invitation(
+    conn: &mut AnyConnection,
+    organisation_id: Uuid,
+    email: &str,
+    now: Timestamp,
+) -> Result<Option<LinkRecord>, DbError> {
+    let row: Option<Row> =
+        waiting(organisation_id, now).filter(links::email.eq(email)).first(conn).optional()?;
+    row.map(TryInto::try_into).transpose()
+}
+
+/// How many invitations into an organisation wait for an answer.
+///
+/// # Errors
+/// When the database does not answer.
+pub fn count_invitations(conn: &mut AnyConnection, organisation_id: Uuid, now: Timestamp) -> Result<i64, DbError> {
+    Ok(waiting(organisation_id, now).select(count_star()).first(conn)?)
+}
+
+type Query<'a> = links::BoxedQuery<'a, <AnyConnection as Connection>::Backend>;
+
+fn waiting<'a>(organisation_id: Uuid, now: Timestamp) -> Query<'a> {
+    links::table
         .filter(links::organisation_id.eq(organisation_id.to_string()))
         .filter(links::purpose.eq(LinkPurpose::Invitation.name()))
         .filter(links::used_at.is_null())
         .filter(links::expires_at.gt(now.seconds()))
-        .order(links::id.desc())
-        .load(conn)?;
-    rows.into_iter().map(TryInto::try_into).collect()
+        .into_boxed()
 }
 
 /// Takes an invitation back. Gives it, if it was waiting in that organisation.
@@ -214,11 +245,12 @@ pub fn delete_invitation(
     id: Uuid,
     now: Timestamp,
 ) -> Result<Option<LinkRecord>, DbError> {
-    let found = list_invitations(conn, organisation_id, now)?.into_iter().find(|link| link.id == id);
-    if found.is_some() {
+    let row: Option<Row> =
+        waiting(organisation_id, now).filter(links::id.eq(id.to_string())).first(conn).optional()?;
+    if row.is_some() {
         diesel::delete(links::table.find(id.to_string())).execute(conn)?;
     }
-    Ok(found)
+    row.map(TryInto::try_into).transpose()
 }
 
 /// Takes back the invitations of that address into that organisation.

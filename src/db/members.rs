@@ -1,12 +1,14 @@
 //! Who belongs to an organisation with which role, and who runs the server.
 
+use diesel::dsl::{count_star, sql};
+use diesel::sql_types::Text;
 use diesel::{
     BoolExpressionMethods, EscapeExpressionMethods, ExpressionMethods, OptionalExtension, QueryDsl, RunQueryDsl,
     TextExpressionMethods,
 };
 use uuid::Uuid;
 
-use super::conn::{AnyConnection, is_storable};
+use super::conn::{AnyConnection, is_storable, pattern};
 use super::developers::{Person, Role};
 use super::error::DbError;
 use super::organisations::parse_id;
@@ -91,6 +93,16 @@ pub fn find_person_by_email(conn: &mut AnyConnection, email: &str) -> Result<Opt
     row.map(person).transpose()
 }
 
+/// Whether an address or a name holds these words, in any case of ASCII letters. Addresses are in lower case anyway.
+macro_rules! holds {
+    ($words:expr) => {
+        developers::email
+            .like(pattern($words))
+            .escape('\\')
+            .or(sql::<Text>("lower(developers.name)").like(pattern($words)).escape('\\'))
+    };
+}
+
 /// People whose address or name holds `text`, by address, at most `limit`, those after the address `after`.
 ///
 /// # Errors
@@ -106,11 +118,7 @@ pub fn search_people(
     }
     let mut query = developers::table.select(person_columns!()).order(developers::email).limit(limit).into_boxed();
     if !text.is_empty() {
-        let escaped = text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
-        // Addresses are lower case. SQLite's LIKE folds ASCII of its own accord; PostgreSQL's does not, so a name is
-        // found there as it is written.
-        let (address, name) = (format!("%{}%", escaped.to_lowercase()), format!("%{escaped}%"));
-        query = query.filter(developers::email.like(address).escape('\\').or(developers::name.like(name).escape('\\')));
+        query = query.filter(holds!(text));
     }
     if let Some(after) = after {
         query = query.filter(developers::email.gt(after));
@@ -146,17 +154,46 @@ pub fn has_active(conn: &mut AnyConnection, organisation_id: Uuid, login: &str) 
     Ok(active.count().get_result::<i64>(conn)? > 0)
 }
 
-/// The members of an organisation, by address.
+/// How many members of an organisation have an address or a name that holds these words; no words are in all.
 ///
 /// # Errors
 /// When the database does not answer.
-pub fn list(conn: &mut AnyConnection, organisation_id: Uuid) -> Result<Vec<TeamMember>, DbError> {
-    let rows: Vec<(PersonRow, String, i64)> = memberships::table
+pub fn count(conn: &mut AnyConnection, organisation_id: Uuid, words: &str) -> Result<i64, DbError> {
+    let of_organisation = memberships::table.filter(memberships::organisation_id.eq(organisation_id.to_string()));
+    if words.is_empty() {
+        return Ok(of_organisation.select(count_star()).first(conn)?);
+    }
+    if !is_storable(words) {
+        return Ok(0);
+    }
+    Ok(of_organisation.inner_join(developers::table).filter(holds!(words)).select(count_star()).first(conn)?)
+}
+
+/// Those by address: at most `limit` behind the first `offset`.
+///
+/// # Errors
+/// When the database does not answer.
+pub fn search(
+    conn: &mut AnyConnection,
+    organisation_id: Uuid,
+    words: &str,
+    (offset, limit): (i64, i64),
+) -> Result<Vec<TeamMember>, DbError> {
+    if !is_storable(words) {
+        return Ok(Vec::new());
+    }
+    let mut query = memberships::table
         .inner_join(developers::table)
         .filter(memberships::organisation_id.eq(organisation_id.to_string()))
         .order(developers::email)
         .select((person_columns!(), memberships::role, memberships::created_at))
-        .load(conn)?;
+        .offset(offset)
+        .limit(limit)
+        .into_boxed();
+    if !words.is_empty() {
+        query = query.filter(holds!(words));
+    }
+    let rows: Vec<(PersonRow, String, i64)> = query.load(conn)?;
     rows.into_iter()
         .map(|(row, role, joined_at)| {
             let role = read_role(&role, &row.0)?;
@@ -165,16 +202,31 @@ pub fn list(conn: &mut AnyConnection, organisation_id: Uuid) -> Result<Vec<TeamM
         .collect()
 }
 
-/// The organisations that a person belongs to, by slug.
+/// To how many organisations a person belongs.
 ///
 /// # Errors
 /// When the database does not answer.
-pub fn list_belongings(conn: &mut AnyConnection, developer_id: Uuid) -> Result<Vec<Belonging>, DbError> {
+pub fn count_belongings(conn: &mut AnyConnection, developer_id: Uuid) -> Result<i64, DbError> {
+    let of_person = memberships::table.filter(memberships::developer_id.eq(developer_id.to_string()));
+    Ok(of_person.select(count_star()).first(conn)?)
+}
+
+/// The organisations that a person belongs to, by slug: at most `limit` behind the first `offset`.
+///
+/// # Errors
+/// When the database does not answer.
+pub fn list_belongings(
+    conn: &mut AnyConnection,
+    developer_id: Uuid,
+    (offset, limit): (i64, i64),
+) -> Result<Vec<Belonging>, DbError> {
     let id = developer_id.to_string();
     let rows: Vec<(String, String, String, Option<i64>, String)> = memberships::table
         .inner_join(organisations::table)
         .filter(memberships::developer_id.eq(&id))
         .order(organisations::slug)
+        .offset(offset)
+        .limit(limit)
         .select((
             organisations::id,
             organisations::slug,

@@ -2,10 +2,15 @@
 
 use std::sync::Arc;
 
-use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, Queryable, RunQueryDsl};
+use diesel::dsl::{count_star, sql};
+use diesel::sql_types::Text;
+use diesel::{
+    BoolExpressionMethods, Connection, EscapeExpressionMethods, ExpressionMethods, OptionalExtension, QueryDsl,
+    Queryable, RunQueryDsl, TextExpressionMethods,
+};
 use uuid::Uuid;
 
-use super::conn::{AnyConnection, is_storable};
+use super::conn::{AnyConnection, is_storable, pattern};
 use super::error::DbError;
 use super::schema::organisations;
 use crate::clock::Timestamp;
@@ -113,6 +118,42 @@ pub fn find_by_slug(conn: &mut AnyConnection, slug: &str) -> Result<Option<Organ
 /// When the database does not answer.
 pub fn list(conn: &mut AnyConnection) -> Result<Vec<OrganisationRecord>, DbError> {
     let rows: Vec<Row> = organisations::table.order(organisations::slug).load(conn)?;
+    rows.into_iter().map(TryInto::try_into).collect()
+}
+
+type Query<'a> = organisations::BoxedQuery<'a, <AnyConnection as Connection>::Backend>;
+
+/// Those whose slug or name holds these words, in any case of ASCII letters.
+fn found<'a>(words: &str) -> Query<'a> {
+    let query = organisations::table.into_boxed();
+    match words {
+        "" => query,
+        words if !is_storable(words) => query.filter(organisations::id.is_null()),
+        words => {
+            let name = sql::<Text>("lower(organisations.name)").like(pattern(words)).escape('\\');
+            query.filter(organisations::slug.like(pattern(words)).escape('\\').or(name))
+        }
+    }
+}
+
+/// How many organisations have a slug or a name that holds these words; no words are in all.
+///
+/// # Errors
+/// When the database does not answer.
+pub fn count(conn: &mut AnyConnection, words: &str) -> Result<i64, DbError> {
+    Ok(found(words).select(count_star()).first(conn)?)
+}
+
+/// Those by slug: at most `limit` behind the first `offset`.
+///
+/// # Errors
+/// When the database does not answer.
+pub fn search(
+    conn: &mut AnyConnection,
+    words: &str,
+    (offset, limit): (i64, i64),
+) -> Result<Vec<OrganisationRecord>, DbError> {
+    let rows: Vec<Row> = found(words).order(organisations::slug).offset(offset).limit(limit).load(conn)?;
     rows.into_iter().map(TryInto::try_into).collect()
 }
 

@@ -22,6 +22,7 @@ mod inspect;
 mod invitations;
 mod organisations;
 mod page;
+mod paging;
 mod people;
 mod qr;
 mod quick_start;

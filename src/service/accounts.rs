@@ -6,6 +6,7 @@ use uuid::Uuid;
 use super::email::canonical as canonical_email;
 use super::organisations::{find as find_organisation, is_unseen};
 use super::passwords::{self, Surroundings};
+use super::team::check_room_for_member;
 use super::{Management, ServiceError, people};
 use crate::db::changes::ChangeKind;
 use crate::db::developers::{self, Member, NewDeveloper, Role};
@@ -48,6 +49,7 @@ pub fn create(m: &Management, new: &NewMember<'_>) -> Result<Uuid, ServiceError>
         let organisation = find_organisation(conn, &slug)?;
         let taken = format!("there is a user {} already", developer.email);
         developers::insert(conn, &developer).map_err(ServiceError::duplicate(taken))?;
+        check_room_for_member(conn, organisation.id)?;
         developers::insert_membership(conn, organisation.id, developer.id, role, login.as_deref(), deed.now)
             .map_err(ServiceError::duplicate("that login is taken in this organisation"))?;
         let detail = json!({ "email": developer.email, "role": role.name(), "login": login });

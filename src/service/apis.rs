@@ -1,5 +1,6 @@
 //! APIs and their scopes.
 
+mod lists;
 mod scopes;
 
 use std::time::Duration;
@@ -9,6 +10,7 @@ use serde_json::json;
 use url::Url;
 use uuid::Uuid;
 
+pub use self::lists::{AppOfApi, Choices, apps_using, choose, list, list_names, list_page, search};
 use self::scopes::{SCOPE_OF_NEW_API, check_count, check_scope, refuse_reserved, taken_scope};
 pub use self::scopes::{add_scope, remove_scope, update_scope};
 use super::deed::{Deed, Version};
@@ -20,6 +22,9 @@ use crate::db::changes::ChangeKind;
 use crate::db::{AnyConnection, DbError};
 use crate::oauth::metadata::path;
 use crate::oauth::{SigningAlgorithm, TokenProfile};
+
+/// APIs of one organisation.
+const MOST_APIS: i64 = 10_000;
 
 /// An API to be registered.
 #[derive(Debug)]
@@ -131,6 +136,7 @@ pub fn create(m: &Management, new: &NewApi<'_>) -> Result<VersionedApi, ServiceE
         deed.once(conn, |conn| {
             let organisation = find_organisation(conn, &slug)?;
             api.organisation_id = Some(organisation.id);
+            check_room(conn, organisation.id)?;
             refuse_reserved(conn, &api.scopes)?;
             if apis::find_by_identifier(conn, &api.identifier)?.is_some() {
                 return Err(ServiceError::Conflict(format!(
@@ -149,42 +155,14 @@ pub fn create(m: &Management, new: &NewApi<'_>) -> Result<VersionedApi, ServiceE
     })
 }
 
-/// The APIs an organisation's apps can have scopes of, Brevet's own last.
-///
-/// # Errors
-/// `NotFound` without the organisation.
-pub fn list(m: &Management, organisation: &str) -> Result<Vec<ApiRecord>, ServiceError> {
-    let slug = organisation.to_owned();
-    let found = m.database.read(|conn| match crate::db::organisations::find_by_slug(conn, &slug)? {
-        Some(organisation) => apis::list(conn, organisation.id).map(Some),
-        None => Ok(None),
-    })?;
-    let mut found = found
-        .ok_or_else(|| ServiceError::NotFound(format!("there is no organisation `{slug}`; see: brevet org list")))?;
-    for api in found.iter_mut().filter(|api| api.organisation_id.is_none()) {
-        api.identifier = own_identifier(m);
+/// Asked inside the transaction that adds one, as the number of apps is.
+fn check_room(conn: &mut AnyConnection, organisation_id: Uuid) -> Result<(), ServiceError> {
+    if apis::count(conn, organisation_id, "")? < MOST_APIS {
+        return Ok(());
     }
-    Ok(found)
-}
-
-/// The APIs an organisation's apps can have scopes of, in the order of their ids, at most `limit`, those after `after`.
-///
-/// # Errors
-/// `NotFound` without the organisation.
-pub fn list_page(
-    m: &Management,
-    organisation: &str,
-    after: Option<Uuid>,
-    limit: i64,
-) -> Result<Vec<ApiRecord>, ServiceError> {
-    let mut found = m.database.read_with(|conn| {
-        let organisation = find_organisation(conn, organisation)?;
-        Ok::<_, ServiceError>(apis::list_page(conn, organisation.id, after, limit)?)
-    })?;
-    for api in found.iter_mut().filter(|api| api.organisation_id.is_none()) {
-        api.identifier = own_identifier(m);
-    }
-    Ok(found)
+    Err(ServiceError::Conflict(format!(
+        "the organisation has {MOST_APIS} APIs, the most it may; delete one that nobody needs"
+    )))
 }
 
 /// That API.
@@ -260,39 +238,6 @@ pub fn delete(m: &Management, which: impl Into<WhichApi>) -> Result<(), ServiceE
         apis::delete(conn, api.id)?;
         let detail = json!({ "identifier": api.identifier });
         Ok(deed.record(conn, api.organisation_id, "api.delete", &api.id.to_string(), detail, Some(ChangeKind::Api))?)
-    })
-}
-
-/// An app that has scopes of an API.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AppOfApi {
-    /// Its App SID.
-    pub client_id: String,
-    /// What people call it.
-    pub name: String,
-    /// How many of the API's scopes it has.
-    pub scopes: i64,
-}
-
-/// The organisation's apps that have scopes of an API, by name: at most `limit`, and how many there are.
-///
-/// # Errors
-/// `NotFound`.
-pub fn apps_using(
-    m: &Management,
-    which: impl Into<WhichApi>,
-    limit: i64,
-) -> Result<(Vec<AppOfApi>, i64), ServiceError> {
-    let which = which.into();
-    let deed = m.deed();
-    m.database.read_with(|conn| {
-        let api = find_any(conn, &which)?;
-        if api.organisation_id.is_none() || !deed.doer.reaches(api.organisation_id) {
-            return Err(unknown_api(&which));
-        }
-        let apps = apis::list_apps(conn, api.id, limit)?;
-        let app = |(client_id, name, scopes)| AppOfApi { client_id, name, scopes };
-        Ok((apps.into_iter().map(app).collect(), apis::count_apps(conn, api.id)?))
     })
 }
 

@@ -4,6 +4,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::deed::Deed;
+use super::paging::{Found, Search};
 use super::{Management, ServiceError, Version};
 use crate::clock::Timestamp;
 use crate::db::changes::ChangeKind;
@@ -135,6 +136,18 @@ fn version(record: &OrganisationRecord) -> Result<Version, ServiceError> {
 /// When the database does not answer.
 pub fn list(m: &Management) -> Result<Vec<OrganisationRecord>, ServiceError> {
     Ok(m.database.read(organisations::list)?)
+}
+
+/// The organisations whose slug or name holds the words, by slug.
+///
+/// # Errors
+/// When the database does not answer.
+pub fn search(m: &Management, search: &Search) -> Result<Found<OrganisationRecord>, ServiceError> {
+    let words = search.words.trim();
+    m.database.read_with(|conn| {
+        let number = organisations::count(conn, words)?;
+        Found::load(conn, search.page, number, |conn, place| organisations::search(conn, words, place))
+    })
 }
 
 /// Switches an organisation off or on: its apps get no tokens and the tokens they have are refused.

@@ -4,6 +4,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::deed::{Deed, person_actor};
+use super::paging::Found;
 use super::{Management, ServiceError, email, second_factor};
 use crate::db::changes::ChangeKind;
 use crate::db::developers::{Person, Role};
@@ -16,12 +17,14 @@ use crate::db::{AnyConnection, developers, passkeys, sessions};
 pub struct PersonOverview {
     /// Who.
     pub person: Person,
-    /// To which organisations.
-    pub belongings: Vec<Belonging>,
+    /// To which organisations: a page of them, or the first few.
+    pub belongings: Found<Belonging>,
 }
 
 /// People on one page.
 pub const PAGE: usize = 50;
+/// Organisations named with each of them.
+const BELONGINGS_SHOWN: i64 = 3;
 
 /// People whose address or name holds `text`, by address, those after `after`, and whether there are more.
 ///
@@ -34,21 +37,33 @@ pub fn search(m: &Management, text: &str, after: Option<&str>) -> Result<(Vec<Pe
         let more = people.len() > PAGE;
         people.truncate(PAGE);
         let with_belongings = |person: Person| {
-            let belongings = members::list_belongings(conn, person.id)?;
-            Ok(PersonOverview { person, belongings })
+            let rows = members::list_belongings(conn, person.id, (0, BELONGINGS_SHOWN))?;
+            let found = members::count_belongings(conn, person.id)?;
+            Ok(PersonOverview { person, belongings: Found { rows, found, page: 1, pages: 1 } })
         };
         Ok((people.into_iter().map(with_belongings).collect::<Result<_, ServiceError>>()?, more))
     })
 }
 
-/// One person.
+/// One person, with the first page of organisations.
+///
+/// # Errors
+/// As [`show_page`].
+pub fn show(m: &Management, id: Uuid) -> Result<PersonOverview, ServiceError> {
+    show_page(m, id, 1)
+}
+
+/// One person, with that page of organisations.
 ///
 /// # Errors
 /// `NotFound`.
-pub fn show(m: &Management, id: Uuid) -> Result<PersonOverview, ServiceError> {
+pub fn show_page(m: &Management, id: Uuid, page: i64) -> Result<PersonOverview, ServiceError> {
     m.database.read_with(|conn| {
         let person = find(conn, id)?;
-        Ok(PersonOverview { belongings: members::list_belongings(conn, id)?, person })
+        let number = members::count_belongings(conn, id)?;
+        let belongings =
+            Found::load(conn, page, number, |conn, place| members::list_belongings(conn, id, place))?;
+        Ok(PersonOverview { person, belongings })
     })
 }
 

@@ -7,6 +7,7 @@ use uuid::Uuid;
 use super::apps::CreatedApp;
 use super::links::{self, Link, LinkPurpose, NewLink};
 use super::organisations::insert_derived;
+use super::paging::PER_PAGE;
 use super::sessions::{self, Browser};
 use super::sign_up::checked_organisation_name;
 use super::{Management, ServiceError, demo, email, second_factor};
@@ -119,7 +120,7 @@ pub fn complete(
         let deed = deed.as_user(id);
         let detail = json!({ "email": founder.email, "operator": true });
         deed.record(conn, None, action, &id.to_string(), detail, Some(ChangeKind::Member))?;
-        let belongings = members::list_belongings(conn, id)?;
+        let belongings = members::list_belongings(conn, id, (0, PER_PAGE))?;
         let first = match belongings.into_iter().find(|belonging| belonging.disabled_at.is_none()) {
             Some(belonging) => organisations::find(conn, belonging.organisation_id)?,
             None => None,

@@ -2,20 +2,23 @@
 //! organisation always keeps an owner; both are asked inside the transaction, so also of those who come at once.
 
 mod invitations;
+mod room;
 
 use serde_json::json;
 use uuid::Uuid;
 
 pub use self::invitations::{Invitation, Invited, Joined, Waiting, accept, accept_as_new, invitation, invite, revoke};
+pub(super) use self::room::{check_room_for_member, check_room_for_organisation};
 use super::deed::Deed;
 use super::organisations::insert_derived;
+use super::paging::{Found, Search};
 use super::sessions::{self, SignedIn};
 use super::sign_up::checked_organisation_name;
 use super::{Management, ServiceError};
 use crate::config::SignUpMode;
 use crate::db::changes::ChangeKind;
 use crate::db::developers::{self, Role};
-use crate::db::members::{self, Belonging, TeamMember};
+use crate::db::members::{self, TeamMember};
 use crate::db::organisations::OrganisationRecord;
 use crate::db::sessions::{self as rows, SessionRecord};
 use crate::db::{AnyConnection, links, organisations};
@@ -26,10 +29,12 @@ use crate::secret::Secret;
 pub struct Team {
     /// Which.
     pub organisation: OrganisationRecord,
-    /// By address.
-    pub members: Vec<TeamMember>,
-    /// Who was asked and has not answered.
-    pub waiting: Vec<Waiting>,
+    /// Those who were looked for, by address.
+    pub members: Found<TeamMember>,
+    /// How many there are.
+    pub total: i64,
+    /// Who was asked and has not answered, newest first.
+    pub waiting: Found<Waiting>,
 }
 
 /// The roles that somebody with this one may give: none that is mightier, and none at all below Admin.
@@ -37,17 +42,38 @@ pub fn grantable(role: Role) -> Vec<Role> {
     Role::ALL.iter().copied().filter(|granted| is_mighty(role) && role.includes(*granted)).collect()
 }
 
-/// The organisation's people.
+/// The first page of the organisation's people.
+///
+/// # Errors
+/// As [`show_page`].
+pub fn show(m: &Management, organisation_id: Uuid) -> Result<Team, ServiceError> {
+    show_page(m, organisation_id, &Search::default(), 1)
+}
+
+/// The organisation's people: those members whose address or name holds the words, and a page of the invitations.
 ///
 /// # Errors
 /// `NotFound` for one that is not there or not in reach.
-pub fn show(m: &Management, organisation_id: Uuid) -> Result<Team, ServiceError> {
-    let deed = m.deed();
+pub fn show_page(
+    m: &Management,
+    organisation_id: Uuid,
+    search: &Search,
+    invitations_page: i64,
+) -> Result<Team, ServiceError> {
+    let (deed, words) = (m.deed(), search.words.trim());
     m.database.read_with(|conn| {
         let organisation = find(&deed, conn, organisation_id)?;
-        let members = members::list(conn, organisation_id)?;
-        let waiting = links::list_invitations(conn, organisation_id, deed.now)?;
-        Ok(Team { organisation, members, waiting: waiting.into_iter().filter_map(Waiting::of).collect() })
+        let total = members::count(conn, organisation_id, "")?;
+        let number = if words.is_empty() { total } else { members::count(conn, organisation_id, words)? };
+        let members = Found::load(conn, search.page, number, |conn, place| {
+            members::search(conn, organisation_id, words, place)
+        })?;
+        let number = links::count_invitations(conn, organisation_id, deed.now)?;
+        let waiting = Found::load(conn, invitations_page, number, |conn, place| {
+            let links = links::list_invitations(conn, organisation_id, place, deed.now)?;
+            Ok(links.into_iter().filter_map(Waiting::of).collect())
+        })?;
+        Ok(Team { organisation, members, total, waiting })
     })
 }
 
@@ -166,9 +192,7 @@ pub fn found(m: &Management, signed_in: &SignedIn, name: &str) -> Result<Joined,
         if !may_found(&m, person.is_operator) {
             return Err(ServiceError::BeyondPower("only operators make organisations here".to_owned()));
         }
-        if members::list_belongings(conn, developer_id)?.len() >= MOST_BELONGINGS {
-            return Err(ServiceError::Conflict(format!("nobody belongs to more than {MOST_BELONGINGS} organisations")));
-        }
+        check_room_for_organisation(conn, developer_id)?;
         let id = deed.once(conn, |conn| {
             let made = insert_derived(conn, &deed, &name)?;
             developers::insert_membership(conn, made.id, developer_id, Role::Owner, None, deed.now)?;
@@ -177,17 +201,6 @@ pub fn found(m: &Management, signed_in: &SignedIn, name: &str) -> Result<Joined,
         let session = sessions::renew(conn, &m, &SessionRecord { organisation_id: Some(id), ..session })?;
         Ok(Joined { organisation: find(&deed, conn, id)?, session })
     })
-}
-
-/// Organisations of one person.
-const MOST_BELONGINGS: usize = 100;
-
-/// The organisations that a person belongs to, by slug.
-///
-/// # Errors
-/// When the database does not answer.
-pub fn belongings(m: &Management, developer_id: Uuid) -> Result<Vec<Belonging>, ServiceError> {
-    Ok(m.database.read(|conn| members::list_belongings(conn, developer_id))?)
 }
 
 fn find(deed: &Deed, conn: &mut AnyConnection, id: Uuid) -> Result<OrganisationRecord, ServiceError> {

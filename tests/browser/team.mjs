@@ -72,7 +72,7 @@ await story(async (scene) => {
     await dan.goto(`/apps/${app.sid}/settings`);
     await setRole(ana, 'dan@example.com', 'viewer');
     await dan.follow(dan.button(/save|rename|disable/i, dan.page.locator('main')));
-    assert.equal(dan.status, 403, 'a role that was taken away still counts');
+    assert.equal(dan.status, 401, 'a session with the power of before lives on');
   });
   await scene.step('who is removed comes nowhere', async () => {
     await ana.goto('/team');

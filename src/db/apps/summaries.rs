@@ -13,7 +13,7 @@ use diesel::{
 use uuid::Uuid;
 
 use crate::clock::Timestamp;
-use crate::db::conn::{AnyConnection, is_storable};
+use crate::db::conn::{AnyConnection, is_storable, pattern};
 use crate::db::error::DbError;
 use crate::db::schema::{app_key_uses, app_keys, app_scopes, apps};
 use crate::oauth::ClientId;
@@ -84,12 +84,6 @@ fn last_use() -> SqlLiteral<BigInt> {
 /// Whether people may mean a part of an id by it; a shorter one is in too many of them.
 fn is_part_of_id(words: &str) -> bool {
     words.len() >= 4 && words.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-')
-}
-
-/// A pattern for texts that hold `words` as they stand.
-fn pattern(words: &str) -> String {
-    let escaped = words.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
-    format!("%{}%", escaped.to_ascii_lowercase())
 }
 
 fn picked<'a>(organisation_id: Uuid, filter: &AppFilter, now: Timestamp) -> Query<'a> {

@@ -6,14 +6,21 @@ use serde::Serialize;
 use super::error::{PageError, PageResult};
 use super::faults::Faults;
 use super::page::{Section, View};
+use super::paging::{Paging, asked_for};
 use super::refusal::refusal;
 use super::visitor::{Anyone, Visitor};
+use crate::service::paging::Found;
 use crate::service::{sessions, team};
 
 /// Where the person works, and a form for a further organisation.
 #[derive(Debug, Serialize)]
 struct OrganisationsView {
     workplaces: Vec<ShownWorkplace>,
+    /// What is looked for.
+    search: String,
+    /// Whether there are so many that somebody may want to look for one.
+    is_large: bool,
+    places: Paging,
     may_found: bool,
     organisation: String,
     faults: Faults,
@@ -40,8 +47,15 @@ impl View for OrganisationsView {
     }
 }
 
-fn view(visitor: &Visitor<Anyone>, organisation: &str, faults: Faults) -> OrganisationsView {
-    let signed_in = visitor.person();
+fn view(visitor: &Visitor<Anyone>, organisation: &str, faults: Faults) -> Result<OrganisationsView, PageError> {
+    let (signed_in, search) = (visitor.person(), asked_for(visitor)?);
+    let words = search.words.to_lowercase();
+    let holds = |workplace: &&sessions::Workplace| {
+        workplace.slug.contains(&words) || workplace.name.to_lowercase().contains(&words)
+    };
+    // A person belongs to so few that they are all in memory.
+    let found: Vec<&sessions::Workplace> = signed_in.workplaces.iter().filter(holds).collect();
+    let found = Found::of(found.into_iter(), search.page);
     let current = visitor.workplace().map(|workplace| workplace.id);
     let shown = |workplace: &sessions::Workplace| ShownWorkplace {
         slug: workplace.slug.clone(),
@@ -49,17 +63,20 @@ fn view(visitor: &Visitor<Anyone>, organisation: &str, faults: Faults) -> Organi
         role: workplace.role.name(),
         is_current: Some(workplace.id) == current,
     };
-    OrganisationsView {
-        workplaces: signed_in.workplaces.iter().map(shown).collect(),
+    Ok(OrganisationsView {
+        workplaces: found.iter().map(|workplace| shown(workplace)).collect(),
+        is_large: signed_in.workplaces.len() > found.rows.len() || !search.words.is_empty(),
+        places: Paging::new(&found, "/organisations/new", "page", &search.words),
+        search: search.words,
         may_found: team::may_found(&visitor.management(), signed_in.person.is_operator),
         organisation: organisation.to_owned(),
         faults,
-    }
+    })
 }
 
 /// The organisations, and the form.
 pub(super) async fn show(visitor: Visitor<Anyone>) -> PageResult {
-    visitor.page(&view(&visitor, "", Faults::default()))
+    visitor.page(&view(&visitor, "", Faults::default())?)
 }
 
 /// Makes a further organisation and goes to work there.
@@ -73,7 +90,7 @@ pub(super) async fn found(visitor: Visitor<Anyone>) -> PageResult {
         }
         Err(error) => {
             let (status, faults) = refusal(&visitor, error)?;
-            visitor.page_with(status, &view(&visitor, form.text("organisation"), faults))
+            visitor.page_with(status, &view(&visitor, form.text("organisation"), faults)?)
         }
     }
 }
@@ -90,6 +107,7 @@ pub(super) async fn switch(visitor: Visitor<Anyone>) -> Result<HttpResponse, Pag
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+    use crate::http::dashboard::paging::tests::paging;
     use crate::http::dashboard::samples::{Sample, sample};
 
     pub(in crate::http::dashboard) fn samples() -> Vec<Sample> {
@@ -101,6 +119,9 @@ pub(super) mod tests {
         };
         let view = |workplaces, may_found| OrganisationsView {
             workplaces,
+            search: String::new(),
+            is_large: may_found,
+            places: paging(may_found),
             may_found,
             organisation: String::new(),
             faults: Faults::default(),

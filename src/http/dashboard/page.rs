@@ -108,8 +108,10 @@ struct ShownPerson<'a> {
     name: &'a str,
     is_operator: bool,
     workplace: Option<ShownWorkplace<'a>>,
-    /// The others.
+    /// The first of the others.
     workplaces: Vec<ShownWorkplace<'a>>,
+    /// Whether there are more.
+    has_more_workplaces: bool,
 }
 
 #[derive(Serialize)]
@@ -185,14 +187,18 @@ impl<'a> Chrome<'a> {
     }
 }
 
+/// Organisations to switch to on every page; the others stand on a page of their own.
+const WORKPLACES_SHOWN: usize = 10;
+
 fn shown_person(signed_in: &SignedIn) -> ShownPerson<'_> {
     let current = signed_in.workplace.as_ref();
-    let others = signed_in.workplaces.iter().filter(|other| current.is_none_or(|current| current.id != other.id));
+    let mut others = signed_in.workplaces.iter().filter(|other| current.is_none_or(|current| current.id != other.id));
     ShownPerson {
         email: &signed_in.person.email,
         name: &signed_in.person.name,
         is_operator: signed_in.person.is_operator,
         workplace: current.map(ShownWorkplace::of),
-        workplaces: others.map(ShownWorkplace::of).collect(),
+        workplaces: others.by_ref().take(WORKPLACES_SHOWN).map(ShownWorkplace::of).collect(),
+        has_more_workplaces: others.next().is_some(),
     }
 }

@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::error::{PageError, PageResult};
 use super::faults::Faults;
 use super::page::{Section, View};
+use super::paging::{Paging, asked_for, page};
 use super::refusal::refusal;
 use super::visitor::{Operator, Visitor};
 use super::when::When;
@@ -37,6 +38,8 @@ struct ShownPerson {
     is_self: bool,
     since: When,
     belongings: Vec<ShownBelonging>,
+    /// Organisations that are not named here.
+    more_belongings: i64,
 }
 
 #[derive(Debug, Serialize)]
@@ -65,6 +68,10 @@ impl ShownPerson {
             is_self: person.id == visitor,
             since: When::of(person.created_at),
             belongings: overview.belongings.iter().map(belonging).collect(),
+            more_belongings: overview
+                .belongings
+                .found
+                .saturating_sub(i64::try_from(overview.belongings.len()).unwrap_or_default()),
         }
     }
 }
@@ -82,6 +89,7 @@ impl View for PeopleView {
 #[derive(Debug, Serialize)]
 struct PersonView {
     user: ShownPerson,
+    places: Paging,
     faults: Faults,
 }
 
@@ -116,10 +124,13 @@ impl View for ResetLinkView {
     }
 }
 
-/// All organisations.
+/// Organisations, a page of them.
 #[derive(Debug, Serialize)]
 struct AllOrganisationsView {
+    /// What is looked for.
+    search: String,
     organisations: Vec<ShownOrganisation>,
+    places: Paging,
     faults: Faults,
 }
 
@@ -169,8 +180,10 @@ pub(super) async fn show_one(visitor: Visitor<Operator>, id: Path<String>) -> Pa
 }
 
 async fn look(visitor: &Visitor<Operator>, id: Uuid, faults: Faults) -> Result<PersonView, PageError> {
-    let overview = visitor.look(move |m| people::show(m, id)).await?;
-    Ok(PersonView { user: ShownPerson::of(&overview, visitor.person().person.id), faults })
+    let asked = page(visitor, "page")?;
+    let found = visitor.look(move |m| people::show_page(m, id, asked)).await?;
+    let places = Paging::new(&found.belongings, &format!("/admin/users/{id}"), "page", "");
+    Ok(PersonView { user: ShownPerson::of(&found, visitor.person().person.id), places, faults })
 }
 
 /// Runs a walk on one person after a fresh proof of who asks, and says what was done.
@@ -236,16 +249,20 @@ pub(super) async fn make_reset_link(visitor: Visitor<Operator>, id: Path<String>
     }
 }
 
-/// Lists all organisations.
+/// Searches and lists organisations.
 pub(super) async fn organisations(visitor: Visitor<Operator>) -> PageResult {
-    let all = visitor.look(organisations::list).await?;
-    let shown = all.into_iter().map(|organisation| ShownOrganisation {
+    let search = asked_for(&visitor)?;
+    let wanted = search.clone();
+    let found = visitor.look(move |m| organisations::search(m, &wanted)).await?;
+    let places = Paging::new(&found, "/admin/organisations", "page", &search.words);
+    let shown = found.rows.into_iter().map(|organisation| ShownOrganisation {
         is_disabled: organisation.disabled_at.is_some(),
         since: When::of(organisation.created_at),
         slug: organisation.slug,
         organisation: organisation.name,
     });
-    visitor.page(&AllOrganisationsView { organisations: shown.collect(), faults: Faults::default() })
+    let organisations = shown.collect();
+    visitor.page(&AllOrganisationsView { search: search.words, organisations, places, faults: Faults::default() })
 }
 
 /// Switches an organisation off.
@@ -269,6 +286,7 @@ async fn set_organisation(visitor: Visitor<Operator>, slug: String, enabled: boo
 pub(super) mod tests {
     use super::*;
     use crate::clock::Timestamp;
+    use crate::http::dashboard::paging::tests::paging;
     use crate::http::dashboard::samples::{Sample, sample};
 
     fn person(is_self: bool) -> ShownPerson {
@@ -287,6 +305,7 @@ pub(super) mod tests {
                 slug: "acme".to_owned(),
                 role: "owner",
             }],
+            more_belongings: i64::from(is_self),
         }
     }
 
@@ -307,8 +326,8 @@ pub(super) mod tests {
         vec![
             sample(people(vec![person(true), person(false)], "/admin/users?q=&after=x")),
             sample(people(Vec::new(), "")),
-            sample(PersonView { user: person(false), faults: Faults::one("", "No.") }),
-            sample(PersonView { user: person(true), faults: Faults::default() }),
+            sample(PersonView { user: person(false), places: paging(true), faults: Faults::one("", "No.") }),
+            sample(PersonView { user: person(true), places: paging(false), faults: Faults::default() }),
             sample(ResetLinkView {
                 id: "1".to_owned(),
                 email: "ana@example.com".to_owned(),
@@ -316,7 +335,9 @@ pub(super) mod tests {
                 until: since(),
             }),
             sample(AllOrganisationsView {
+                search: "a".to_owned(),
                 organisations: vec![organisation(true), organisation(false)],
+                places: paging(true),
                 faults: Faults::default(),
             }),
         ]

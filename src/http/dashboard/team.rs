@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::error::{PageError, PageResult};
 use super::faults::Faults;
 use super::page::{Section, View};
+use super::paging::{Paging, asked_for, page};
 use super::refusal::refusal;
 use super::sign_in::{throttled, waiting};
 use super::visitor::{Admin, Admission, AnyMember, Visitor};
@@ -14,8 +15,9 @@ use super::when::When;
 use crate::db::developers::Role;
 use crate::db::members::TeamMember;
 use crate::service::links::Link;
+use crate::service::paging::{PER_PAGE, Search};
 use crate::service::team::{self, Team, Waiting};
-use crate::service::{ServiceError, Version, organisations};
+use crate::service::{Management, ServiceError, Version, organisations};
 
 /// The organisation's people.
 #[derive(Debug, Serialize)]
@@ -25,8 +27,14 @@ struct TeamView {
     version: String,
     may_manage: bool,
     sends_mail: bool,
+    /// What is looked for.
+    search: String,
+    /// Whether there are so many that somebody may want to look for one.
+    is_large: bool,
     members: Vec<ShownMember>,
+    member_pages: Paging,
     waiting: Vec<ShownInvitation>,
+    waiting_pages: Paging,
     roles: Vec<ShownRole>,
     explained: &'static [ExplainedRole],
     /// What was entered.
@@ -115,7 +123,7 @@ fn shown_roles(own: Role, chosen: Role) -> Vec<ShownRole> {
 }
 
 impl TeamView {
-    fn new<D: Admission>(visitor: &Visitor<D>, team: &Team, version: &Version) -> Self {
+    fn new<D: Admission>(visitor: &Visitor<D>, search: Search, team: &Team, version: &Version) -> Self {
         let own = visitor.workplace().map_or(Role::Viewer, |workplace| workplace.role);
         let self_id = visitor.person().person.id;
         let grantable = team::grantable(own);
@@ -144,8 +152,12 @@ impl TeamView {
             version: version.as_str().to_owned(),
             may_manage: !grantable.is_empty(),
             sends_mail: visitor.site().authority.sends_mail(),
+            is_large: team.total > PER_PAGE,
             members: team.members.iter().map(member).collect(),
+            member_pages: Paging::new(&team.members, "/team", "page", &search.words),
+            search: search.words,
             waiting: team.waiting.iter().map(invitation).collect(),
+            waiting_pages: Paging::new(&team.waiting, "/team", "invitations", ""),
             roles: shown_roles(own, Role::Developer),
             explained: EXPLAINED,
             email: String::new(),
@@ -157,8 +169,13 @@ impl TeamView {
 
 async fn look<D: Admission>(visitor: &Visitor<D>) -> Result<TeamView, PageError> {
     let id = organisation_id(visitor)?;
-    let (team, version) = visitor.look(move |m| Ok((team::show(m, id)?, organisations::show(m, id)?.1))).await?;
-    Ok(TeamView::new(visitor, &team, &version))
+    let (search, invitations) = (asked_for(visitor)?, page(visitor, "invitations")?);
+    let wanted = search.clone();
+    let look = move |m: &Management| {
+        Ok((team::show_page(m, id, &wanted, invitations)?, organisations::show(m, id)?.1))
+    };
+    let (team, version) = visitor.look(look).await?;
+    Ok(TeamView::new(visitor, search, &team, &version))
 }
 
 fn organisation_id<D: Admission>(visitor: &Visitor<D>) -> Result<uuid::Uuid, PageError> {
@@ -308,6 +325,7 @@ pub(super) async fn rename(visitor: Visitor<Admin>) -> PageResult {
 pub(super) mod tests {
     use super::*;
     use crate::clock::Timestamp;
+    use crate::http::dashboard::paging::tests::paging;
     use crate::http::dashboard::samples::{Sample, sample};
 
     fn view(may_manage: bool) -> TeamView {
@@ -338,7 +356,11 @@ pub(super) mod tests {
             version: "v".to_owned(),
             may_manage,
             sends_mail: !may_manage,
+            search: String::new(),
+            is_large: may_manage,
             members: vec![member("ana@example.com", own, true), member("bo@example.com", Role::Viewer, false)],
+            member_pages: paging(may_manage),
+            waiting_pages: paging(may_manage),
             waiting: if may_manage { vec![invitation] } else { Vec::new() },
             roles: shown_roles(own, Role::Developer),
             explained: EXPLAINED,

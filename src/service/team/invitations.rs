@@ -3,7 +3,7 @@
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{check_power, find, member_role};
+use super::{check_power, check_room_for_member, check_room_for_organisation, find, member_role};
 use crate::clock::Timestamp;
 use crate::config::SignUpMode;
 use crate::db::developers::{self, NewDeveloper, Role};
@@ -19,7 +19,7 @@ use crate::service::sign_in::{self, Admitted};
 use crate::service::{Authority, Management, ServiceError, email};
 
 /// Invitations of one organisation that wait.
-const MOST_WAITING: usize = 200;
+const MOST_WAITING: i64 = 200;
 
 /// Somebody who was asked and has not answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -121,14 +121,14 @@ pub fn invite(
         let organisation = find(&deed, conn, organisation_id)?;
         check_power(member_role(conn, organisation_id, by)?, role)?;
         refuse_member(conn, organisation_id, &email)?;
-        let waiting = rows::list_invitations(conn, organisation_id, deed.now)?;
-        let earlier = waiting.iter().find(|link| link.email.as_ref() == Some(&email));
-        if earlier.is_some_and(|link| deed.now < link.created_at + INTERVAL) {
+        check_room_for_member(conn, organisation_id)?;
+        let earlier = rows::find_invitation(conn, organisation_id, &email, deed.now)?;
+        if earlier.as_ref().is_some_and(|link| deed.now < link.created_at + INTERVAL) {
             return Err(ServiceError::Conflict(
                 "that address was invited a moment ago; try again in a minute".to_owned(),
             ));
         }
-        if earlier.is_none() && waiting.len() >= MOST_WAITING {
+        if earlier.is_none() && rows::count_invitations(conn, organisation_id, deed.now)? >= MOST_WAITING {
             return Err(ServiceError::Conflict(format!(
                 "{MOST_WAITING} invitations wait already; take some back first"
             )));
@@ -291,6 +291,8 @@ fn join(
     developer_id: Uuid,
 ) -> Result<(), ServiceError> {
     let organisation_id = invitation.organisation.id;
+    check_room_for_member(conn, organisation_id)?;
+    check_room_for_organisation(conn, developer_id)?;
     developers::insert_membership(conn, organisation_id, developer_id, invitation.role, None, deed.now)?;
     let detail = json!({ "email": invitation.email, "role": invitation.role.name() });
     Ok(deed.record(conn, Some(organisation_id), "member.join", &developer_id.to_string(), detail, None)?)
