@@ -211,8 +211,7 @@ pub fn find_invitation(
     email: &str,
     now: Timestamp,
 ) -> Result<Option<LinkRecord>, DbError> {
-    let row: Option<Row> =
-        waiting(organisation_id, now).filter(links::email.eq(email)).first(conn).optional()?;
+    let row: Option<Row> = waiting(organisation_id, now).filter(links::email.eq(email)).first(conn).optional()?;
     row.map(TryInto::try_into).transpose()
 }
 
@@ -245,8 +244,7 @@ pub fn delete_invitation(
     id: Uuid,
     now: Timestamp,
 ) -> Result<Option<LinkRecord>, DbError> {
-    let row: Option<Row> =
-        waiting(organisation_id, now).filter(links::id.eq(id.to_string())).first(conn).optional()?;
+    let row: Option<Row> = waiting(organisation_id, now).filter(links::id.eq(id.to_string())).first(conn).optional()?;
     if row.is_some() {
         diesel::delete(links::table.find(id.to_string())).execute(conn)?;
     }

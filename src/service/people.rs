@@ -61,8 +61,7 @@ pub fn show_page(m: &Management, id: Uuid, page: i64) -> Result<PersonOverview, 
     m.database.read_with(|conn| {
         let person = find(conn, id)?;
         let number = members::count_belongings(conn, id)?;
-        let belongings =
-            Found::load(conn, page, number, |conn, place| members::list_belongings(conn, id, place))?;
+        let belongings = Found::load(conn, page, number, |conn, place| members::list_belongings(conn, id, place))?;
         Ok(PersonOverview { person, belongings })
     })
 }

@@ -65,9 +65,8 @@ pub fn show_page(
         let organisation = find(&deed, conn, organisation_id)?;
         let total = members::count(conn, organisation_id, "")?;
         let number = if words.is_empty() { total } else { members::count(conn, organisation_id, words)? };
-        let members = Found::load(conn, search.page, number, |conn, place| {
-            members::search(conn, organisation_id, words, place)
-        })?;
+        let members =
+            Found::load(conn, search.page, number, |conn, place| members::search(conn, organisation_id, words, place))?;
         let number = links::count_invitations(conn, organisation_id, deed.now)?;
         let waiting = Found::load(conn, invitations_page, number, |conn, place| {
             let links = links::list_invitations(conn, organisation_id, place, deed.now)?;

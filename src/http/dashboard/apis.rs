@@ -15,28 +15,28 @@ use self::look::preview;
 use super::error::{PageError, PageResult};
 use super::faults::Faults;
 use super::page::{Section, View};
+use super::paging::{Paging, asked_for};
 use super::visitor::{AnyMember, Visitor};
 use super::when::When;
 use crate::clock::print_span;
-use crate::db::apis::{ApiRecord, ScopeRecord};
+use crate::db::apis::{ApiRecord, MANAGEMENT_API, ScopeRecord};
 use crate::db::developers::Role;
 use crate::http::methods::{get, get_and_post, post};
+use crate::service::Management;
 use crate::service::apis::{self, AppOfApi};
 
-/// APIs on a page of the list.
-const PAGE: i64 = 50;
 /// Apps shown on the page of an API.
 const APPS_SHOWN: i64 = 20;
 
 /// The list.
 #[derive(Debug, Serialize)]
 struct ApisView {
+    /// What is looked for.
+    search: String,
     apis: Vec<ApiRow>,
-    /// Whether the organisation has one of its own on this page.
-    has_own: bool,
-    is_first: bool,
-    /// Where the next page begins.
-    next: Option<String>,
+    /// How many the organisation has of its own.
+    total: i64,
+    places: Paging,
     may_change: bool,
 }
 
@@ -213,25 +213,21 @@ pub(super) fn routes(config: &mut ServiceConfig) {
 
 /// The list.
 async fn list(visitor: Visitor<AnyMember>) -> PageResult {
-    let after = match visitor.query("after").filter(|after| !after.is_empty()) {
-        Some(after) => Some(visitor.id(&after)?),
-        None => None,
+    let search = asked_for(&visitor)?;
+    let (organisation, wanted) = (visitor.organisation(), search.clone());
+    let look = move |m: &Management| {
+        let (found, total) = apis::search(m, &organisation, &wanted)?;
+        Ok((found, total, apis::show(m, MANAGEMENT_API)?.api))
     };
-    let organisation = visitor.organisation();
-    let mut found = visitor.look(move |m| apis::list_page(m, &organisation, after, PAGE + 1)).await?;
-    let page = usize::try_from(PAGE).unwrap_or(usize::MAX);
-    let more = found.len() > page;
-    found.truncate(page);
-    let next = found.last().filter(|_| more).map(|last| last.id.to_string());
+    let (found, total, built_in) = visitor.look(look).await?;
     // Brevet's own comes last: it is never why somebody came.
-    found.sort_by_key(|api| api.organisation_id.is_none());
-    let apis: Vec<ApiRow> = found.iter().map(ApiRow::from).collect();
+    let built_in = Some(&built_in).filter(|_| found.page == found.pages && search.words.is_empty());
     visitor.page(&ApisView {
-        has_own: apis.iter().any(|api| !api.built_in),
-        is_first: after.is_none(),
-        next,
+        apis: found.iter().chain(built_in).map(ApiRow::from).collect(),
+        total,
+        places: Paging::new(&found, "/apis", "page", &search.words),
+        search: search.words,
         may_change: visitor.has_role(Role::Developer),
-        apis,
     })
 }
 
@@ -246,6 +242,7 @@ async fn show(visitor: Visitor<AnyMember>, path: Path<String>) -> PageResult {
 pub(super) mod tests {
     use super::*;
     use crate::clock::Timestamp;
+    use crate::http::dashboard::paging::tests::paging;
     use crate::http::dashboard::samples::{Sample, sample};
     use crate::oauth::{SigningAlgorithm, TokenProfile};
 
@@ -266,12 +263,12 @@ pub(super) mod tests {
     }
 
     pub(in crate::http::dashboard) fn samples() -> Vec<Sample> {
-        let list = |apis: Vec<ApiRow>, next: Option<&str>| ApisView {
-            has_own: !apis.is_empty(),
+        let list = |apis: Vec<ApiRow>, search: &str, total| ApisView {
+            search: search.to_owned(),
             apis,
-            is_first: next.is_none(),
-            next: next.map(str::to_owned),
-            may_change: next.is_none(),
+            total,
+            places: paging(total > 1),
+            may_change: search.is_empty(),
         };
         let rows = || vec![ApiRow::from(&record(true)), ApiRow::from(&record(false))];
         let one = |own: bool, faults: Faults| {
@@ -291,9 +288,11 @@ pub(super) mod tests {
             }
         };
         let mut samples = vec![
-            sample(list(Vec::new(), None)),
-            sample(list(rows(), None)),
-            sample(list(rows(), Some("x"))),
+            sample(list(Vec::new(), "", 0)),
+            sample(list(Vec::new(), "x", 0)),
+            sample(list(rows(), "", 1)),
+            sample(list(rows(), "x", 2)),
+            sample(list(Vec::new(), "x", 2)),
             sample(one(true, Faults::default())),
             sample(one(true, Faults::one("name", "No."))),
             sample(one(false, Faults::default())),

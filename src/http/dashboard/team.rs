@@ -171,9 +171,7 @@ async fn look<D: Admission>(visitor: &Visitor<D>) -> Result<TeamView, PageError>
     let id = organisation_id(visitor)?;
     let (search, invitations) = (asked_for(visitor)?, page(visitor, "invitations")?);
     let wanted = search.clone();
-    let look = move |m: &Management| {
-        Ok((team::show_page(m, id, &wanted, invitations)?, organisations::show(m, id)?.1))
-    };
+    let look = move |m: &Management| Ok((team::show_page(m, id, &wanted, invitations)?, organisations::show(m, id)?.1));
     let (team, version) = visitor.look(look).await?;
     Ok(TeamView::new(visitor, search, &team, &version))
 }

@@ -30,11 +30,7 @@ pub fn list(m: &Management, organisation: &str) -> Result<Vec<ApiRecord>, Servic
 ///
 /// # Errors
 /// `NotFound` without the organisation.
-pub fn search(
-    m: &Management,
-    organisation: &str,
-    search: &Search,
-) -> Result<(Found<ApiRecord>, i64), ServiceError> {
+pub fn search(m: &Management, organisation: &str, search: &Search) -> Result<(Found<ApiRecord>, i64), ServiceError> {
     let words = search.words.trim();
     m.database.read_with(|conn| {
         let id = find_organisation(conn, organisation)?.id;

@@ -32,7 +32,5 @@ pub(in crate::service) fn check_room_for_organisation(
     if members::count_belongings(conn, developer_id)? < MOST_BELONGINGS {
         return Ok(());
     }
-    Err(ServiceError::Conflict(format!(
-        "nobody belongs to more than {MOST_BELONGINGS} organisations; leave one first"
-    )))
+    Err(ServiceError::Conflict(format!("nobody belongs to more than {MOST_BELONGINGS} organisations; leave one first")))
 }

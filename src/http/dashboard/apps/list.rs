@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::query::{self, SIZES};
 use super::{Choice, spans};
 use crate::clock::Timestamp;
-use crate::db::apis::ApiRecord;
+use crate::db::apis::ApiName;
 use crate::db::apps::{AppOrder, AppSummary};
 use crate::db::developers::Role;
 use crate::http::dashboard::error::{PageError, PageResult};
@@ -125,7 +125,7 @@ impl ListView {
     fn new(
         search: &AppSearch,
         (found, weeks): (AppPage, &[Sparkline]),
-        apis: &[ApiRecord],
+        apis: &[ApiName],
         may_create: bool,
         now: Timestamp,
     ) -> Self {
@@ -186,7 +186,7 @@ pub(super) async fn list(visitor: Visitor<AnyMember>) -> PageResult {
         let found = apps::search(m, &organisation, &wanted)?;
         let shown: Vec<_> = found.apps.iter().map(|app| app.client_id).collect();
         let weeks = usage::sparklines(m, &organisation, &shown)?;
-        Ok((found, weeks, apis::list(m, &organisation)?))
+        Ok((found, weeks, apis::list_names(m, &organisation, wanted.api_id)?))
     };
     let (found, weeks, apis) = visitor.look(look).await?;
     let may_create = visitor.has_role(Role::Developer);
@@ -221,7 +221,8 @@ pub(super) mod tests {
     fn view(search: &str, apps: Vec<AppSummary>, found: i64, total: i64, may_create: bool) -> ListView {
         let page = AppPage { apps, found, total, page: 2, pages: 3 };
         let weeks: Vec<Sparkline> = page.apps.iter().take(2).map(|app| week(app.client_id)).collect();
-        ListView::new(&query::read(search).unwrap(), (page, &weeks), &[api()], may_create, moment())
+        let name = ApiName { id: api().id, name: api().name };
+        ListView::new(&query::read(search).unwrap(), (page, &weeks), &[name], may_create, moment())
     }
 
     pub(in crate::http::dashboard) fn samples() -> Vec<Sample> {

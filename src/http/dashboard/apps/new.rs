@@ -7,7 +7,7 @@ use serde::Serialize;
 use url::form_urlencoded;
 
 use super::Choice;
-use super::scope_groups::{ChosenScopes, ScopeGroup, by_api, groups, press};
+use super::scope_groups::{ChosenScopes, Finder, Known, ScopeGroup, by_api, groups, looks_for_others, press, words};
 use super::shown_once::ShownOnce;
 use crate::clock::{Timestamp, parse_span, print_span};
 use crate::db::apis::{ApiRecord, MANAGEMENT_API};
@@ -20,7 +20,7 @@ use crate::http::dashboard::visitor::{self, Visitor};
 use crate::http::dashboard::when::When;
 use crate::oauth::ClientId;
 use crate::service::apps::{self, NewApp};
-use crate::service::{Management, ServiceError, apis, audit};
+use crate::service::{Management, ServiceError, audit};
 
 /// When the first key may end, by the value in the form.
 pub(super) const KEY_ENDS: &[(&str, &str)] = &[
@@ -89,6 +89,7 @@ struct NewView {
     name: String,
     description: String,
     groups: Vec<ScopeGroup>,
+    finder: Option<Finder>,
     has_apis: bool,
     key_ends: Vec<Choice>,
     lifetime: String,
@@ -126,6 +127,7 @@ impl NewView {
             name: entered.name.clone(),
             description: entered.description.clone(),
             groups: groups(apis, &entered.scopes, open),
+            finder: None,
             has_apis: apis.iter().any(|api| api.id != MANAGEMENT_API),
             key_ends: KEY_ENDS.iter().map(|(value, label)| Choice::new(value, label, key_ends)).collect(),
             lifetime: entered.lifetime.clone(),
@@ -152,17 +154,13 @@ fn longest_lifetime(visitor: &Visitor<visitor::Developer>) -> String {
     print_span(visitor.config().access_token_lifetime)
 }
 
-async fn known_apis(visitor: &Visitor<visitor::Developer>) -> Result<Vec<ApiRecord>, PageError> {
-    let organisation = visitor.organisation();
-    visitor.look(move |m| apis::list(m, &organisation)).await
-}
-
 /// The form. The address may fill in name and description, and say which API is meant.
 pub(super) async fn show(visitor: Visitor<visitor::Developer>) -> PageResult {
     let text = |name: &str| visitor.query(name).unwrap_or_default();
     let entered = Entered { name: text("name"), description: text("description"), ..Entered::default() };
-    let apis = known_apis(&visitor).await?;
-    visitor.page(&NewView::new(&entered, &apis, &text("api"), longest_lifetime(&visitor)))
+    let known = Known::find(&visitor, &entered.scopes, &text("api"), "").await?;
+    let view = NewView::new(&entered, &known.apis, &text("api"), longest_lifetime(&visitor));
+    visitor.page(&NewView { finder: known.finder(), ..view })
 }
 
 /// Makes the app and shows its key, or does what another button of the form is for.
@@ -173,9 +171,15 @@ pub(super) async fn create(visitor: Visitor<visitor::Developer>) -> PageResult {
     if button == "api" {
         return Ok(visitor.redirect(&to_new_api(&entered)));
     }
-    let apis = known_apis(&visitor).await?;
-    let view = |entered: &Entered| NewView::new(entered, &apis, "", longest_lifetime(&visitor));
-    if let Some(ticked) = press(button, &apis, &entered.scopes) {
+    let known = Known::find(&visitor, &entered.scopes, button, &words(&form)).await?;
+    let view = |entered: &Entered| NewView {
+        finder: known.finder(),
+        ..NewView::new(entered, &known.apis, "", longest_lifetime(&visitor))
+    };
+    if looks_for_others(&form) {
+        return visitor.page(&view(&entered));
+    }
+    if let Some(ticked) = press(button, &known.apis, &entered.scopes) {
         entered.scopes = ticked;
         return visitor.page(&view(&entered));
     }
@@ -185,7 +189,7 @@ pub(super) async fn create(visitor: Visitor<visitor::Developer>) -> PageResult {
         Err(faults) => return visitor.page_with(StatusCode::UNPROCESSABLE_ENTITY, &refused(faults)),
     };
     if button == "summary" {
-        return visitor.page(&view(&entered).with_summary(&new, &apis, visitor.now()));
+        return visitor.page(&view(&entered).with_summary(&new, &known.apis, visitor.now()));
     }
     visitor.confirm_for_power(&form, new.scopes.iter().map(String::as_str)).await?;
     let (organisation, name) = (visitor.organisation(), new.name.trim().to_owned());
@@ -266,6 +270,7 @@ pub(super) mod tests {
         let faults = Entered { lifetime: "soon".to_owned(), ..Entered::default() }.read().unwrap_err();
         vec![
             sample(view()),
+            sample(NewView { finder: Some(Finder::sample()), ..view() }),
             sample(view().with_summary(&entered().read().unwrap(), &[api(), management_api()], moment())),
             sample(NewView { faults, ..view() }),
             sample(NewView::new(&Entered::default(), &[management_api()], "", "24h".to_owned())),

@@ -3,8 +3,14 @@
 use std::collections::BTreeSet;
 
 use serde::Serialize;
+use uuid::Uuid;
 
 use crate::db::apis::{ApiRecord, MANAGEMENT_API};
+use crate::http::dashboard::error::PageError;
+use crate::http::dashboard::form::Form;
+use crate::http::dashboard::visitor::{Admission, Visitor};
+use crate::service::apis;
+use crate::service::paging::LONGEST_WORDS;
 
 /// The scopes of one API.
 #[derive(Debug, Clone, Serialize)]
@@ -27,6 +33,66 @@ struct ScopeBox {
     is_sensitive: bool,
     is_ticked: bool,
 }
+
+/// The APIs to choose among. What is ticked is always there, and so is what the pressed button or the address names; of an
+/// organisation with very many APIs the others have to be looked for.
+#[derive(Debug)]
+pub(super) struct Known {
+    pub(super) apis: Vec<ApiRecord>,
+    finder: Option<Finder>,
+}
+
+/// A field that finds APIs, for an organisation that has more than are shown.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct Finder {
+    words: String,
+    shown: usize,
+    total: i64,
+}
+
+impl Known {
+    /// Reads those that matter for what is ticked; `named` may be the id of an API or a button that names one.
+    pub(super) async fn find<D: Admission>(
+        visitor: &Visitor<D>,
+        ticked: &BTreeSet<String>,
+        named: &str,
+        words: &str,
+    ) -> Result<Self, PageError> {
+        let (organisation, scopes) = (visitor.organisation(), ticked.iter().cloned().collect::<Vec<_>>());
+        let named = named.rsplit(':').next().and_then(|id| Uuid::try_parse(id).ok());
+        let (ids, wanted) = (Vec::from_iter(named), words.to_owned());
+        let choices = visitor.look(move |m| apis::choose(m, &organisation, &scopes, &ids, &wanted)).await?;
+        let shown = choices.apis.iter().filter(|api| api.id != MANAGEMENT_API).count();
+        let is_cut = i64::try_from(shown).is_ok_and(|shown| shown < choices.total);
+        let finder = is_cut.then(|| Finder { words: words.to_owned(), shown, total: choices.total });
+        Ok(Self { apis: choices.apis, finder })
+    }
+
+    /// What the field that finds others is filled with, if there are others.
+    pub(super) fn finder(&self) -> Option<Finder> {
+        self.finder.clone()
+    }
+}
+
+impl Finder {
+    /// One for samples.
+    #[cfg(test)]
+    pub(super) fn sample() -> Self {
+        Self { words: "<b>".to_owned(), shown: 50, total: 99 }
+    }
+}
+
+/// What is looked for among the APIs.
+pub(super) fn words(form: &Form) -> String {
+    form.trimmed(WORDS).chars().filter(|c| !c.is_control()).take(LONGEST_WORDS).collect()
+}
+
+/// Whether the person looks for other APIs: with the button for that, or with the Enter key, which presses another one.
+pub(super) fn looks_for_others(form: &Form) -> bool {
+    form.text("do") == "find" || form.text(WORDS) != form.text("api-words-shown")
+}
+
+const WORDS: &str = "api-words";
 
 /// The APIs of an organisation, Brevet's own last, with those scopes ticked. `open` is the id of an API to be shown at once.
 pub(super) fn groups(apis: &[ApiRecord], ticked: &BTreeSet<String>, open: &str) -> Vec<ScopeGroup> {

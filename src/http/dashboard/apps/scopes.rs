@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::Tab;
 use super::head::AppHead;
-use super::scope_groups::{ChosenScopes, ScopeGroup, by_api, groups, press};
+use super::scope_groups::{ChosenScopes, Finder, Known, ScopeGroup, by_api, groups, looks_for_others, press, words};
 use crate::db::apis::ApiRecord;
 use crate::db::apps::AppRecord;
 use crate::db::developers::Role;
@@ -18,8 +18,8 @@ use crate::http::dashboard::form::{Form, VERSION};
 use crate::http::dashboard::page::{Section, View};
 use crate::http::dashboard::visitor::{Admission, AnyMember, Developer, Visitor};
 use crate::oauth::ClientId;
+use crate::service::ServiceError;
 use crate::service::apps::{self, AppDetails, AppUpdate};
-use crate::service::{ServiceError, apis};
 
 /// The scopes, to be ticked or only looked at.
 #[derive(Debug, Serialize)]
@@ -27,6 +27,7 @@ struct ScopesView {
     app: AppHead,
     version: String,
     groups: Vec<ScopeGroup>,
+    finder: Option<Finder>,
     granted: Vec<ChosenScopes>,
     may_change: bool,
     faults: Faults,
@@ -91,6 +92,7 @@ impl ScopesView {
             app: AppHead::new(&details.app, Tab::Scopes),
             version: version.to_owned(),
             groups: groups(apis, ticked, ""),
+            finder: None,
             granted: by_api(apis, &granted(&details.app)),
             may_change,
             faults: Faults::default(),
@@ -125,21 +127,27 @@ impl ReviewView {
     }
 }
 
+/// The app, and the APIs that matter for what it has and what is ticked, for a button that names one, and for words.
 async fn find<D: Admission>(
     visitor: &Visitor<D>,
     client_id: ClientId,
-) -> Result<(AppDetails, Vec<ApiRecord>), PageError> {
-    let organisation = visitor.organisation();
-    visitor.look(move |m| Ok((apps::show(m, client_id)?, apis::list(m, &organisation)?))).await
+    ticked: &BTreeSet<String>,
+    (button, words): (&str, &str),
+) -> Result<(AppDetails, Known), PageError> {
+    let details = visitor.look(move |m| apps::show(m, client_id)).await?;
+    let all = granted(&details.app).union(ticked).cloned().collect();
+    let known = Known::find(visitor, &all, button, words).await?;
+    Ok((details, known))
 }
 
 /// The page.
 pub(super) async fn show(visitor: Visitor<AnyMember>, sid: Path<String>) -> PageResult {
     let client_id = visitor.client_id(&sid)?;
-    let (details, apis) = find(&visitor, client_id).await?;
+    let (details, known) = find(&visitor, client_id, &BTreeSet::new(), ("", "")).await?;
     let ticked = granted(&details.app);
     let may_change = visitor.has_role(Role::Developer);
-    visitor.page(&ScopesView::new(&details, &apis, &ticked, details.version.as_str(), may_change))
+    let view = ScopesView::new(&details, &known.apis, &ticked, details.version.as_str(), may_change);
+    visitor.page(&ScopesView { finder: known.finder(), ..view })
 }
 
 /// Shows what a change would do, or does it.
@@ -150,14 +158,21 @@ pub(super) async fn change(visitor: Visitor<Developer>, sid: Path<String>) -> Pa
     if form.text("do") == "save" {
         return save(&visitor, client_id, &form, ticked).await;
     }
-    let (details, apis) = find(&visitor, client_id).await?;
-    let version = form.text(VERSION);
-    if let Some(ticked) = press(form.text("do"), &apis, &ticked) {
-        return visitor.page(&ScopesView::new(&details, &apis, &ticked, version, true));
+    let (details, known) = find(&visitor, client_id, &ticked, (form.text("do"), &words(&form))).await?;
+    let (version, apis) = (form.text(VERSION), &known.apis);
+    let view = |ticked: &BTreeSet<String>| ScopesView {
+        finder: known.finder(),
+        ..ScopesView::new(&details, apis, ticked, version, true)
+    };
+    if looks_for_others(&form) {
+        return visitor.page(&view(&ticked));
     }
-    let again = |faults| ScopesView { faults, ..ScopesView::new(&details, &apis, &ticked, version, true) };
-    let known = |name: &String| apis.iter().any(|api| api.scopes.iter().any(|scope| scope.name == *name));
-    let fault = if !ticked.iter().all(known) {
+    if let Some(ticked) = press(form.text("do"), apis, &ticked) {
+        return visitor.page(&view(&ticked));
+    }
+    let again = |faults| ScopesView { faults, ..view(&ticked) };
+    let is_known = |name: &String| apis.iter().any(|api| api.scopes.iter().any(|scope| scope.name == *name));
+    let fault = if !ticked.iter().all(is_known) {
         Some("One of the scopes is not there any more. Look at the list again")
     } else if ticked == granted(&details.app) {
         Some("Nothing is changed: the app has just these scopes")
@@ -170,7 +185,7 @@ pub(super) async fn change(visitor: Visitor<Developer>, sid: Path<String>) -> Pa
     if version != details.version.as_str() {
         return conflict(&visitor, client_id, &ticked).await;
     }
-    visitor.page(&ReviewView::new(&details, &apis, &ticked, version, false))
+    visitor.page(&ReviewView::new(&details, apis, &ticked, version, false))
 }
 
 async fn save(visitor: &Visitor<Developer>, client_id: ClientId, form: &Form, wanted: BTreeSet<String>) -> PageResult {
@@ -181,10 +196,11 @@ async fn save(visitor: &Visitor<Developer>, client_id: ClientId, form: &Form, wa
         Ok(_) => Ok(visitor.go(&format!("/apps/{client_id}/scopes"), "scopes-changed")),
         Err(ServiceError::Stale) => conflict(visitor, client_id, &wanted).await,
         Err(ServiceError::UnknownScope(_)) => {
-            let (details, apis) = find(visitor, client_id).await?;
+            let (details, known) = find(visitor, client_id, &wanted, ("", "")).await?;
             let faults = Faults::one("scopes", "One of the scopes is not there any more. Look at the list again");
-            let view = ScopesView::new(&details, &apis, &wanted, details.version.as_str(), true);
-            visitor.page_with(StatusCode::UNPROCESSABLE_ENTITY, &ScopesView { faults, ..view })
+            let view = ScopesView::new(&details, &known.apis, &wanted, details.version.as_str(), true);
+            let view = ScopesView { faults, finder: known.finder(), ..view };
+            visitor.page_with(StatusCode::UNPROCESSABLE_ENTITY, &view)
         }
         Err(error) => Err(PageError::service(visitor, &error)),
     }
@@ -192,8 +208,8 @@ async fn save(visitor: &Visitor<Developer>, client_id: ClientId, form: &Form, wa
 
 /// What the app has now and what was wanted, side by side: nothing is lost and nothing is overwritten unseen.
 async fn conflict(visitor: &Visitor<Developer>, client_id: ClientId, wanted: &BTreeSet<String>) -> PageResult {
-    let (details, apis) = find(visitor, client_id).await?;
-    let view = ReviewView::new(&details, &apis, wanted, details.version.as_str(), true);
+    let (details, known) = find(visitor, client_id, wanted, ("", "")).await?;
+    let view = ReviewView::new(&details, &known.apis, wanted, details.version.as_str(), true);
     visitor.page_with(StatusCode::CONFLICT, &view)
 }
 
@@ -210,6 +226,7 @@ pub(super) mod tests {
         let review = |wanted: &[&str], is_conflict| ReviewView::new(&details(), &apis, &set(wanted), "v", is_conflict);
         vec![
             sample(view(true)),
+            sample(ScopesView { finder: Some(Finder::sample()), ..view(true) }),
             sample(view(false)),
             sample(ScopesView { faults: Faults::one("scopes", "No."), ..view(true) }),
             sample(ScopesView { granted: Vec::new(), ..view(false) }),
