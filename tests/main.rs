@@ -45,6 +45,7 @@ mod guard;
 mod inspector;
 mod introspection;
 mod key_life;
+mod large_lists;
 mod layers;
 mod mail;
 mod management_api;

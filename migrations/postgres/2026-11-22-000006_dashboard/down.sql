@@ -5,6 +5,7 @@ DROP TABLE usage_refusals;
 ALTER TABLE api_scopes DROP COLUMN sensitive;
 DROP INDEX app_scopes_api;
 DROP INDEX apps_organisation_age;
+DROP INDEX apis_organisation_name;
 DROP INDEX apps_organisation_name;
 ALTER TABLE apps ALTER COLUMN name TYPE TEXT COLLATE "default";
 ALTER TABLE apps DROP COLUMN description;

@@ -106,6 +106,7 @@ ALTER TABLE apps ADD COLUMN description TEXT NOT NULL DEFAULT '';
 -- Ordered as SQLite orders them.
 ALTER TABLE apps ALTER COLUMN name TYPE TEXT COLLATE "C";
 CREATE INDEX apps_organisation_name ON apps (organisation_id, lower(name), id);
+CREATE INDEX apis_organisation_name ON apis (organisation_id, lower(name), id);
 CREATE INDEX apps_organisation_age ON apps (organisation_id, created_at, id);
 -- Whether an app has scopes of an API.
 CREATE INDEX app_scopes_api ON app_scopes (api_id, app_id);

@@ -104,6 +104,7 @@ CREATE INDEX links_expiry ON links (expires_at);
 
 ALTER TABLE apps ADD COLUMN description TEXT NOT NULL DEFAULT '';
 CREATE INDEX apps_organisation_name ON apps (organisation_id, lower(name), id);
+CREATE INDEX apis_organisation_name ON apis (organisation_id, lower(name), id);
 CREATE INDEX apps_organisation_age ON apps (organisation_id, created_at, id);
 -- Whether an app has scopes of an API.
 CREATE INDEX app_scopes_api ON app_scopes (api_id, app_id);
