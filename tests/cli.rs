@@ -323,6 +323,15 @@ fn apis_and_their_scopes_are_made_shown_changed_and_deleted() {
     reports:purge  Delete (sensitive)
     reports:write  Write (sensitive)
     ");
+    let changed = document(&data, "api scope update https://reports.example reports:write --description Both");
+    assert_eq!(
+        changed["scopes"][1],
+        json!({ "name": "reports:write", "description": "Both", "sensitive": true }),
+        "what is left out stays"
+    );
+    let changed = document(&data, "api scope update https://reports.example reports:write --sensitive false");
+    assert_eq!(changed["scopes"][1], json!({ "name": "reports:write", "description": "Both", "sensitive": false }));
+    run(&data, "api scope update https://reports.example reports:none --sensitive true").assert_code(67);
     assert_eq!(
         document(&data, "api delete https://reports.example"),
         json!({ "identifier": "https://reports.example", "deleted": true })
@@ -435,6 +444,14 @@ fn apps_are_shown_switched_and_deleted() {
         (&json!("Renamed"), &json!(["billing:write"]), &json!("1h"))
     );
     assert_snapshot!(text(&data, &format!("app update {sid} --no-lifetime --add-scope billing:read")), @"App UUID................................ (Renamed) now has the scopes: billing:read billing:write");
+    let claims = |flags: &str| document(&data, &format!("app update {sid} {flags}"))["claims"].clone();
+    assert_eq!(
+        claims("--claim https://a.example/x=1 --claim https://a.example/y=two"),
+        json!({ "https://a.example/x": 1, "https://a.example/y": "two" })
+    );
+    assert_eq!(claims("--claim https://a.example/z=3"), json!({ "https://a.example/z": 3 }), "instead of all it had");
+    assert_eq!(claims("--name Renamed"), json!({ "https://a.example/z": 3 }));
+    assert_eq!(claims("--no-claims"), Value::Null);
     assert_snapshot!(refusal(&data, &format!("app update {sid} --remove-scope apps:read")), @"67: the app was not granted the scope `apps:read`");
     // Without a terminal there is nobody to ask, with or without --yes.
     let other = create_app(data.path()).client_id;

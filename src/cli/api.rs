@@ -10,7 +10,7 @@ use super::{CliError, Context};
 use crate::clock::{parse_span, print_span};
 use crate::db::apis::{ApiRecord, ScopeRecord};
 use crate::oauth::{SigningAlgorithm, TokenProfile};
-use crate::service::apis::{self, ApiUpdate, NewApi};
+use crate::service::apis::{self, ApiUpdate, NewApi, ScopeUpdate};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Api {
@@ -103,6 +103,19 @@ pub(super) enum Scope {
         /// People should think twice before they grant it
         #[arg(long)]
         sensitive: bool,
+    },
+    /// Change what a scope means to people; its name stands in tokens and stays
+    Update {
+        /// The API's identifier
+        identifier: String,
+        /// The scope
+        name: String,
+        /// What it means to people; '' takes it away
+        #[arg(long, value_name = "TEXT")]
+        description: Option<String>,
+        /// Whether people should think twice before they grant it
+        #[arg(long, value_name = "BOOL")]
+        sensitive: Option<bool>,
     },
     /// Show the scopes
     List {
@@ -218,6 +231,11 @@ impl Api {
                 apis::add_scope(&m, identifier.as_str(), ScopeRecord { sensitive, ..scope })?;
                 let document = json!({ "identifier": identifier, "scope": name });
                 context.output.data(&document, || format!("Scope {name} added to {identifier}."))
+            }
+            Self::Scope(Scope::Update { identifier, name, description, sensitive }) => {
+                let update = ScopeUpdate { description, sensitive };
+                let api = apis::update_scope(&m, identifier.as_str(), &name, update)?.api;
+                context.output.data(&document(&api), || text(&api))
             }
             Self::Scope(Scope::List { identifier }) => {
                 let api = apis::show(&m, identifier.as_str())?.api;

@@ -146,6 +146,12 @@ pub(super) struct Update {
     /// No limit of its own
     #[arg(long, conflicts_with = "lifetime")]
     no_lifetime: bool,
+    /// A claim that stands in each of its tokens from now on, instead of all it had; may repeat
+    #[arg(long, value_name = "URI=VALUE", value_parser = parse_claim)]
+    claim: Vec<(String, Value)>,
+    /// No claims of its own
+    #[arg(long, conflicts_with = "claim")]
+    no_claims: bool,
     #[command(flatten)]
     authentication: AuthenticationFlags,
     /// From now on (true) or no longer (false) issue no token that is not bound to a key; needs a DPoP proof
@@ -263,6 +269,7 @@ fn run_update(context: &Context, m: &Management, update: Update) -> Result<(), C
         add_scopes: update.add_scope,
         remove_scopes: update.remove_scope,
         lifetime,
+        claims: (update.no_claims || !update.claim.is_empty()).then(|| update.claim.into_iter().collect::<Claims>()),
         authentication: update.authentication.read()?,
         dpop_required: update.dpop_required,
         ..AppUpdate::default()

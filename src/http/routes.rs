@@ -92,7 +92,11 @@ fn resource_routes(config: &mut ServiceConfig) {
                 .route(web::delete().to(apis::delete_api)),
         )
         .service(only(under("/apis/{id}/scopes"), "POST").route(web::post().to(apis::add_scope)))
-        .service(only(under("/apis/{id}/scopes/{name}"), "DELETE").route(web::delete().to(apis::remove_scope)))
+        .service(
+            only(under("/apis/{id}/scopes/{name}"), "PATCH, DELETE")
+                .route(web::patch().to(apis::change_scope))
+                .route(web::delete().to(apis::remove_scope)),
+        )
         .service(reading(under("/keys"), records::list_signing_keys, "GET, HEAD"))
         .service(reading(under("/audit"), records::list_deeds, "GET, HEAD"))
         .service(reading(under("/usage"), records::list_usage, "GET, HEAD"));

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 pub use self::lists::{AppOfApi, Choices, apps_using, choose, list, list_names, list_page, search};
 use self::scopes::{SCOPE_OF_NEW_API, check_count, check_scope, refuse_reserved, taken_scope};
-pub use self::scopes::{add_scope, remove_scope, update_scope};
+pub use self::scopes::{ScopeUpdate, add_scope, remove_scope, update_scope};
 use super::deed::{Deed, Version};
 use super::organisations::{checked_name, find as find_organisation};
 use super::{Management, ServiceError, signing_keys};

@@ -23,6 +23,7 @@ fn a_value_that_cannot_be_used_is_told_by_its_member() {
     let app = format!("/apps/{}", scene.admin.client_id);
     let api = format!("/apis/{}", text(&scene.get("/apis").json()["items"][1], "id"));
     let (keys, rotate, scopes) = (format!("{app}/keys"), format!("{app}/keys/rotate"), format!("{api}/scopes"));
+    let scope = format!("{scopes}/billing%3Aread");
     let long = "x".repeat(101);
     let signer = Signer::ed25519("k");
     let jwks = json!({ "keys": [signer.jwk] });
@@ -112,6 +113,9 @@ fn a_value_that_cannot_be_used_is_told_by_its_member() {
         ("POST", &scopes, json!({ "name": "a", "description": "x".repeat(501) }), "description"),
         ("POST", &scopes, json!({ "name": "a", "description": 1 }), "description"),
         ("POST", &scopes, json!({ "name": "a", "sensitive": "yes" }), "sensitive"),
+        ("PATCH", &scope, json!({ "description": "x".repeat(501) }), "description"),
+        ("PATCH", &scope, json!({ "description": null }), "description"),
+        ("PATCH", &scope, json!({ "sensitive": 1 }), "sensitive"),
     ];
     let many = |count: usize| (0..count).map(|number| json!({ "name": format!("many:{number}") })).collect::<Vec<_>>();
     let too_many = json!({ "name": "n", "identifier": "urn:many", "scopes": many(1_001) });

@@ -218,3 +218,25 @@ fn a_query_that_says_anything_else_is_refused() {
     let beyond = encoded("apps ffffffff-ffff-4fff-bfff-ffffffffffff");
     assert_eq!(scene.get(&format!("/apps?cursor={beyond}")).json(), json!({ "items": [], "next_cursor": null }));
 }
+
+#[test]
+fn what_a_scope_means_to_people_is_changed_and_its_name_stays() {
+    let scene = scene();
+    let api = format!("/apis/{}", text(&scene.get("/apis").json()["items"][1], "id"));
+    let scope = format!("{api}/scopes/billing%3Aread");
+    let read = |answer: &crate::support::http::Answer| answer.json()["scopes"][0].clone();
+    let changed = scene.patch(&scope, &json!({ "description": "Look at invoices" })).assert_status(200);
+    assert_eq!(
+        read(&changed),
+        json!({ "name": "billing:read", "description": "Look at invoices", "sensitive": false })
+    );
+    let again = scene.patch(&scope, &json!({ "sensitive": true })).assert_status(200);
+    assert_eq!(read(&again), json!({ "name": "billing:read", "description": "Look at invoices", "sensitive": true }));
+    assert_ne!(changed.header("etag"), again.header("etag"));
+    let stale =
+        scene.send("PATCH", &scope, &[("if-match", changed.header("etag"))], Some(&json!({ "description": "" })));
+    assert_eq!(stale.status, 412);
+    assert_eq!(read(&scene.patch(&scope, &json!({})).assert_status(200)), read(&again), "nothing was asked for");
+    assert_eq!(scene.patch(&format!("{api}/scopes/nothing"), &json!({})).status, 404);
+    assert_eq!(scene.send("PUT", &scope, &[], None).header("allow"), "PATCH, DELETE");
+}

@@ -16,7 +16,7 @@ use crate::db::apis::{ApiRecord, ScopeRecord};
 use crate::http::error::ApiError;
 use crate::http::guard::{ApisRead, ApisWrite};
 use crate::oauth::{SigningAlgorithm, TokenProfile};
-use crate::service::apis::{self, ApiUpdate};
+use crate::service::apis::{self, ApiUpdate, ScopeUpdate};
 
 /// An API: something tokens are for.
 #[derive(Serialize, ToSchema)]
@@ -176,7 +176,26 @@ fn named<'de, D: Deserializer<'de>, T>(deserializer: D, find: fn(&str) -> Option
     found.map(Some).ok_or_else(|| serde::de::Error::custom("not one of the names"))
 }
 
-const TAKEN: &str = "The identifier is taken on this server, or a scope's name in this organisation or by this API.";
+const TAKEN: &str = "The identifier is taken on this server, or a scope's name in this organisation or by this API; or the organisation has as many APIs as it may.";
+
+/// What to change of a scope; what is left out stays. Its name stands in tokens and stays.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ScopeChange {
+    /// What it means to people; empty takes it away.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = String, required = false, max_length = 500)]
+    description: Option<String>,
+    /// Whether people who grant it should think twice; nothing in tokens depends on it.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = bool, required = false)]
+    sensitive: Option<bool>,
+}
+
+impl Body for ScopeChange {
+    const MEMBERS: &'static [(&'static str, &'static str)] =
+        &[("description", "a text of at most 500 characters"), ("sensitive", "true or false")];
+}
 
 /// The APIs of the organisation and Brevet's own, in the order of their ids
 #[utoipa::path(get, path = "/apis", tag = "apis", params(PageParams), security(("oauth2" = ["apis:read"]), ("bearer" = ["apis:read"])),
@@ -268,6 +287,24 @@ pub(in crate::http) async fn add_scope(
     let id = visit.id(&path)?;
     let (scope, _) = visit.body::<Scope>(payload).await?;
     let changed = visit.change(TAKEN, move |m| apis::add_scope(m, id, scope.into())).await?;
+    Ok(visit.object(&changed.version, &Api::from(changed.api)))
+}
+
+/// Change what a scope means to people
+#[utoipa::path(patch, path = "/apis/{id}/scopes/{name}", tag = "apis", request_body = ScopeChange, security(("oauth2" = ["apis:write"]), ("bearer" = ["apis:write"])),
+    params(("id" = String, Path, format = "uuid"), ("name" = String, Path, description = "The scope, percent-encoded"),
+        ("If-Match" = Option<String>, Header, description = "Only if the API still has this entity tag")),
+    responses((status = 200, body = Api, description = "The API as it is now", headers(("ETag" = String))), ChangeRefusals))]
+pub(in crate::http) async fn change_scope(
+    visit: Visit<ApisWrite>,
+    path: Path<(String, String)>,
+    payload: Payload,
+) -> Result<HttpResponse, ApiError> {
+    let id = visit.id(&path.0)?;
+    let name = path.1.clone();
+    let (change, _) = visit.body::<ScopeChange>(payload).await?;
+    let update = ScopeUpdate { description: change.description, sensitive: change.sensitive };
+    let changed = visit.change(TAKEN, move |m| apis::update_scope(m, id, &name, update)).await?;
     Ok(visit.object(&changed.version, &Api::from(changed.api)))
 }
 

@@ -113,6 +113,7 @@ impl IntoResponses for ChangeRefusals {
         apis::change_api,
         apis::delete_api,
         apis::add_scope,
+        apis::change_scope,
         apis::remove_scope,
         records::list_signing_keys,
         records::list_deeds,

@@ -33,6 +33,15 @@ pub fn add_scope(m: &Management, which: impl Into<WhichApi>, scope: ScopeRecord)
     })
 }
 
+/// What to change of a scope; `None` leaves as it is. Its name stands in tokens and stays.
+#[derive(Debug, Clone, Default)]
+pub struct ScopeUpdate {
+    /// What it means to people.
+    pub description: Option<String>,
+    /// Whether whoever grants it should think twice.
+    pub sensitive: Option<bool>,
+}
+
 /// Changes what a scope means to people: its description, and whether it is sensitive.
 ///
 /// # Errors
@@ -40,15 +49,21 @@ pub fn add_scope(m: &Management, which: impl Into<WhichApi>, scope: ScopeRecord)
 pub fn update_scope(
     m: &Management,
     which: impl Into<WhichApi>,
-    scope: ScopeRecord,
+    name: &str,
+    update: ScopeUpdate,
 ) -> Result<VersionedApi, ServiceError> {
-    check_scope(&scope, SCOPE_ALONE)?;
-    let (deed, which) = (m.deed(), which.into());
+    let (deed, which, name) = (m.deed(), which.into(), name.to_owned());
     m.database.write(move |conn| {
         let api = find(conn, &deed, &which)?;
-        let Some(before) = api.scopes.iter().find(|known| known.name == scope.name) else {
-            return Err(unknown_scope(&api, &scope.name));
+        let Some(before) = api.scopes.iter().find(|known| known.name == name) else {
+            return Err(unknown_scope(&api, &name));
         };
+        let scope = ScopeRecord {
+            name,
+            description: update.description.unwrap_or_else(|| before.description.clone()),
+            sensitive: update.sensitive.unwrap_or(before.sensitive),
+        };
+        check_scope(&scope, SCOPE_ALONE)?;
         if *before == scope {
             // What changes nothing is no deed.
             return VersionedApi::new(api);

@@ -12,7 +12,7 @@ use crate::http::dashboard::faults::Faults;
 use crate::http::dashboard::form::Form;
 use crate::http::dashboard::page::{Section, View};
 use crate::http::dashboard::visitor::{Developer, Visitor};
-use crate::service::apis;
+use crate::service::apis::{self, ScopeUpdate};
 
 /// One scope.
 #[derive(Debug, Serialize)]
@@ -99,8 +99,11 @@ pub(super) async fn change(visitor: Visitor<Developer>, path: Path<String>) -> P
     let form = visitor.form(&[])?;
     let id = visitor.id(&path)?;
     let scope = read(&form);
-    let wanted = scope.clone();
-    match visitor.change(move |m| apis::update_scope(m, id, wanted)).await {
+    let (name, update) = (
+        scope.name.clone(),
+        ScopeUpdate { description: Some(scope.description.clone()), sensitive: Some(scope.sensitive) },
+    );
+    match visitor.change(move |m| apis::update_scope(m, id, &name, update)).await {
         Ok(_) => Ok(visitor.go(&format!("/apis/{id}"), "scope-changed")),
         Err(error) => {
             let faults = Faults::of_service(error).map_err(|error| PageError::service(&visitor, &error))?;
