@@ -130,7 +130,7 @@ pub(super) fn wants_page(headers: &HeaderMap, path: &str, config: &Config) -> bo
     let path = path.strip_prefix(base.as_str()).filter(|rest| rest.starts_with('/')).unwrap_or(path);
     let is_below =
         |prefix: &&str| path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-    accepts_html(headers) && !FOR_PROGRAMS.iter().any(|prefix| is_below(prefix))
+    accepts_html(headers) && !FOR_PROGRAMS.iter().any(is_below)
 }
 
 /// A file, under its present name only.
