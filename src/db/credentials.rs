@@ -1,40 +1,40 @@
 //! By what people prove who they are.
 
-use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, Queryable, RunQueryDsl};
+use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, RunQueryDsl};
 use uuid::Uuid;
 
 use super::conn::AnyConnection;
+use super::developers::{PERSON, Person, PersonColumns, PersonRow, person};
 use super::error::DbError;
 use super::organisations::parse_id;
 use super::schema::{developers, memberships};
 use crate::clock::Timestamp;
 
-/// What is kept to recognise a person by.
+/// A person, and what is kept to recognise the person by.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Credentials {
-    /// The person.
-    pub developer_id: Uuid,
-    /// In canonical form.
-    pub email: String,
-    /// What the person wants to be called.
-    pub name: String,
+    /// Who.
+    pub person: Person,
     /// argon2id in PHC form; `None` for who signs in elsewhere.
     pub password_hash: Option<String>,
-    /// Since when the person may not sign in.
-    pub disabled_at: Option<Timestamp>,
     /// The seed of one-time codes, sealed under the master key.
     pub sealed_totp: Option<Vec<u8>>,
-    /// Since when one-time codes count.
-    pub totp_confirmed_at: Option<Timestamp>,
     /// When and in which session a seed was made that does not count yet.
     pub totp_begun: Option<(Timestamp, Uuid)>,
-    /// Whether the person runs the whole server.
-    pub is_operator: bool,
+}
+
+/// Reads as the person.
+impl std::ops::Deref for Credentials {
+    type Target = Person;
+
+    fn deref(&self) -> &Person {
+        &self.person
+    }
 }
 
 impl std::fmt::Debug for Credentials {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Credentials").field("developer_id", &self.developer_id).finish_non_exhaustive()
+        f.debug_struct("Credentials").field("developer_id", &self.person.id).finish_non_exhaustive()
     }
 }
 
@@ -45,61 +45,24 @@ impl Credentials {
     }
 }
 
-#[derive(Queryable)]
-struct Row {
-    id: String,
-    email: String,
-    name: String,
-    password_hash: String,
-    disabled_at: Option<i64>,
-    sealed_totp: Option<Vec<u8>>,
-    totp_confirmed_at: Option<i64>,
-    totp_begun_at: Option<i64>,
-    totp_begun_in: Option<String>,
-    is_operator: i64,
-}
+type Row = (PersonRow, String, Option<Vec<u8>>, Option<i64>, Option<String>);
 
-const COLUMNS: (
-    developers::id,
-    developers::email,
-    developers::name,
+type Columns = (
+    PersonColumns,
     developers::password_hash,
-    developers::disabled_at,
     developers::sealed_totp,
-    developers::totp_confirmed_at,
     developers::totp_begun_at,
     developers::totp_begun_in,
-    developers::is_operator,
-) = (
-    developers::id,
-    developers::email,
-    developers::name,
-    developers::password_hash,
-    developers::disabled_at,
-    developers::sealed_totp,
-    developers::totp_confirmed_at,
-    developers::totp_begun_at,
-    developers::totp_begun_in,
-    developers::is_operator,
 );
 
-impl TryFrom<Row> for Credentials {
-    type Error = DbError;
+const COLUMNS: Columns =
+    (PERSON, developers::password_hash, developers::sealed_totp, developers::totp_begun_at, developers::totp_begun_in);
 
-    fn try_from(row: Row) -> Result<Self, DbError> {
-        let begun_in = row.totp_begun_in.as_deref().map(|id| parse_id(id, "developers")).transpose()?;
-        Ok(Self {
-            developer_id: parse_id(&row.id, "developers")?,
-            email: row.email,
-            name: row.name,
-            password_hash: Some(row.password_hash).filter(|hash| !hash.is_empty()),
-            disabled_at: row.disabled_at.map(Timestamp::from_seconds),
-            sealed_totp: row.sealed_totp,
-            totp_confirmed_at: row.totp_confirmed_at.map(Timestamp::from_seconds),
-            totp_begun: row.totp_begun_at.map(Timestamp::from_seconds).zip(begun_in),
-            is_operator: row.is_operator != 0,
-        })
-    }
+fn credentials((row, password_hash, sealed_totp, begun_at, begun_in): Row) -> Result<Credentials, DbError> {
+    let password_hash = Some(password_hash).filter(|hash| !hash.is_empty());
+    let begun_in = begun_in.as_deref().map(|id| parse_id(id, "developers")).transpose()?;
+    let totp_begun = begun_at.map(Timestamp::from_seconds).zip(begun_in);
+    Ok(Credentials { person: person(row)?, password_hash, sealed_totp, totp_begun })
 }
 
 /// Of the person with that address.
@@ -109,7 +72,7 @@ impl TryFrom<Row> for Credentials {
 pub fn find_by_email(conn: &mut AnyConnection, email: &str) -> Result<Option<Credentials>, DbError> {
     let row: Option<Row> =
         developers::table.filter(developers::email.eq(email)).select(COLUMNS).first(conn).optional()?;
-    row.map(Credentials::try_from).transpose()
+    row.map(credentials).transpose()
 }
 
 /// Of the person with that id.
@@ -118,7 +81,7 @@ pub fn find_by_email(conn: &mut AnyConnection, email: &str) -> Result<Option<Cre
 /// When the database does not answer.
 pub fn find(conn: &mut AnyConnection, id: Uuid) -> Result<Option<Credentials>, DbError> {
     let row: Option<Row> = developers::table.find(id.to_string()).select(COLUMNS).first(conn).optional()?;
-    row.map(Credentials::try_from).transpose()
+    row.map(credentials).transpose()
 }
 
 /// The organisation to which the person came first: in its audit stands what the person does to the own account.

@@ -108,6 +108,48 @@ pub struct Person {
     pub created_at: Timestamp,
 }
 
+/// What a person is read from, wherever one is read.
+pub(super) type PersonRow = (String, String, String, Option<i64>, i64, i64, Option<i64>, Option<i64>);
+
+/// Their types.
+pub(super) type PersonColumns = (
+    developers::id,
+    developers::email,
+    developers::name,
+    developers::disabled_at,
+    developers::created_at,
+    developers::is_operator,
+    developers::email_verified_at,
+    developers::totp_confirmed_at,
+);
+
+/// The columns of a [`PersonRow`].
+pub(super) const PERSON: PersonColumns = (
+    developers::id,
+    developers::email,
+    developers::name,
+    developers::disabled_at,
+    developers::created_at,
+    developers::is_operator,
+    developers::email_verified_at,
+    developers::totp_confirmed_at,
+);
+
+/// The person of a row.
+pub(super) fn person(row: PersonRow) -> Result<Person, DbError> {
+    let (id, email, name, disabled_at, created_at, is_operator, email_verified_at, totp_confirmed_at) = row;
+    Ok(Person {
+        id: parse_id(&id, "developers")?,
+        email,
+        name,
+        disabled_at: disabled_at.map(Timestamp::from_seconds),
+        created_at: Timestamp::from_seconds(created_at),
+        is_operator: is_operator == 1,
+        email_verified_at: email_verified_at.map(Timestamp::from_seconds),
+        totp_confirmed_at: totp_confirmed_at.map(Timestamp::from_seconds),
+    })
+}
+
 /// Adds a person.
 ///
 /// # Errors
@@ -164,33 +206,7 @@ pub fn find_by_email(conn: &mut AnyConnection, email: &str) -> Result<Option<(Uu
 /// # Errors
 /// When the database does not answer.
 pub fn find(conn: &mut AnyConnection, id: Uuid) -> Result<Option<Person>, DbError> {
-    type Row = (String, String, String, i64, Option<i64>, Option<i64>, Option<i64>, i64);
-    let row: Option<Row> = developers::table
-        .find(id.to_string())
-        .select((
-            developers::id,
-            developers::email,
-            developers::name,
-            developers::is_operator,
-            developers::email_verified_at,
-            developers::totp_confirmed_at,
-            developers::disabled_at,
-            developers::created_at,
-        ))
-        .first(conn)
-        .optional()?;
-    let person = |(id, email, name, is_operator, verified, totp, disabled, created): Row| {
-        Ok(Person {
-            id: parse_id(&id, "developers")?,
-            email,
-            name,
-            is_operator: is_operator != 0,
-            email_verified_at: verified.map(Timestamp::from_seconds),
-            totp_confirmed_at: totp.map(Timestamp::from_seconds),
-            disabled_at: disabled.map(Timestamp::from_seconds),
-            created_at: Timestamp::from_seconds(created),
-        })
-    };
+    let row: Option<PersonRow> = developers::table.find(id.to_string()).select(PERSON).first(conn).optional()?;
     row.map(person).transpose()
 }
 

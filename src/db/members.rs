@@ -9,7 +9,7 @@ use diesel::{
 use uuid::Uuid;
 
 use super::conn::{AnyConnection, is_storable, pattern};
-use super::developers::{Person, Role};
+use super::developers::{PERSON, Person, PersonRow, Role, person};
 use super::error::DbError;
 use super::organisations::parse_id;
 use super::schema::{developers, memberships, organisations};
@@ -41,37 +41,6 @@ pub struct Belonging {
     pub role: Role,
 }
 
-type PersonRow = (String, String, String, Option<i64>, i64, i64, Option<i64>, Option<i64>);
-
-macro_rules! person_columns {
-    () => {
-        (
-            developers::id,
-            developers::email,
-            developers::name,
-            developers::disabled_at,
-            developers::created_at,
-            developers::is_operator,
-            developers::email_verified_at,
-            developers::totp_confirmed_at,
-        )
-    };
-}
-
-fn person(row: PersonRow) -> Result<Person, DbError> {
-    let (id, email, name, disabled_at, created_at, is_operator, email_verified_at, totp_confirmed_at) = row;
-    Ok(Person {
-        id: parse_id(&id, "developers")?,
-        email,
-        name,
-        disabled_at: disabled_at.map(Timestamp::from_seconds),
-        created_at: Timestamp::from_seconds(created_at),
-        is_operator: is_operator == 1,
-        email_verified_at: email_verified_at.map(Timestamp::from_seconds),
-        totp_confirmed_at: totp_confirmed_at.map(Timestamp::from_seconds),
-    })
-}
-
 fn read_role(name: &str, developer_id: &str) -> Result<Role, DbError> {
     Role::from_name(name).ok_or_else(|| DbError::Corrupt {
         table: "memberships",
@@ -89,7 +58,7 @@ pub fn find_person_by_email(conn: &mut AnyConnection, email: &str) -> Result<Opt
         return Ok(None);
     }
     let with_email = developers::table.filter(developers::email.eq(email));
-    let row: Option<PersonRow> = with_email.select(person_columns!()).first(conn).optional()?;
+    let row: Option<PersonRow> = with_email.select(PERSON).first(conn).optional()?;
     row.map(person).transpose()
 }
 
@@ -116,7 +85,7 @@ pub fn search_people(
     if !is_storable(text) || after.is_some_and(|after| !is_storable(after)) {
         return Ok(Vec::new());
     }
-    let mut query = developers::table.select(person_columns!()).order(developers::email).limit(limit).into_boxed();
+    let mut query = developers::table.select(PERSON).order(developers::email).limit(limit).into_boxed();
     if !text.is_empty() {
         query = query.filter(holds!(text));
     }
@@ -186,7 +155,7 @@ pub fn search(
         .inner_join(developers::table)
         .filter(memberships::organisation_id.eq(organisation_id.to_string()))
         .order(developers::email)
-        .select((person_columns!(), memberships::role, memberships::created_at))
+        .select((PERSON, memberships::role, memberships::created_at))
         .offset(offset)
         .limit(limit)
         .into_boxed();

@@ -272,7 +272,7 @@ async fn prove<T: Send + 'static>(
     } else {
         let noted = sign_in::change(authority, move |conn, _| {
             let id = match id {
-                Some(id) => credentials::find(conn, id)?.map(|person| person.developer_id),
+                Some(id) => credentials::find(conn, id)?.map(|person| person.id),
                 None => None,
             };
             record_failure(conn, caller, id, "passkey")

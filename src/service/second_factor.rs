@@ -229,12 +229,12 @@ pub(super) fn take(
     let Some(sealed) = person.confirmed_totp() else { return Ok(None) };
     if let Some(code) = read_recovery_code(code) {
         let hash = m.master_key.recovery_code_key()?.hash(&code);
-        let used = recovery_codes::use_once(conn, person.developer_id, hash, m.now())?;
+        let used = recovery_codes::use_once(conn, person.id, hash, m.now())?;
         return Ok(used.then_some(Factor::RecoveryCode));
     }
-    let seed = Seed::open(&m.master_key, &person.developer_id.to_string(), sealed)?;
+    let seed = Seed::open(&m.master_key, &person.id.to_string(), sealed)?;
     let Some(step) = seed.step_of(code, m.now())? else { return Ok(None) };
-    let taken = credentials::take_totp_step(conn, person.developer_id, step)?;
+    let taken = credentials::take_totp_step(conn, person.id, step)?;
     Ok(taken.then_some(Factor::OneTimeCode))
 }
 

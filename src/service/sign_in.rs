@@ -47,7 +47,7 @@ pub async fn sign_in(
 ) -> Result<Option<Admitted>, ServiceError> {
     let account = canonical_email(email).unwrap_or_default();
     with_password(authority, caller, &account, password, move |conn, m, person| {
-        admit(conn, m, person.developer_id, &browser, None, "password")
+        admit(conn, m, person.id, &browser, None, "password")
     })
     .await
 }
@@ -80,7 +80,7 @@ fn must_enrol(conn: &mut AnyConnection, m: &Management, person: &Credentials) ->
     if person.confirmed_totp().is_some() {
         return Ok(false);
     }
-    let roles = developers::list_workplaces(conn, person.developer_id)?.into_iter().map(|(_, role)| role);
+    let roles = developers::list_workplaces(conn, person.id)?.into_iter().map(|(_, role)| role);
     Ok(second_factor::is_demanded(m.config.require_2fa, person.is_operator, roles))
 }
 
@@ -303,7 +303,7 @@ async fn with_password<T: Send + 'static>(
     let attempt = match authority.attempts.password(account, origin(caller, is_known), caller.now) {
         Ok(attempt) => attempt,
         Err(refused) => {
-            let id = person.as_ref().map(|person| person.developer_id);
+            let id = person.as_ref().map(|person| person.id);
             return Err(throttled(authority, caller, id, "password", refused).await);
         }
     };
@@ -316,7 +316,7 @@ async fn with_password<T: Send + 'static>(
         }
     };
     let done = change(authority, move |conn, m| {
-        let id = person.as_ref().map(|person| person.developer_id);
+        let id = person.as_ref().map(|person| person.id);
         // The password may have been changed, and all sessions ended, since it was looked up.
         let current = credentials::find(conn, id.unwrap_or_default())?;
         let is_same = |now: &Credentials| person.is_some_and(|then| then.password_hash == now.password_hash);
@@ -341,7 +341,7 @@ async fn find_account(
     let (account, network) = (account.to_owned(), network(caller.address));
     let found = authority.directory.database().read_off_thread(move |conn| {
         let person = credentials::find_by_email(conn, &account)?;
-        let id = person.as_ref().map(|person| person.developer_id).unwrap_or_default();
+        let id = person.as_ref().map(|person| person.id).unwrap_or_default();
         let is_known = sign_in_networks::is_known(conn, id, &network, caller.now - KNOWN_FOR)?;
         Ok((person, is_known))
     });
