@@ -17,6 +17,7 @@ use brevet::oauth::claims::AccessTokenClaims;
 use brevet::oauth::client::{ClientAuthentication, ClientSecret, GrantedScope, Organisation, PresentedCredentials};
 use brevet::oauth::form::parse_form;
 use brevet::oauth::header::Header;
+use brevet::oauth::networks::Networks;
 use brevet::oauth::request::{TokenParams, TokenTarget};
 use brevet::oauth::scope::Authorization;
 use brevet::oauth::{Api, Client, ClientId, SigningAlgorithm, TokenProfile};
@@ -68,6 +69,7 @@ impl World {
                 lifetime: None,
                 authentication: ClientAuthentication::ClientSecret,
                 dpop_required: false,
+                allowed_networks: Networks::default(),
                 secrets: Box::new([stored]),
                 claims: None,
             },

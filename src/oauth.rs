@@ -14,6 +14,8 @@ pub mod id_token;
 pub mod introspection;
 pub mod json;
 pub mod metadata;
+#[cfg(feature = "server")]
+pub mod networks;
 pub mod registration;
 pub mod request;
 pub mod scope;

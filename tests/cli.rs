@@ -400,10 +400,12 @@ fn apps_are_shown_switched_and_deleted() {
     Robot
       App SID       UUID................................
       organisation  acme
+      owner         nobody
       status        active
       scopes        billing:read
       lifetime      the API's or the server's
       DPoP          not required
+      networks      all
       last 24 h     0 tokens issued, 0 requests refused
 
     ID                                    KEY        STATE   CREATED               EXPIRES  LAST USED
@@ -413,6 +415,7 @@ fn apps_are_shown_switched_and_deleted() {
     assert_eq!(
         members(&shown),
         [
+            "allowed_networks",
             "auth_method",
             "claims",
             "client_id",
@@ -426,6 +429,7 @@ fn apps_are_shown_switched_and_deleted() {
             "lifetime",
             "name",
             "organisation",
+            "owner",
             "public_keys",
             "refused_24h",
             "scopes",
@@ -550,7 +554,7 @@ not json
     let ran = run(&data, &format!("app import --org acme {file}")).assert_code(65);
     assert_snapshot!(steady(&ran.stderr), @r"
     line 5: not an app: expected ident at line 1 column 2
-    line 6: not an app: unknown field `scope`, expected one of `name`, `description`, `client_id`, `client_secret`, `scopes`, `lifetime`, `claims`, `jwks`, `jwks_uri`, `dpop_required` at line 1 column 24
+    line 6: not an app: unknown field `scope`, expected one of `name`, `description`, `client_id`, `client_secret`, `scopes`, `lifetime`, `claims`, `jwks`, `jwks_uri`, `dpop_required`, `allowed_networks` at line 1 column 24
     line 8: a lifetime of 90d is longer than the server's access-token-lifetime, 24h
     line 4: no API of the organisation has a scope `nothing`; see: brevet api list --org SLUG
     line 7: there is an app UUID................................ already
@@ -606,11 +610,30 @@ fn whether_an_app_must_bind_its_tokens_is_said_when_it_is_made_and_changed_later
 }
 
 #[test]
+fn from_where_an_app_may_ask_is_said_when_it_is_made_and_changed_later() {
+    let data = data_directory();
+    let made = document(&data, "app create --org acme --name Near --allowed-network 10.0.0.0/8 --allowed-network ::1");
+    let sid = made["client_id"].as_str().unwrap();
+    let shown = || document(&data, &format!("app show {sid}"))["allowed_networks"].clone();
+    assert_eq!(shown(), json!(["10.0.0.0/8", "::1/128"]));
+    assert!(text(&data, &format!("app show {sid}")).contains("networks      10.0.0.0/8 ::1/128"));
+    text(&data, &format!("app update {sid} --name Renamed"));
+    assert_eq!(shown(), json!(["10.0.0.0/8", "::1/128"]));
+    text(&data, &format!("app update {sid} --allowed-network 192.0.2.0/24"));
+    assert_eq!(shown(), json!(["192.0.2.0/24"]));
+    let refused = run(&data, &format!("app update {sid} --allowed-network 192.0.2.7/24")).assert_code(65);
+    assert!(refused.stderr.contains("write 192.0.2.0/24 or 192.0.2.7"), "{}", refused.stderr);
+    text(&data, &format!("app update {sid} --any-network"));
+    assert_eq!(shown(), json!([]));
+}
+
+#[test]
 fn what_was_exported_can_be_imported_elsewhere() {
     let (from, to) = (data_directory(), data_directory());
     create_app(from.path());
     text(&from, "app create --org acme --name Plain --lifetime 10m --claim https://acme.example/plan=gold");
     text(&from, "app create --org acme --name Bound --dpop-required");
+    text(&from, "app create --org acme --name Near --allowed-network 10.0.0.0/8 --allowed-network ::1");
     let exported = run(&from, "app export --org acme").assert_code(0).stdout;
     brevet(to.path()).args(&["app", "import", "--org=acme", "-"]).stdin(&exported).ok();
     assert_eq!(run(&to, "app export --org acme").assert_code(0).stdout, exported);

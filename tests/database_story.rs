@@ -21,6 +21,7 @@ use brevet::db::used_jti::{self, Jti};
 use brevet::db::{AnyConnection, Database, DbError, apps as app_rows, audit, meta, organisations as organisation_rows};
 use brevet::db::{revocations, usage};
 use brevet::oauth::client::ClientAuthentication;
+use brevet::oauth::networks::Networks;
 use brevet::oauth::{ClientId, SigningAlgorithm, TokenProfile};
 use brevet::secret::{Pepper, Secret, StoredSecret, generate_client_secret};
 use brevet::service::accounts::{self, NewMember};
@@ -727,6 +728,8 @@ fn apps_row(organisation_id: Uuid) -> app_rows::AppRecord {
         scopes: Vec::new(),
         authentication: ClientAuthentication::ClientSecret,
         dpop_required: false,
+        allowed_networks: Networks::default(),
+        owner_id: None,
     }
 }
 

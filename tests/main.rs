@@ -22,6 +22,8 @@ mod access_token;
 mod account;
 mod account_protection;
 mod admin_pages;
+mod allowed_networks;
+mod app_owners;
 mod audit_pages;
 mod browser;
 mod cli;

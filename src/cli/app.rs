@@ -76,7 +76,7 @@ pub(super) enum App {
     Key(keys::AppKey),
     /// Register apps from a file with one JSON object a line
     #[command(
-        after_help = "A line: {\"name\": \"Invoice sync\", \"scopes\": [\"billing:read\"], \"lifetime\": \"1h\"}\nOptional: description, client_id (a UUID), client_secret (imported, of any strength), jwks or jwks_uri, claims, dpop_required.\nWithout any of client_secret, jwks and jwks_uri a key is made and printed once. Lines that cannot be used are reported with their\nnumber; the others are imported, and the exit code is 65."
+        after_help = "A line: {\"name\": \"Invoice sync\", \"scopes\": [\"billing:read\"], \"lifetime\": \"1h\"}\nOptional: description, client_id (a UUID), client_secret (imported, of any strength), jwks or jwks_uri, claims, dpop_required, allowed_networks (a list).\nWithout any of client_secret, jwks and jwks_uri a key is made and printed once. Lines that cannot be used are reported with their\nnumber; the others are imported, and the exit code is 65."
     )]
     Import {
         /// The organisation
@@ -121,6 +121,9 @@ pub(super) struct Create {
     /// Issue no token that is not bound to a key: each request needs a DPoP proof
     #[arg(long)]
     dpop_required: bool,
+    /// Issue tokens to that address or network only, such as 192.0.2.0/24; may repeat, at most 20 times
+    #[arg(long, value_name = "CIDR")]
+    allowed_network: Vec<String>,
 }
 
 #[derive(Debug, Args)]
@@ -157,6 +160,12 @@ pub(super) struct Update {
     /// From now on (true) or no longer (false) issue no token that is not bound to a key; needs a DPoP proof
     #[arg(long, value_name = "BOOL")]
     dpop_required: Option<bool>,
+    /// From now on issue tokens to that address or network only, instead of those from before; may repeat, at most 20 times
+    #[arg(long, value_name = "CIDR", conflicts_with = "any_network")]
+    allowed_network: Vec<String>,
+    /// From now on issue tokens to every address
+    #[arg(long)]
+    any_network: bool,
 }
 
 #[derive(Debug, Args)]
@@ -241,6 +250,7 @@ fn run_create(context: &Context, m: &Management, create: Create) -> Result<(), C
         key_expires_in: create.key_expires_in,
         authentication: create.authentication.read()?.unwrap_or_default(),
         dpop_required: create.dpop_required,
+        allowed_networks: apps::read_networks(create.allowed_network)?,
     };
     let created = apps::create(m, &create.org, new)?;
     let (sid, secret) = (created.client_id, created.client_secret.as_ref().map(Secret::reveal));
@@ -263,6 +273,7 @@ fn run_create(context: &Context, m: &Management, create: Create) -> Result<(), C
 
 fn run_update(context: &Context, m: &Management, update: Update) -> Result<(), CliError> {
     let lifetime = if update.no_lifetime { Some(None) } else { update.lifetime.map(Some) };
+    let networks = Some(update.allowed_network).filter(|named| update.any_network || !named.is_empty());
     let changes = AppUpdate {
         name: update.name,
         description: update.description,
@@ -272,6 +283,7 @@ fn run_update(context: &Context, m: &Management, update: Update) -> Result<(), C
         claims: (update.no_claims || !update.claim.is_empty()).then(|| update.claim.into_iter().collect::<Claims>()),
         authentication: update.authentication.read()?,
         dpop_required: update.dpop_required,
+        allowed_networks: networks.map(apps::read_networks).transpose()?,
         ..AppUpdate::default()
     };
     let needs_key = changes.authentication == Some(ClientAuthentication::ClientSecret);

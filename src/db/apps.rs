@@ -8,7 +8,7 @@ use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, Queryable, RunQuery
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-pub use self::summaries::{AppFilter, AppOrder, AppSummary, count_picked, list_picked};
+pub use self::summaries::{AppFilter, AppOrder, AppSummary, OwnerFilter, count_picked, list_picked};
 use super::apis::{read_lifetime, write_lifetime};
 use super::app_keys;
 use super::conn::AnyConnection;
@@ -20,6 +20,7 @@ use super::usage;
 use crate::clock::Timestamp;
 use crate::oauth::ClientId;
 use crate::oauth::client::{ClientAuthentication, ClientSecret, KeySource};
+use crate::oauth::networks::Networks;
 
 /// Static claims of an app: a JSON object.
 pub type Claims = serde_json::Map<String, serde_json::Value>;
@@ -54,6 +55,12 @@ pub struct AppRecord {
     pub authentication: ClientAuthentication,
     /// Whether its tokens must be bound to a key of its own.
     pub dpop_required: bool,
+    /// From where it may ask for tokens.
+    #[serde(default)]
+    pub allowed_networks: Networks,
+    /// The member who looks after it.
+    #[serde(default)]
+    pub owner_id: Option<Uuid>,
 }
 
 /// An app as the token road needs it.
@@ -80,6 +87,8 @@ struct Row {
     jwks_uri: Option<String>,
     dpop_required: i64,
     description: String,
+    allowed_networks: String,
+    owner_id: Option<String>,
 }
 
 impl Row {
@@ -120,6 +129,8 @@ impl Row {
             last_used_at: usage::last_use(conn, &self.id)?,
             authentication: self.authentication()?,
             dpop_required: self.dpop_required != 0,
+            allowed_networks: read_networks(&self.allowed_networks).ok_or_else(|| corrupt("allowed_networks"))?,
+            owner_id: self.owner_id.as_deref().map(|id| parse_id(id, "apps")).transpose()?,
             name: self.name,
             description: self.description,
             scopes: scopes
@@ -132,6 +143,14 @@ impl Row {
 
 fn write_claims(app: &AppRecord) -> Option<String> {
     app.claims.clone().map(|claims| serde_json::Value::Object(claims).to_string())
+}
+
+fn read_networks(text: &str) -> Option<Networks> {
+    if text.is_empty() { Some(Networks::default()) } else { Networks::read(text.split(',')).ok() }
+}
+
+fn write_networks(networks: &Networks) -> String {
+    networks.texts().join(",")
 }
 
 /// Adds an app with what it is granted.
@@ -154,6 +173,8 @@ pub fn insert(conn: &mut AnyConnection, app: &AppRecord) -> Result<(), DbError> 
         apps::jwks.eq(jwks),
         apps::jwks_uri.eq(jwks_uri),
         apps::dpop_required.eq(i64::from(app.dpop_required)),
+        apps::allowed_networks.eq(write_networks(&app.allowed_networks)),
+        apps::owner_id.eq(app.owner_id.map(|id| id.to_string())),
     );
     diesel::insert_into(apps::table).values(row).execute(conn)?;
     for (api_id, scope) in &app.scopes {
@@ -214,7 +235,8 @@ pub fn delete_scope(conn: &mut AnyConnection, client_id: ClientId, scope: &str) 
     Ok(diesel::delete(app_scopes::table.find((client_id.to_string(), scope))).execute(conn)? == 1)
 }
 
-/// Changes an app's name and description, its lifetime, its claims and whether its tokens must be bound.
+/// Changes an app's name and description, its lifetime, its claims, whether its tokens must be bound and from where it may
+/// ask.
 ///
 /// # Errors
 /// When the database does not take it.
@@ -226,9 +248,32 @@ pub fn update(conn: &mut AnyConnection, app: &AppRecord) -> Result<(), DbError> 
             apps::lifetime.eq(app.lifetime.map(write_lifetime)),
             apps::dpop_required.eq(i64::from(app.dpop_required)),
             apps::claims.eq(write_claims(app)),
+            apps::allowed_networks.eq(write_networks(&app.allowed_networks)),
         ))
         .execute(conn)?;
     Ok(())
+}
+
+/// Lets a person look after an app.
+///
+/// # Errors
+/// `MissingReference` when there is no such person.
+pub fn update_owner(conn: &mut AnyConnection, client_id: ClientId, owner_id: Uuid) -> Result<(), DbError> {
+    diesel::update(apps::table.find(client_id.to_string()))
+        .set(apps::owner_id.eq(Some(owner_id.to_string())))
+        .execute(conn)?;
+    Ok(())
+}
+
+/// Leaves the apps of an organisation that a person looks after to nobody; answers how many there were.
+///
+/// # Errors
+/// When the database does not take it.
+pub fn forget_owner(conn: &mut AnyConnection, organisation_id: Uuid, owner_id: Uuid) -> Result<usize, DbError> {
+    let owned = apps::table
+        .filter(apps::owner_id.eq(owner_id.to_string()))
+        .filter(apps::organisation_id.eq(organisation_id.to_string()));
+    Ok(diesel::update(owned).set(apps::owner_id.eq(None::<String>)).execute(conn)?)
 }
 
 /// The app with that id.

@@ -41,6 +41,11 @@ pub struct Belonging {
     pub role: Role,
 }
 
+fn team_member((row, role, joined_at): (PersonRow, String, i64)) -> Result<TeamMember, DbError> {
+    let role = read_role(&role, &row.0)?;
+    Ok(TeamMember { person: person(row)?, role, joined_at: Timestamp::from_seconds(joined_at) })
+}
+
 fn read_role(name: &str, developer_id: &str) -> Result<Role, DbError> {
     Role::from_name(name).ok_or_else(|| DbError::Corrupt {
         table: "memberships",
@@ -163,12 +168,29 @@ pub fn search(
         query = query.filter(holds!(words));
     }
     let rows: Vec<(PersonRow, String, i64)> = query.load(conn)?;
-    rows.into_iter()
-        .map(|(row, role, joined_at)| {
-            let role = read_role(&role, &row.0)?;
-            Ok(TeamMember { person: person(row)?, role, joined_at: Timestamp::from_seconds(joined_at) })
-        })
-        .collect()
+    rows.into_iter().map(team_member).collect()
+}
+
+/// The member of an organisation with that address, in canonical form.
+///
+/// # Errors
+/// When the database does not answer.
+pub fn find_by_email(
+    conn: &mut AnyConnection,
+    organisation_id: Uuid,
+    email: &str,
+) -> Result<Option<TeamMember>, DbError> {
+    if !is_storable(email) {
+        return Ok(None);
+    }
+    let row: Option<(PersonRow, String, i64)> = memberships::table
+        .inner_join(developers::table)
+        .filter(memberships::organisation_id.eq(organisation_id.to_string()))
+        .filter(developers::email.eq(email))
+        .select((PERSON, memberships::role, memberships::created_at))
+        .first(conn)
+        .optional()?;
+    row.map(team_member).transpose()
 }
 
 /// To how many organisations a person belongs.

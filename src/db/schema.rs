@@ -166,6 +166,8 @@ diesel::table! {
         jwks_uri -> Nullable<Text>,
         dpop_required -> BigInt,
         description -> Text,
+        allowed_networks -> Text,
+        owner_id -> Nullable<Text>,
     }
 }
 

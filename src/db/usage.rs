@@ -54,14 +54,36 @@ pub struct Count {
     pub refused: i64,
 }
 
-/// Refusals with one error since the last time counts were written.
+/// Why a request was refused, as it is counted. Clients are told less.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refused {
+    /// With this error.
+    With(OAuthErrorCode),
+    /// With `invalid_client`, though the client had proved who it is: it asked from outside its networks.
+    ForeignNetwork,
+}
+
+impl Refused {
+    /// The name of [`Self::ForeignNetwork`].
+    pub const FOREIGN_NETWORK: &str = "foreign_network";
+
+    /// The name in the database.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::With(code) => code.name(),
+            Self::ForeignNetwork => Self::FOREIGN_NETWORK,
+        }
+    }
+}
+
+/// Refusals for one reason since the last time counts were written.
 #[derive(Debug, Clone, Copy)]
 pub struct RefusalCount {
     /// Whose.
     pub of: Counted,
-    /// The error.
-    pub error: OAuthErrorCode,
-    /// Requests refused with it.
+    /// Why.
+    pub why: Refused,
+    /// Requests refused for it.
     pub refused: i64,
 }
 
@@ -128,7 +150,7 @@ pub fn add_refusals(conn: &mut AnyConnection, counts: &[RefusalCount], at: Times
         (
             usage_refusals::app_id.eq(count.of.to_string()),
             usage_refusals::hour.eq(hour(at)),
-            usage_refusals::error.eq(count.error.name()),
+            usage_refusals::error.eq(count.why.name()),
             usage_refusals::refused.eq(count.refused),
         )
     };

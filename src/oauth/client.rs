@@ -14,6 +14,8 @@ use super::assertion::ASSERTION_TYPE;
 use super::error::OAuthError;
 use super::form;
 use super::header::Header;
+#[cfg(feature = "server")]
+use super::networks::Networks;
 use super::request::TokenParams;
 use crate::clock::Timestamp;
 use crate::secret::{Secret, StoredSecret};
@@ -180,6 +182,9 @@ pub struct Client {
     pub lifetime: Option<Duration>,
     /// Whether its tokens must be bound to a key: it gets none without a DPoP proof.
     pub dpop_required: bool,
+    /// From where it may ask.
+    #[cfg(feature = "server")]
+    pub allowed_networks: Networks,
     /// What it was granted.
     pub granted: Box<[GrantedScope]>,
     /// How it proves who it is.

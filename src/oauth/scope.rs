@@ -213,6 +213,8 @@ mod tests {
             not_before: Timestamp::NEVER,
             lifetime: None,
             dpop_required: false,
+            #[cfg(feature = "server")]
+            allowed_networks: crate::oauth::networks::Networks::default(),
             granted: granted.into(),
             authentication: crate::oauth::client::ClientAuthentication::ClientSecret,
             secrets: [].into(),

@@ -1,5 +1,7 @@
 //! Apps: registering, showing, changing, switching off, deleting.
 
+mod networks;
+mod owner;
 mod removal;
 mod search;
 mod update;
@@ -11,6 +13,8 @@ use serde_json::json;
 use url::Url;
 use uuid::Uuid;
 
+pub use self::networks::read_networks;
+pub use self::owner::{MOST_CANDIDATES, candidates, transfer};
 pub(super) use self::removal::remove;
 pub use self::removal::{delete, delete_by_name};
 pub use self::search::{AppPage, AppSearch, ENDING_SOON, LONG_UNUSED, LONGEST_WORDS, search};
@@ -26,9 +30,10 @@ use crate::clock::Timestamp;
 use crate::db::app_keys::AppKeyRecord;
 use crate::db::apps::{AppRecord, Claims};
 use crate::db::changes::ChangeKind;
-use crate::db::{AnyConnection, apis, app_keys, apps, audit, cut_offs, usage};
+use crate::db::{AnyConnection, actors, apis, app_keys, apps, audit, cut_offs, members, usage};
 use crate::oauth::ClientId;
 use crate::oauth::client::ClientAuthentication;
+use crate::oauth::networks::Networks;
 use crate::secret::{Secret, StoredSecret, generate_client_secret, hint, sealed};
 
 /// Static claims together are at most this long: tokens travel in headers.
@@ -53,6 +58,8 @@ pub struct NewApp {
     pub authentication: ClientAuthentication,
     /// Whether it gets no token without a DPoP proof.
     pub dpop_required: bool,
+    /// From where it may ask for tokens.
+    pub allowed_networks: Networks,
 }
 
 /// An app just registered. The only time its key is seen.
@@ -101,6 +108,8 @@ pub struct AppDetails {
     pub organisation: String,
     /// Its keys.
     pub keys: Vec<AppKeyRecord>,
+    /// What the member is called who looks after it.
+    pub owner: Option<String>,
     /// Tokens it got in the last 24 hours.
     pub issued_24h: i64,
     /// Requests of its that were refused in the last 24 hours.
@@ -139,6 +148,7 @@ pub(super) struct CheckedApp {
     key_expires_in: Option<Duration>,
     authentication: ClientAuthentication,
     dpop_required: bool,
+    allowed_networks: Networks,
     most_apps: Option<i64>,
 }
 
@@ -172,6 +182,7 @@ impl CheckedApp {
             key_expires_in: new.key_expires_in,
             authentication,
             dpop_required: new.dpop_required,
+            allowed_networks: new.allowed_networks,
             most_apps: m.config.apps_per_organisation,
         })
     }
@@ -218,14 +229,24 @@ pub(super) fn insert(
         scopes: resolve_scopes(conn, organisation.id, &app.scopes)?,
         authentication: app.authentication.clone(),
         dpop_required: app.dpop_required,
+        allowed_networks: app.allowed_networks.clone(),
+        owner_id: first_owner(conn, deed, organisation.id)?,
     };
     deed.doer.check_power(&record.scopes)?;
     apps::insert(conn, &record).map_err(ServiceError::duplicate(format!("there is an app {client_id} already")))?;
     let end = app.key_expires_in.map(|span| deed.now + span);
     let key_id = key.map(|key| insert_key(conn, deed, client_id, key, end)).transpose()?;
-    let detail = json!({ "name": record.name, "scopes": app.scopes, "auth_method": record.authentication.name(), "dpop_required": record.dpop_required });
+    let detail = json!({ "name": record.name, "scopes": app.scopes, "auth_method": record.authentication.name(), "dpop_required": record.dpop_required, "allowed_networks": record.allowed_networks });
     deed.record(conn, Some(organisation.id), "app.create", &client_id.to_string(), detail, Some(ChangeKind::App))?;
     Ok(key_id)
+}
+
+/// Whoever makes an app looks after it, if that is a member of its organisation.
+fn first_owner(conn: &mut AnyConnection, deed: &Deed, organisation_id: Uuid) -> Result<Option<Uuid>, ServiceError> {
+    match deed.person() {
+        Some(id) => Ok(members::find_role(conn, organisation_id, id)?.map(|_| id)),
+        None => Ok(None),
+    }
 }
 
 /// Asked inside the transaction that adds one: writers go one after another, so of many at once none is one too many.
@@ -282,18 +303,22 @@ fn check_claims(claims: &Claims) -> Result<(), ServiceError> {
 /// `NotFound`.
 pub fn show(m: &Management, client_id: ClientId) -> Result<AppDetails, ServiceError> {
     let yesterday = m.now() - Duration::from_secs(86_400);
-    let (found, organisation, (issued_24h, refused_24h)) = m.database.read_with(|conn| {
+    let (found, organisation, owner, (issued_24h, refused_24h)) = m.database.read_with(|conn| {
         let found = VersionedApp::find(conn, client_id)?;
         let organisation = match &found {
             Some(found) => crate::db::organisations::find(conn, found.app.organisation_id)?,
             None => None,
         };
-        Ok::<_, ServiceError>((found, organisation, usage::total(conn, client_id, yesterday)?))
+        let owner = match found.as_ref().and_then(|found| found.app.owner_id) {
+            Some(id) => actors::list_people(conn, &[id.to_string()])?.into_values().next(),
+            None => None,
+        };
+        Ok::<_, ServiceError>((found, organisation, owner, usage::total(conn, client_id, yesterday)?))
     })?;
     let found = found.filter(|found| m.doer.reaches(Some(found.app.organisation_id)));
     let VersionedApp { app, keys, version } = found.ok_or_else(|| unknown_app(client_id))?;
     let organisation = organisation.map(|organisation| organisation.slug).unwrap_or_default();
-    Ok(AppDetails { app, organisation, keys, issued_24h, refused_24h, version })
+    Ok(AppDetails { app, organisation, keys, owner, issued_24h, refused_24h, version })
 }
 
 /// The apps of an organisation, at most `limit`, those after `after`.

@@ -12,6 +12,7 @@ use self::assertion::ReadAssertion;
 use self::foreign::ForeignAssertion;
 use super::authority::{Authority, Caller};
 use super::throttle::Pair;
+use crate::db::usage::Refused;
 use crate::oauth::client::{
     ClientAuthentication, ClientSecret, PresentedAssertion, PresentedCredentials, PresentedSecret,
 };
@@ -38,8 +39,8 @@ impl AuthenticatedClient {
 }
 
 /// Checks credentials ([RFC 6749 §2.3](https://www.rfc-editor.org/rfc/rfc6749#section-2.3)). An unknown client, a wrong
-/// secret, an expired one, an assertion that does not hold and a disabled client get the same answer; the log says which
-/// it was.
+/// secret, an expired one, an assertion that does not hold, a disabled client and one that asks from outside its networks
+/// get the same answer; the log says which it was.
 ///
 /// # Errors
 /// `invalid_client`; `temporarily_unavailable` after too many failures or when the client cannot be looked up.
@@ -124,6 +125,8 @@ async fn check(
         work_in_vain(authority, read);
         return Err(OAuthError::invalid_client("unknown client"));
     };
+    // Looked at whatever is proved: a stranger learns nothing from how long it takes.
+    let is_allowed = client.allowed_networks.allow(caller.address);
     let proved = match (&client.authentication, read) {
         (ClientAuthentication::ClientSecret, ReadCredentials::Secret(secret)) => {
             check_secret(authority, caller, &client, secret).await.map(Some)
@@ -142,6 +145,12 @@ async fn check(
         Ok(_) if !client.is_active() => Err(OAuthError::invalid_client("disabled client or organisation")),
         proved => proved,
     };
+    let is_foreign = active.is_ok() && !is_allowed;
+    let active = if is_foreign {
+        Err(OAuthError::invalid_client("proved, but from outside the networks that the app is allowed"))
+    } else {
+        active
+    };
     let recorded = match (active, read) {
         (Ok(_), ReadCredentials::Assertion(assertion)) => {
             assertion.use_once(authority, client.client_id).await.map(|()| None)
@@ -152,7 +161,8 @@ async fn check(
         Ok(secret_id) => Ok(AuthenticatedClient { client, secret_id }),
         Err(error) => {
             if error.code == OAuthErrorCode::InvalidClient {
-                authority.usage.refused(&client, error.code);
+                let why = if is_foreign { Refused::ForeignNetwork } else { Refused::With(error.code) };
+                authority.usage.refused(&client, why);
             }
             Err(error.of_client(client.client_id))
         }

@@ -188,9 +188,12 @@ fn app_actor(client_id: ClientId) -> String {
     format!("app:{client_id}")
 }
 
+/// How people begin in the audit.
+const PERSON: &str = "user:";
+
 /// A person in the audit.
 pub(super) fn person_actor(developer_id: Uuid) -> String {
-    format!("user:{developer_id}")
+    format!("{PERSON}{developer_id}")
 }
 
 /// What an audit row needs besides what was done.
@@ -224,6 +227,11 @@ impl Deed {
     /// Who does it.
     pub(super) fn actor(&self) -> &str {
         &self.doer.actor
+    }
+
+    /// The person who does it, if it is one.
+    pub(super) fn person(&self) -> Option<Uuid> {
+        self.doer.actor.strip_prefix(PERSON).and_then(|id| Uuid::try_parse(id).ok())
     }
 
     /// Refuses to change what is not as the doer thinks. Asked inside the transaction of the change.

@@ -38,6 +38,8 @@ struct ImportLine {
     jwks_uri: Option<String>,
     #[serde(default)]
     dpop_required: bool,
+    #[serde(default)]
+    allowed_networks: Vec<String>,
 }
 
 impl ImportLine {
@@ -72,6 +74,8 @@ pub struct ExportLine {
     jwks_uri: Option<String>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     dpop_required: bool,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    allowed_networks: Vec<String>,
 }
 
 impl From<AppRecord> for ExportLine {
@@ -86,6 +90,7 @@ impl From<AppRecord> for ExportLine {
             jwks: app.authentication.jwks().and_then(|document| serde_json::from_str(document).ok()),
             jwks_uri: app.authentication.jwks_uri().map(str::to_owned),
             dpop_required: app.dpop_required,
+            allowed_networks: app.allowed_networks.texts(),
         }
     }
 }
@@ -178,6 +183,7 @@ fn read_row(m: &Management, line: usize, text: &str) -> Result<Row, ServiceError
         key_expires_in: None,
         authentication,
         dpop_required: given.dpop_required,
+        allowed_networks: apps::read_networks(given.allowed_networks)?,
     };
     let app = CheckedApp::new(m, app)?;
     let made = (app.needs_key() && given.client_secret.is_none()).then(generate_client_secret).transpose()?;

@@ -7,6 +7,7 @@ use super::organisations::find as find_organisation;
 use super::usage::{OrganisationPicture, Range, has_checked_tokens, has_issued_tokens, organisation_picture};
 use super::{Management, ServiceError};
 use crate::db::app_keys::{self, EndingKey};
+use crate::db::apps::{AppFilter, OwnerFilter};
 use crate::db::audit::{AuditFilter, Place};
 use crate::db::{apis, apps};
 
@@ -37,6 +38,8 @@ pub struct Start {
     pub usage: Option<OrganisationPicture>,
     /// Keys that end soon, the first to end first.
     pub ending: Vec<EndingKey>,
+    /// How many apps nobody looks after.
+    pub without_owner: i64,
     /// What was done last, newest first.
     pub deeds: Vec<ShownDeed>,
 }
@@ -47,13 +50,15 @@ pub struct Start {
 /// `NotFound` without the organisation; `Unavailable`.
 pub fn gather(m: &Management, organisation: &str, range: Range) -> Result<Start, ServiceError> {
     let now = m.now();
-    let (has_api, has_app, ending) = m.database.read_with(|conn| {
+    let (has_api, has_app, ending, without_owner) = m.database.read_with(|conn| {
         let id = find_organisation(conn, organisation)?.id;
         // Brevet's own API is everybody's, so it is not counted.
         let has_api = apis::list_page(conn, id, None, 2)?.iter().any(|api| api.organisation_id.is_some());
         let has_app = !apps::list(conn, id, None, 1)?.is_empty();
         let ending = app_keys::list_ending(conn, id, now, now + ENDING_WITHIN, MOST_ENDING)?;
-        Ok::<_, ServiceError>((has_api, has_app, ending))
+        let nobodys = AppFilter { owner: Some(OwnerFilter::Nobody), ..AppFilter::default() };
+        let without_owner = apps::count_picked(conn, id, &nobodys, now)?;
+        Ok::<_, ServiceError>((has_api, has_app, ending, without_owner))
     })?;
     let log = Log::Organisation(organisation.to_owned());
     let deeds = browse(m, &log, &AuditFilter::default(), Place::Newest, LAST_DEEDS)?;
@@ -61,7 +66,7 @@ pub fn gather(m: &Management, organisation: &str, range: Range) -> Result<Start,
     let has_check = told(has_checked_tokens(m, organisation));
     let progress =
         has_token.zip(has_check).map(|(has_token, has_check)| Progress { has_api, has_app, has_token, has_check });
-    Ok(Start { progress, usage: told(organisation_picture(m, organisation, range)), ending, deeds })
+    Ok(Start { progress, usage: told(organisation_picture(m, organisation, range)), ending, without_owner, deeds })
 }
 
 /// An answer, or nothing and a line in the log.

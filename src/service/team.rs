@@ -21,7 +21,7 @@ use crate::db::developers::{self, Role};
 use crate::db::members::{self, TeamMember};
 use crate::db::organisations::OrganisationRecord;
 use crate::db::sessions::{self as rows, SessionRecord};
-use crate::db::{AnyConnection, links, organisations};
+use crate::db::{AnyConnection, apps, links, organisations};
 use crate::secret::Secret;
 
 /// An organisation's people.
@@ -150,7 +150,8 @@ fn give_role(
     Ok(true)
 }
 
-/// Ends a membership, on behalf of the member `by`; members may always end their own.
+/// Ends a membership, on behalf of the member `by`; members may always end their own. Apps that the member looked after
+/// stay, and nobody looks after them.
 ///
 /// # Errors
 /// As [`change_role`].
@@ -166,9 +167,10 @@ pub fn remove(m: &Management, organisation_id: Uuid, by: Uuid, member: Uuid) -> 
             keep_an_owner(conn, organisation_id, member)?;
         }
         members::delete(conn, organisation_id, member)?;
+        let without_owner = apps::forget_owner(conn, organisation_id, member)?;
         links::delete_invitations_by(conn, organisation_id, &format!("user:{member}"), Role::ALL)?;
         let action = if by == member { "member.leave" } else { "member.remove" };
-        let detail = json!({ "role": role.name() });
+        let detail = json!({ "role": role.name(), "apps_without_owner": without_owner });
         Ok(deed.record(conn, Some(organisation_id), action, &member.to_string(), detail, Some(ChangeKind::Member))?)
     })
 }

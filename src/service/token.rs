@@ -11,6 +11,7 @@ use super::client_auth::{self, AuthenticatedClient};
 use super::dpop;
 use super::foreign_jwt::{Narrowing, VerifiedForeignJwt};
 use super::grants::{client_credentials, jwt_bearer};
+use crate::db::usage::Refused;
 use crate::keys::dpop::Proof;
 use crate::oauth::claims::{AccessTokenClaims, Person, lifetime};
 use crate::oauth::client::PresentedCredentials;
@@ -84,7 +85,7 @@ pub async fn exchange(
     let answered = answer(authority, caller, presented, authenticated.as_ref(), params, proof).await;
     answered.map_err(|error| match &authenticated {
         Some(authenticated) => {
-            authority.usage.refused(authenticated.client(), error.code);
+            authority.usage.refused(authenticated.client(), Refused::With(error.code));
             error.of_client(authenticated.client().client_id)
         }
         None => error,

@@ -17,9 +17,9 @@ pub use self::pictures::{
 use super::app_keys::MOST_LIVE_KEYS;
 use super::{Management, ServiceError};
 use crate::clock::Timestamp;
-use crate::db::usage::{Count, Counted, KeyUse, RefusalCount, ScopeCount, UsageFilter, UsageRecord};
+use crate::db::usage::{Count, Counted, KeyUse, RefusalCount, Refused, ScopeCount, UsageFilter, UsageRecord};
 use crate::db::{AnyConnection, Database, DbError, usage};
-use crate::oauth::{Client, ClientId, OAuthErrorCode};
+use crate::oauth::{Client, ClientId};
 
 /// From so many apps on, counts are written before their time, so that memory stays flat.
 const LARGE: usize = 8_192;
@@ -36,8 +36,8 @@ const CHECKED_REMEMBERED: usize = 10_000;
 struct Counts {
     organisation_id: Uuid,
     issued: i64,
-    /// Most apps are refused nothing, and there are few errors.
-    refused: Vec<(OAuthErrorCode, i64)>,
+    /// Most apps are refused nothing, and there are few reasons.
+    refused: Vec<(Refused, i64)>,
     /// In the order in which they were granted, as far as tokens asked for all of them.
     scopes: Vec<(Arc<str>, i64)>,
     /// Of each key, and of none at all for an app that signs its requests.
@@ -58,10 +58,10 @@ impl Counts {
         }
     }
 
-    fn add_refusals(&mut self, code: OAuthErrorCode, refused: i64) {
-        match self.refused.iter_mut().find(|(counted, _)| *counted == code) {
+    fn add_refusals(&mut self, why: Refused, refused: i64) {
+        match self.refused.iter_mut().find(|(counted, _)| *counted == why) {
             Some((_, count)) => *count += refused,
-            None => self.refused.push((code, refused)),
+            None => self.refused.push((why, refused)),
         }
     }
 
@@ -153,8 +153,8 @@ impl Usage {
         waiting.add_scopes(client_id, organisation_id, scopes.iter().map(|scope| (scope, 1)));
     }
 
-    pub(super) fn refused(&self, client: &Client, code: OAuthErrorCode) {
-        self.waiting().of(client.client_id, client.organisation.id).add_refusals(code, 1);
+    pub(super) fn refused(&self, client: &Client, why: Refused) {
+        self.waiting().of(client.client_id, client.organisation.id).add_refusals(why, 1);
     }
 
     /// Notes that this server checked a token of the organisation: the step that newcomers take last.
@@ -209,8 +209,8 @@ impl Usage {
                     counts.add_use(*key_id, *from, *at);
                 }
             }
-            for (code, refused) in &old.refused {
-                counts.add_refusals(*code, *refused);
+            for (why, refused) in &old.refused {
+                counts.add_refusals(*why, *refused);
             }
             let scopes = old.scopes.iter().map(|(scope, issued)| (scope, *issued));
             waiting.add_scopes(*client_id, old.organisation_id, scopes);
@@ -252,11 +252,7 @@ fn write(conn: &mut AnyConnection, apps: &[(ClientId, Counts)], now: Timestamp) 
     for (of, counts) in of_apps.chain(of_organisations) {
         let refused = counts.refused.iter().map(|(_, refused)| refused).sum();
         totals.push(Count { of, issued: counts.issued, refused });
-        refusals.extend(counts.refused.iter().map(|(error, refused)| RefusalCount {
-            of,
-            error: *error,
-            refused: *refused,
-        }));
+        refusals.extend(counts.refused.iter().map(|(why, refused)| RefusalCount { of, why: *why, refused: *refused }));
         let scope = |(scope, issued): &(Arc<str>, i64)| ScopeCount { of, scope: scope.clone(), issued: *issued };
         scopes.extend(counts.scopes.iter().map(scope));
     }
@@ -274,8 +270,8 @@ fn sums(apps: &[(ClientId, Counts)]) -> Vec<(Uuid, Counts)> {
         let id = counts.organisation_id;
         let (sum, scopes) = sums.entry(id).or_insert_with(|| (Counts::new(id), BTreeMap::new()));
         sum.issued += counts.issued;
-        for (code, refused) in &counts.refused {
-            sum.add_refusals(*code, *refused);
+        for (why, refused) in &counts.refused {
+            sum.add_refusals(*why, *refused);
         }
         for (scope, issued) in &counts.scopes {
             *scopes.entry(scope.clone()).or_default() += issued;

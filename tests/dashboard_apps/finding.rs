@@ -33,6 +33,7 @@ fn all() -> AppSearch {
         api_id: None,
         unused: false,
         ending: false,
+        owner: None,
         order: AppOrder::Name,
         descending: false,
         page: 1,

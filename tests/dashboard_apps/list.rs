@@ -75,7 +75,7 @@ fn the_list_is_filtered_sorted_and_turned_over_by_links_and_forms() {
     assert_eq!(page.texts("caption"), ["1 to 10 of 10 found, 31 in all"]);
     assert_eq!(page.texts("tbody th")[0], "robot 19", "the order is kept");
     assert_eq!(page.attribute("#q", "value").as_deref(), Some("robot 1"));
-    assert_eq!(page.texts("option[selected]"), ["Active", "All", "25"]);
+    assert_eq!(page.texts("option[selected]"), ["Active", "All", "Everybody's", "25"]);
     assert_eq!(browser.get("/apps?status=disabled").texts("tbody th"), ["off"]);
     assert_eq!(browser.get("/apps?page=99").texts("caption"), ["26 to 31 of 31 apps"]);
 }

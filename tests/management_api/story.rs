@@ -15,6 +15,7 @@ crate::support::postgres::on_both_databases! {
     an_app_is_registered_changed_switched_off_and_deleted
     an_app_is_registered_with_public_keys_and_changes_how_it_proves_who_it_is
     an_app_is_held_to_dpop_and_released
+    an_app_is_held_to_networks_and_released
     keys_are_added_rotated_and_revoked
     a_key_with_an_end_of_its_own_overlaps_like_any_other
     an_api_is_registered_changed_and_deleted
@@ -160,6 +161,29 @@ fn an_app_is_held_to_dpop_and_released(settings: Settings) {
     assert_eq!((&changed["dpop_required"], token_status(&scene, &robot)), (&json!(false), 200));
     scene.patch(&path, &json!({ "dpop_required": true })).assert_status(200);
     assert_eq!(token_status(&scene, &robot), 400);
+}
+
+fn an_app_is_held_to_networks_and_released(settings: Settings) {
+    let scene = scene_with(settings);
+    let new = json!({ "name": "robot", "scopes": ["billing:read"], "allowed_networks": ["192.0.2.7", "10.0.0.0/8"] });
+    let body = scene.post("/apps", &new).assert_status(201).json();
+    assert_eq!(body["allowed_networks"], json!(["192.0.2.7/32", "10.0.0.0/8"]));
+    let robot = credentials(&body);
+    assert_eq!(token_status(&scene, &robot), 401, "from elsewhere");
+    let path = format!("/apps/{}", robot.client_id);
+    let tag = scene.get(&path).header("etag").to_owned();
+    let changed = scene.patch(&path, &json!({ "allowed_networks": ["127.0.0.0/8"] })).assert_status(200);
+    assert_ne!(changed.header("etag"), tag);
+    assert_eq!(
+        (&scene.get(&path).json()["allowed_networks"], token_status(&scene, &robot)),
+        (&json!(["127.0.0.0/8"]), 200)
+    );
+    let many: Vec<String> = (0..21).map(|number| format!("10.0.{number}.0/24")).collect();
+    scene.patch(&path, &json!({ "allowed_networks": many })).assert_status(400);
+    assert_eq!(
+        scene.patch(&path, &json!({ "allowed_networks": [] })).assert_status(200).json()["allowed_networks"],
+        json!([])
+    );
 }
 
 fn keys_are_added_rotated_and_revoked(settings: Settings) {

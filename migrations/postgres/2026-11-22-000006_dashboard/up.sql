@@ -103,6 +103,11 @@ CREATE INDEX links_email ON links (email);
 CREATE INDEX links_expiry ON links (expires_at);
 
 ALTER TABLE apps ADD COLUMN description TEXT NOT NULL DEFAULT '';
+-- From where it may ask for tokens: CIDRs with commas between, or nothing for everywhere.
+ALTER TABLE apps ADD COLUMN allowed_networks TEXT NOT NULL DEFAULT '';
+-- Who looks after it: a member of the organisation, or nobody.
+ALTER TABLE apps ADD COLUMN owner_id TEXT REFERENCES developers (id) ON DELETE SET NULL;
+CREATE INDEX apps_owner ON apps (owner_id, organisation_id);
 -- Ordered as SQLite orders them.
 ALTER TABLE apps ALTER COLUMN name TYPE TEXT COLLATE "C";
 CREATE INDEX apps_organisation_name ON apps (organisation_id, lower(name), id);

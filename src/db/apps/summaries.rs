@@ -13,6 +13,7 @@ use diesel::{
 use uuid::Uuid;
 
 use crate::clock::Timestamp;
+use crate::db::actors;
 use crate::db::conn::{AnyConnection, is_storable, pattern};
 use crate::db::error::DbError;
 use crate::db::schema::{app_key_uses, app_keys, app_scopes, apps};
@@ -40,6 +41,8 @@ pub struct AppSummary {
     pub disabled_at: Option<Timestamp>,
     /// When it was made.
     pub created_at: Timestamp,
+    /// What the member is called who looks after it.
+    pub owner: Option<String>,
 }
 
 /// Which apps. Nothing leaves out none.
@@ -55,6 +58,17 @@ pub struct AppFilter {
     pub unused_since: Option<Timestamp>,
     /// Those with a key that works and ends before that moment.
     pub ending_before: Option<Timestamp>,
+    /// Those that somebody looks after, or nobody.
+    pub owner: Option<OwnerFilter>,
+}
+
+/// Who looks after an app.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OwnerFilter {
+    /// That person.
+    Person(Uuid),
+    /// Nobody.
+    Nobody,
 }
 
 /// In which order.
@@ -68,6 +82,8 @@ pub enum AppOrder {
     /// By last use; an app that was never used comes before all others.
     LastUsed,
 }
+
+type Row = (String, String, String, Option<i64>, i64, Option<String>);
 
 type Query<'a> = apps::BoxedQuery<'a, <AnyConnection as Connection>::Backend>;
 
@@ -116,7 +132,11 @@ fn picked<'a>(organisation_id: Uuid, filter: &AppFilter, now: Timestamp) -> Quer
         let ends = app_keys::expires_at.gt(now.seconds()).and(app_keys::expires_at.lt(before.seconds()));
         query = query.filter(exists(keys.filter(ends)));
     }
-    query
+    match filter.owner {
+        Some(OwnerFilter::Person(id)) => query.filter(apps::owner_id.eq(id.to_string())),
+        Some(OwnerFilter::Nobody) => query.filter(apps::owner_id.is_null()),
+        None => query,
+    }
 }
 
 /// How many apps of an organisation the filter leaves.
@@ -153,12 +173,13 @@ pub fn list_picked(
         (AppOrder::LastUsed, false) => query.order((last_use(), apps::id)),
         (AppOrder::LastUsed, true) => query.order((last_use().desc(), apps::id.desc())),
     };
-    let columns = (apps::id, apps::name, apps::auth_method, apps::disabled_at, apps::created_at);
-    let rows: Vec<(String, String, String, Option<i64>, i64)> =
-        query.select(columns).limit(limit).offset(offset).load(conn)?;
+    let columns = (apps::id, apps::name, apps::auth_method, apps::disabled_at, apps::created_at, apps::owner_id);
+    let rows: Vec<Row> = query.select(columns).limit(limit).offset(offset).load(conn)?;
     let ids: Vec<&str> = rows.iter().map(|row| row.0.as_str()).collect();
     let (scopes, keys, uses) = (count_scopes(conn, &ids)?, live_keys(conn, &ids, now)?, last_uses(conn, &ids)?);
-    let summary = |(id, name, auth_method, disabled_at, created_at): (String, String, String, Option<i64>, i64)| {
+    let owners: Vec<String> = rows.iter().filter_map(|row| row.5.clone()).collect();
+    let owners = if owners.is_empty() { HashMap::new() } else { actors::list_people(conn, &owners)? };
+    let summary = |(id, name, auth_method, disabled_at, created_at, owner_id): Row| {
         let keys = keys.get(&id).map(Vec::as_slice).unwrap_or_default();
         let ends = keys.iter().filter_map(|key| Some((key.hint.clone(), key.ends_at?)));
         Ok(AppSummary {
@@ -175,6 +196,7 @@ pub fn list_picked(
             last_used_at: uses.get(&id).copied(),
             disabled_at: disabled_at.map(Timestamp::from_seconds),
             created_at: Timestamp::from_seconds(created_at),
+            owner: owner_id.and_then(|id| owners.get(&id).cloned()),
         })
     };
     rows.into_iter().map(summary).collect()

@@ -58,6 +58,9 @@ pub(super) struct App {
     jwks_uri: Option<String>,
     /// Whether it gets no token without a DPoP proof.
     dpop_required: bool,
+    /// From where it may ask for tokens: CIDRs; none for everywhere.
+    #[schema(example = json!(["192.0.2.0/24"]))]
+    allowed_networks: Vec<String>,
 }
 
 impl From<AppRecord> for App {
@@ -67,6 +70,7 @@ impl From<AppRecord> for App {
             jwks: app.authentication.jwks().and_then(|document| serde_json::from_str(document).ok()),
             jwks_uri: app.authentication.jwks_uri().map(str::to_owned),
             dpop_required: app.dpop_required,
+            allowed_networks: app.allowed_networks.texts(),
             client_id: app.client_id.to_string(),
             name: app.name,
             description: app.description,
@@ -144,6 +148,10 @@ pub(super) struct NewApp {
     /// Whether it gets no token without a DPoP proof.
     #[serde(default)]
     dpop_required: bool,
+    /// From where it may ask for tokens: addresses or CIDRs; none for everywhere.
+    #[serde(default)]
+    #[schema(max_items = 20, example = json!(["192.0.2.0/24"]))]
+    allowed_networks: Vec<String>,
 }
 
 impl TryFrom<NewApp> for apps::NewApp {
@@ -160,6 +168,7 @@ impl TryFrom<NewApp> for apps::NewApp {
             key_expires_in: new.key_expires_in.map(|span| span.0),
             authentication: authentication.unwrap_or_default(),
             dpop_required: new.dpop_required,
+            allowed_networks: apps::read_networks(new.allowed_networks)?,
         })
     }
 }
@@ -184,6 +193,7 @@ impl Body for NewApp {
         JWKS,
         JWKS_URI,
         DPOP_REQUIRED,
+        ALLOWED_NETWORKS,
     ];
     const REQUIRED: &'static [&'static str] = &["name"];
 }
@@ -233,6 +243,10 @@ pub(super) struct AppChange {
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = bool, required = false)]
     dpop_required: Option<bool>,
+    /// From where it may ask for tokens from now on: addresses or CIDRs; `[]` for everywhere.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Vec<String>, required = false, max_items = 20, example = json!(["192.0.2.0/24"]))]
+    allowed_networks: Option<Vec<String>>,
 }
 
 impl TryFrom<AppChange> for AppUpdate {
@@ -247,6 +261,7 @@ impl TryFrom<AppChange> for AppUpdate {
             lifetime: change.lifetime.map(|span| span.map(|span| span.0)),
             claims: change.claims,
             dpop_required: change.dpop_required,
+            allowed_networks: change.allowed_networks.map(apps::read_networks).transpose()?,
             enabled: change.enabled,
             ..Self::default()
         })
@@ -262,6 +277,7 @@ const AUTH_METHOD: (&str, &str) = ("auth_method", "client_secret or private_key_
 const JWKS: (&str, &str) = ("jwks", "a JWK set: an object with a list of keys");
 const JWKS_URI: (&str, &str) = ("jwks_uri", "a URL that begins with https://");
 const DPOP_REQUIRED: (&str, &str) = ("dpop_required", "true or false");
+const ALLOWED_NETWORKS: (&str, &str) = ("allowed_networks", "a list of at most 20 addresses or CIDRs");
 
 impl Body for AppChange {
     const MEMBERS: &'static [(&'static str, &'static str)] = &[
@@ -275,6 +291,7 @@ impl Body for AppChange {
         JWKS,
         JWKS_URI,
         DPOP_REQUIRED,
+        ALLOWED_NETWORKS,
     ];
 }
 

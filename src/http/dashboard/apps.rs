@@ -6,6 +6,7 @@ mod head;
 mod key_forms;
 mod keys;
 mod list;
+mod networks;
 mod new;
 mod overview;
 mod query;
@@ -15,6 +16,7 @@ mod scopes;
 mod settings;
 mod shown_once;
 mod spans;
+mod transfer;
 
 #[cfg(test)]
 pub(super) mod tests;

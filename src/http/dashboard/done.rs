@@ -43,6 +43,7 @@ const DONE: &[(&str, &str)] = &[
     ("app-changed", "The settings are saved."),
     ("app-signs", "From now on the app signs its requests. Its App Keys are revoked."),
     ("app-takes-keys", "From now on the app takes App Keys. Add one: it has none that works."),
+    ("app-transferred", "Another member looks after the app now."),
     ("app-disabled", "The app is disabled. It gets no tokens, and those it has are refused."),
     ("app-enabled", "The app is active again."),
     ("app-tokens-revoked", "All tokens of the app are revoked. It can get new ones."),

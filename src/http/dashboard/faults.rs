@@ -29,6 +29,11 @@ impl Faults {
         self.0.push(Fault { field: field.to_owned(), message: message.into() });
     }
 
+    /// Adds those of another.
+    pub(super) fn join(&mut self, other: Self) {
+        self.0.extend(other.0);
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

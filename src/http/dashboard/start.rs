@@ -27,6 +27,8 @@ struct StartView {
     is_new: bool,
     usage: Option<UsageView>,
     ending: Vec<EndingRow>,
+    /// For administrators, if there are any.
+    without_owner: Option<String>,
     deeds: Vec<DeedRow>,
 }
 
@@ -176,12 +178,16 @@ impl From<EndingKey> for EndingRow {
 }
 
 impl StartView {
-    fn new(start: Start, has_second_factor: bool, may_change: bool) -> Self {
+    fn new(start: Start, has_second_factor: bool, role: Role) -> Self {
+        let may_change = role.includes(Role::Developer);
         let checklist = start.progress.and_then(|progress| Checklist::new(progress, has_second_factor, may_change));
         Self {
             is_new: start.progress.is_some_and(|progress| !progress.has_app),
             checklist,
             usage: start.usage.as_ref().map(UsageView::new),
+            without_owner: Some(start.without_owner)
+                .filter(|count| role.includes(Role::Admin) && *count > 0)
+                .map(|count| if count == 1 { "1 app".to_owned() } else { format!("{} apps", grouped(count)) }),
             ending: start.ending.into_iter().map(Into::into).collect(),
             deeds: start.deeds.iter().map(DeedRow::new).collect(),
         }
@@ -193,13 +199,12 @@ pub(super) async fn show(scene: &Scene, signed_in: &SignedIn) -> PageResult {
     let Some(workplace) = signed_in.workplace.clone() else {
         return Ok(scene.redirect("/organisations/new"));
     };
-    let authority = &scene.site().authority;
+    let (authority, role) = (&scene.site().authority, workplace.role);
     let (m, range) = (authority.management.for_member(signed_in, &workplace, scene.caller().address), range_of(scene)?);
     let person = signed_in.person.id;
     let found = authority.look(m, move |m| Ok((gather(m, &workplace.slug, range)?, has_any(m, person)?))).await;
     let (start, has_second_factor) = found.map_err(|error| PageError::service(scene, &error))?;
-    let may_change = signed_in.workplace.as_ref().is_some_and(|workplace| workplace.role.includes(Role::Developer));
-    scene.page(&StartView::new(start, has_second_factor, may_change))
+    scene.page(&StartView::new(start, has_second_factor, role))
 }
 
 /// Somebody says that services check tokens.
@@ -243,13 +248,14 @@ pub(super) mod tests {
                 hint: "7Qd2".to_owned(),
                 expires_at: Timestamp::from_seconds(1_795_305_600),
             }],
+            without_owner: 1_200,
             deeds: vec![super::super::audit::tests::deed()],
         };
-        let empty = |progress| Start { progress, usage: None, ending: Vec::new(), deeds: Vec::new() };
+        let empty = |progress| Start { progress, usage: None, ending: Vec::new(), without_owner: 1, deeds: Vec::new() };
         vec![
-            sample(StartView::new(full, false, true)),
-            sample(StartView::new(empty(Some(progress(false))), true, false)),
-            sample(StartView::new(empty(None), false, true)),
+            sample(StartView::new(full, false, Role::Admin)),
+            sample(StartView::new(empty(Some(progress(false))), true, Role::Viewer)),
+            sample(StartView::new(empty(None), false, Role::Owner)),
         ]
     }
 

@@ -114,6 +114,7 @@ impl TryView {
         let (found, chosen) = visitor
             .look(move |m| {
                 let search = AppSearch {
+                    owner: None,
                     words: Some(part).filter(|part| !part.is_empty()),
                     enabled: None,
                     api_id: None,

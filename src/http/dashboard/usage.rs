@@ -11,6 +11,7 @@ use super::error::{PageError, PageResult};
 use super::page::{Section, View};
 use super::scene::Scene;
 use super::visitor::{AnyMember, Visitor};
+use crate::db::usage::Refused;
 use crate::http::csv::Csv;
 use crate::http::pictures::{Bars, grouped};
 use crate::oauth::OAuthErrorCode;
@@ -92,8 +93,18 @@ struct Refusal {
     advice: &'static str,
 }
 
+/// Said here and nowhere else: who is refused for this is told no more than whoever has a wrong key.
+const FOREIGN: &str = "The key was right, but the request came from outside the allowed networks of the app. If it is yours, add its network in the settings; if not, somebody else has the key: rotate it.";
+
 impl Refusal {
     fn new((code, count): &(String, i64)) -> Self {
+        if code == Refused::FOREIGN_NETWORK {
+            return Self {
+                code: OAuthErrorCode::InvalidClient.name().to_owned(),
+                count: grouped(*count),
+                advice: FOREIGN,
+            };
+        }
         let known = OAuthErrorCode::ALL.iter().find(|known| known.name() == code);
         Self {
             code: code.clone(),
@@ -173,7 +184,11 @@ pub(super) mod tests {
         Picture {
             range,
             spans: (0..10).map(span).collect(),
-            refusals: vec![("invalid_scope".to_owned(), 3), ("gone_error".to_owned(), 1)],
+            refusals: vec![
+                ("invalid_scope".to_owned(), 3),
+                ("gone_error".to_owned(), 1),
+                ("foreign_network".to_owned(), 1),
+            ],
             scopes: vec![("billing:read".to_owned(), 12)],
         }
     }
@@ -193,6 +208,8 @@ pub(super) mod tests {
             scopes: Vec::new(),
             authentication: ClientAuthentication::ClientSecret,
             dpop_required: false,
+            allowed_networks: crate::oauth::networks::Networks::default(),
+            owner_id: None,
         };
         let quiet = Picture { spans: Vec::new(), refusals: Vec::new(), scopes: Vec::new(), ..picture(Range::Week) };
         let view = |picture| UsageView::new("https://id.example.com", &AppPicture { app: app.clone(), picture });

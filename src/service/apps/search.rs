@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use crate::db::apps::{AppFilter, AppOrder, AppSummary, count_picked, list_picked};
+use crate::db::apps::{AppFilter, AppOrder, AppSummary, OwnerFilter, count_picked, list_picked};
 use crate::service::organisations::find as find_organisation;
 use crate::service::{Management, ServiceError};
 
@@ -28,6 +28,8 @@ pub struct AppSearch {
     pub unused: bool,
     /// Those with a key that ends within [`ENDING_SOON`].
     pub ending: bool,
+    /// Those that somebody looks after, or nobody.
+    pub owner: Option<OwnerFilter>,
     /// In which order.
     pub order: AppOrder,
     /// The other way round.
@@ -41,7 +43,8 @@ pub struct AppSearch {
 impl AppSearch {
     /// Whether some apps may be left out.
     pub fn picks(&self) -> bool {
-        self.words.is_some() || self.enabled.is_some() || self.api_id.is_some() || self.unused || self.ending
+        let by_kind = self.enabled.is_some() || self.api_id.is_some() || self.owner.is_some();
+        self.words.is_some() || by_kind || self.unused || self.ending
     }
 }
 
@@ -78,6 +81,7 @@ pub fn search(m: &Management, organisation: &str, search: &AppSearch) -> Result<
         api_id: search.api_id,
         unused_since: search.unused.then(|| now - LONG_UNUSED),
         ending_before: search.ending.then(|| now + ENDING_SOON),
+        owner: search.owner,
     };
     let per_page = search.per_page.max(1);
     m.database.read_with(|conn| {

@@ -11,6 +11,7 @@ use crate::db::changes::ChangeKind;
 use crate::db::{AnyConnection, registered_clients};
 use crate::oauth::ClientId;
 use crate::oauth::client::ClientAuthentication;
+use crate::oauth::networks::Networks;
 use crate::service::apis::check_lifetime;
 use crate::service::app_authentication::{change as change_authentication, check as check_authentication};
 use crate::service::deed::Deed;
@@ -38,6 +39,8 @@ pub struct AppUpdate {
     pub authentication: Option<ClientAuthentication>,
     /// Whether it gets no token without a DPoP proof.
     pub dpop_required: Option<bool>,
+    /// From where it may ask for tokens from now on.
+    pub allowed_networks: Option<Networks>,
     /// Whether it gets tokens, and those it has are accepted.
     pub enabled: Option<bool>,
 }
@@ -47,7 +50,7 @@ impl AppUpdate {
     fn changes_record(&self) -> bool {
         let scopes = self.scopes.is_some() || !self.add_scopes.is_empty() || !self.remove_scopes.is_empty();
         let texts = self.name.is_some() || self.description.is_some();
-        let tokens = self.lifetime.is_some() || self.claims.is_some();
+        let tokens = self.lifetime.is_some() || self.claims.is_some() || self.allowed_networks.is_some();
         texts || tokens || scopes || self.authentication.is_some() || self.dpop_required.is_some()
     }
 }
@@ -92,6 +95,7 @@ pub(in crate::service) fn change(
     app.lifetime = update.lifetime.unwrap_or(app.lifetime);
     app.claims = update.claims.clone().map_or(app.claims, |claims| Some(claims).filter(|claims| !claims.is_empty()));
     app.dpop_required = update.dpop_required.unwrap_or(app.dpop_required);
+    app.allowed_networks = update.allowed_networks.clone().unwrap_or(app.allowed_networks);
     apps::update(conn, &app)?;
     if let Some(authentication) = &update.authentication {
         // Whoever has the private key of the app has its power.
@@ -101,7 +105,7 @@ pub(in crate::service) fn change(
     let (added, removed) = change_scopes(conn, deed, &app, update)?;
     let detail = json!({
         "name": app.name, "description": app.description, "lifetime": app.lifetime.map(print_span), "dpop_required": app.dpop_required,
-        "added": added, "removed": removed, "claims": app.claims,
+        "allowed_networks": app.allowed_networks, "added": added, "removed": removed, "claims": app.claims,
     });
     let target = app.client_id.to_string();
     deed.record(conn, Some(app.organisation_id), "app.update", &target, detail, Some(ChangeKind::App))?;

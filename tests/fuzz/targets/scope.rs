@@ -5,6 +5,7 @@ use std::sync::{Arc, LazyLock};
 
 use brevet::clock::Timestamp;
 use brevet::oauth::client::{ClientAuthentication, GrantedScope, Organisation};
+use brevet::oauth::networks::Networks;
 use brevet::oauth::request::TokenTarget;
 use brevet::oauth::scope::Authorization;
 use brevet::oauth::{Api, Client, ClientId, SigningAlgorithm, TokenProfile};
@@ -38,6 +39,7 @@ static WORLD: LazyLock<(Client, Arc<Api>)> = LazyLock::new(|| {
         granted: granted.map(|(api, name)| GrantedScope { api, name }).collect(),
         authentication: ClientAuthentication::ClientSecret,
         dpop_required: false,
+        allowed_networks: Networks::default(),
         secrets: [].into(),
         claims: None,
     };

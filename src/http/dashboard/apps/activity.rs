@@ -22,6 +22,7 @@ const PER_PAGE: i64 = 50;
 const ACTIONS: &[(&str, &str)] = &[
     ("app.create", "Created the app"),
     ("app.update", "Changed the app"),
+    ("app.transfer", "Handed the app over"),
     ("app.authentication", "Changed how the app proves who it is"),
     ("app.disable", "Disabled the app"),
     ("app.enable", "Enabled the app"),

@@ -23,6 +23,7 @@ struct ListView {
     words: String,
     statuses: Vec<Choice>,
     apis: Vec<Choice>,
+    owners: Vec<Choice>,
     unused: bool,
     ending: bool,
     sizes: Vec<Choice>,
@@ -69,6 +70,7 @@ struct Row {
     last_used: Option<When>,
     created: When,
     is_enabled: bool,
+    owner: Option<String>,
     /// The last seven days.
     week: Option<Spark>,
 }
@@ -103,6 +105,7 @@ impl Row {
             last_used: app.last_used_at.map(When::of),
             created: When::of(app.created_at),
             is_enabled: app.disabled_at.is_none(),
+            owner: app.owner,
             week: week.map(Spark::new),
         }
     }
@@ -145,6 +148,9 @@ impl ListView {
                 .map(|(value, label)| Choice::new(value, label, status))
                 .into(),
             apis: std::iter::once(Choice::new("", "All", &api)).chain(choices).collect(),
+            owners: [("", "Everybody's"), ("me", "Mine"), ("none", "Nobody's")]
+                .map(|(value, label)| Choice::new(value, label, search.owner.map_or("", query::owner_word)))
+                .into(),
             unused: search.unused,
             ending: search.ending,
             sizes: SIZES
@@ -180,7 +186,8 @@ impl ListView {
 pub(super) async fn list(visitor: Visitor<AnyMember>) -> PageResult {
     let text: Vec<&str> =
         visitor.request().query_string().split('&').filter(|part| !part.starts_with("done=")).collect();
-    let search = query::read(&text.join("&")).map_err(|bad| PageError::bad_request(&visitor, bad.0))?;
+    let search = query::read(&text.join("&"), visitor.person().person.id)
+        .map_err(|bad| PageError::bad_request(&visitor, bad.0))?;
     let (organisation, wanted) = (visitor.organisation(), search.clone());
     let look = move |m: &Management| {
         let found = apps::search(m, &organisation, &wanted)?;
@@ -211,6 +218,7 @@ pub(super) mod tests {
             last_used_at: None,
             disabled_at: None,
             created_at: moment(),
+            owner: Some("ana <b>".to_owned()),
         }
     }
 
@@ -222,14 +230,15 @@ pub(super) mod tests {
         let page = AppPage { apps, found, total, page: 2, pages: 3 };
         let weeks: Vec<Sparkline> = page.apps.iter().take(2).map(|app| week(app.client_id)).collect();
         let name = ApiName { id: api().id, name: api().name };
-        ListView::new(&query::read(search).unwrap(), (page, &weeks), &[name], may_create, moment())
+        let search = query::read(search, uuid::Uuid::nil()).unwrap();
+        ListView::new(&search, (page, &weeks), &[name], may_create, moment())
     }
 
     pub(in crate::http::dashboard) fn samples() -> Vec<Sample> {
         let ending = AppSummary { next_end: Some(("7Qd2".to_owned(), moment())), ..app("invoice-sync") };
         let used =
             AppSummary { last_used_at: Some(moment()), disabled_at: Some(moment()), ..app("<b>\"nightly\"</b>") };
-        let signs = AppSummary { has_keys: false, live_keys: 0, ..app("signs its requests") };
+        let signs = AppSummary { has_keys: false, live_keys: 0, owner: None, ..app("signs its requests") };
         vec![
             sample(view("page=2&sort=-used", vec![ending, used, signs], 53, 60, true)),
             sample(view("", Vec::new(), 0, 0, true)),

@@ -1,12 +1,14 @@
 //! `/apps/new`: making an app, and the page that shows its key once.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 
 use actix_web::http::StatusCode;
 use serde::Serialize;
 use url::form_urlencoded;
 
 use super::Choice;
+use super::networks::{self, NetworksField};
 use super::scope_groups::{ChosenScopes, Finder, Known, ScopeGroup, by_api, groups, looks_for_others, press, words};
 use super::shown_once::ShownOnce;
 use crate::clock::{Timestamp, parse_span, print_span};
@@ -19,6 +21,7 @@ use crate::http::dashboard::page::{Section, View};
 use crate::http::dashboard::visitor::{self, Visitor};
 use crate::http::dashboard::when::When;
 use crate::oauth::ClientId;
+use crate::oauth::networks::Networks;
 use crate::service::apps::{self, NewApp};
 use crate::service::{Management, ServiceError, audit};
 
@@ -38,6 +41,7 @@ struct Entered {
     scopes: BTreeSet<String>,
     key_ends: String,
     lifetime: String,
+    networks: String,
 }
 
 impl Entered {
@@ -48,6 +52,7 @@ impl Entered {
             scopes: form.all("scope").map(str::to_owned).collect(),
             key_ends: form.text("key-expires-in").to_owned(),
             lifetime: form.trimmed("lifetime").to_owned(),
+            networks: form.trimmed("allowed-networks").to_owned(),
         }
     }
 
@@ -69,6 +74,10 @@ impl Entered {
             faults.add("key-expires-in", "Choose when the key ends");
             None
         });
+        let allowed_networks = networks::read(&self.networks).unwrap_or_else(|wrong| {
+            faults.join(wrong);
+            Networks::default()
+        });
         if !faults.is_empty() {
             return Err(faults);
         }
@@ -78,6 +87,7 @@ impl Entered {
             scopes: self.scopes.iter().cloned().collect(),
             lifetime,
             key_expires_in,
+            allowed_networks,
             ..NewApp::default()
         })
     }
@@ -94,6 +104,7 @@ struct NewView {
     key_ends: Vec<Choice>,
     lifetime: String,
     longest_lifetime: String,
+    networks: NetworksField,
     summary: Option<Summary>,
     faults: Faults,
 }
@@ -105,6 +116,7 @@ struct Summary {
     chosen: Vec<ChosenScopes>,
     key_ends: Option<When>,
     lifetime: String,
+    networks: Vec<String>,
 }
 
 impl View for NewView {
@@ -121,7 +133,7 @@ impl View for NewView {
 }
 
 impl NewView {
-    fn new(entered: &Entered, apis: &[ApiRecord], open: &str, longest_lifetime: String) -> Self {
+    fn new(entered: &Entered, apis: &[ApiRecord], open: &str, longest_lifetime: String, own: IpAddr) -> Self {
         let key_ends = if entered.key_ends.is_empty() { "never" } else { &entered.key_ends };
         Self {
             name: entered.name.clone(),
@@ -132,9 +144,15 @@ impl NewView {
             key_ends: KEY_ENDS.iter().map(|(value, label)| Choice::new(value, label, key_ends)).collect(),
             lifetime: entered.lifetime.clone(),
             longest_lifetime,
+            networks: NetworksField::new(&entered.networks, own),
             summary: None,
             faults: Faults::default(),
         }
+    }
+
+    /// The same, which says where the networks leave out the person.
+    fn asked(self) -> Self {
+        Self { networks: self.networks.asked(), ..self }
     }
 
     /// The same with a box that says what will be made.
@@ -145,6 +163,7 @@ impl NewView {
             chosen: by_api(apis, &scopes),
             key_ends: new.key_expires_in.map(|span| When::of(now + span)),
             lifetime: new.lifetime.map_or_else(|| format!("at most {}", self.longest_lifetime), print_span),
+            networks: new.allowed_networks.texts(),
         };
         Self { summary: Some(summary), ..self }
     }
@@ -159,7 +178,8 @@ pub(super) async fn show(visitor: Visitor<visitor::Developer>) -> PageResult {
     let text = |name: &str| visitor.query(name).unwrap_or_default();
     let entered = Entered { name: text("name"), description: text("description"), ..Entered::default() };
     let known = Known::find(&visitor, &entered.scopes, &text("api"), "").await?;
-    let view = NewView::new(&entered, &known.apis, &text("api"), longest_lifetime(&visitor));
+    let own = visitor.caller().address;
+    let view = NewView::new(&entered, &known.apis, &text("api"), longest_lifetime(&visitor), own);
     visitor.page(&NewView { finder: known.finder(), ..view })
 }
 
@@ -172,9 +192,10 @@ pub(super) async fn create(visitor: Visitor<visitor::Developer>) -> PageResult {
         return Ok(visitor.redirect(&to_new_api(&entered)));
     }
     let known = Known::find(&visitor, &entered.scopes, button, &words(&form)).await?;
+    let own = visitor.caller().address;
     let view = |entered: &Entered| NewView {
         finder: known.finder(),
-        ..NewView::new(entered, &known.apis, "", longest_lifetime(&visitor))
+        ..NewView::new(entered, &known.apis, "", longest_lifetime(&visitor), own)
     };
     if looks_for_others(&form) {
         return visitor.page(&view(&entered));
@@ -190,6 +211,10 @@ pub(super) async fn create(visitor: Visitor<visitor::Developer>) -> PageResult {
     };
     if button == "summary" {
         return visitor.page(&view(&entered).with_summary(&new, &known.apis, visitor.now()));
+    }
+    if networks::must_be_told(&form, &new.allowed_networks, own) {
+        let view = view(&entered);
+        return visitor.page(&view.asked());
     }
     visitor.confirm_for_power(&form, new.scopes.iter().map(String::as_str)).await?;
     let (organisation, name) = (visitor.organisation(), new.name.trim().to_owned());
@@ -262,18 +287,21 @@ pub(super) mod tests {
             scopes: ["billing:read".to_owned(), "apps:read".to_owned()].into(),
             key_ends: "90d".to_owned(),
             lifetime: "1h".to_owned(),
+            networks: "10.0.0.0/8".to_owned(),
         }
     }
 
     pub(in crate::http::dashboard) fn samples() -> Vec<Sample> {
-        let view = || NewView::new(&entered(), &[api(), management_api()], "", "24h".to_owned());
+        let view = || NewView::new(&entered(), &[api(), management_api()], "", "24h".to_owned(), [127, 0, 0, 1].into());
+        let asked = view().networks.asked();
         let faults = Entered { lifetime: "soon".to_owned(), ..Entered::default() }.read().unwrap_err();
         vec![
             sample(view()),
             sample(NewView { finder: Some(Finder::sample()), ..view() }),
             sample(view().with_summary(&entered().read().unwrap(), &[api(), management_api()], moment())),
             sample(NewView { faults, ..view() }),
-            sample(NewView::new(&Entered::default(), &[management_api()], "", "24h".to_owned())),
+            sample(NewView { networks: asked, ..view() }),
+            sample(NewView::new(&Entered::default(), &[management_api()], "", "24h".to_owned(), [127, 0, 0, 1].into())),
             sample(RepeatedView { name: "robot".to_owned(), sid: Some("3f1c".to_owned()) }),
             sample(RepeatedView { name: "robot".to_owned(), sid: None }),
         ]

@@ -42,6 +42,8 @@ struct OverviewView {
     ending: Vec<EndingKey>,
     lifetime: String,
     dpop_required: bool,
+    networks: Vec<String>,
+    owner: Option<String>,
     disabled: Option<Deed>,
     may_change: bool,
 }
@@ -77,7 +79,7 @@ impl OverviewView {
         may_change: bool,
         now: Timestamp,
     ) -> Self {
-        let AppDetails { app, keys, issued_24h, refused_24h, .. } = details;
+        let AppDetails { app, keys, owner, issued_24h, refused_24h, .. } = details;
         let live = || keys.iter().filter(|key| key.is_live(now));
         let ending = live().filter_map(|key| {
             let ends_at = key.expires_at.filter(|ends_at| *ends_at < now + ENDING_SOON)?;
@@ -101,6 +103,8 @@ impl OverviewView {
             has_keys: app.authentication == ClientAuthentication::ClientSecret,
             lifetime: app.lifetime.map_or_else(|| "as the API and the server allow".to_owned(), print_span),
             dpop_required: app.dpop_required,
+            networks: app.allowed_networks.texts(),
+            owner,
             description: app.description,
             disabled,
             may_change,

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use url::form_urlencoded;
 use uuid::Uuid;
 
-use crate::db::apps::AppOrder;
+use crate::db::apps::{AppOrder, OwnerFilter};
 use crate::service::apps::{AppSearch, LONGEST_WORDS};
 
 /// How many apps may stand on a page; the first is what stands there when nothing is said.
@@ -18,14 +18,15 @@ const MOST_PAGES: i64 = 1_000_000;
 pub(super) struct BadQuery(pub(super) &'static str);
 
 /// Reads the query of an address. What is empty is as if it were not there, because a form sends all its fields; what is
-/// unknown, twice, or none of the values is refused.
-pub(super) fn read(query: &str) -> Result<AppSearch, BadQuery> {
+/// unknown, twice, or none of the values is refused. `me` is who looks.
+pub(super) fn read(query: &str, me: Uuid) -> Result<AppSearch, BadQuery> {
     let mut search = AppSearch {
         words: None,
         enabled: None,
         api_id: None,
         unused: false,
         ending: false,
+        owner: None,
         order: AppOrder::Name,
         descending: false,
         page: 1,
@@ -44,6 +45,7 @@ pub(super) fn read(query: &str) -> Result<AppSearch, BadQuery> {
             "api" => search.api_id = Some(api(text)?),
             "unused" => search.unused = ticked(text)?,
             "ending" => search.ending = ticked(text)?,
+            "owner" => search.owner = Some(owner(text, me)?),
             "sort" => (search.order, search.descending) = order(text)?,
             "page" => search.page = page(text)?,
             "size" => search.per_page = size(text)?,
@@ -76,6 +78,22 @@ fn api(text: &str) -> Result<Uuid, BadQuery> {
 
 fn ticked(text: &str) -> Result<bool, BadQuery> {
     if text == "1" { Ok(true) } else { Err(BadQuery("A box that is ticked says 1.")) }
+}
+
+fn owner(text: &str, me: Uuid) -> Result<OwnerFilter, BadQuery> {
+    match text {
+        "me" => Ok(OwnerFilter::Person(me)),
+        "none" => Ok(OwnerFilter::Nobody),
+        _ => Err(BadQuery("An owner is me or none.")),
+    }
+}
+
+/// The word for an owner, of whom only the person who looks can be named.
+pub(super) fn owner_word(owner: OwnerFilter) -> &'static str {
+    match owner {
+        OwnerFilter::Person(_) => "me",
+        OwnerFilter::Nobody => "none",
+    }
 }
 
 /// The orders, by the words that stand for them; a hyphen in front turns one round.
@@ -111,6 +129,7 @@ pub(super) fn write(search: &AppSearch) -> String {
     add("api", search.api_id.map(|id| id.to_string()));
     add("unused", search.unused.then(|| "1".to_owned()));
     add("ending", search.ending.then(|| "1".to_owned()));
+    add("owner", search.owner.map(|owner| owner_word(owner).to_owned()));
     add("sort", Some(sort(search.order, search.descending)).filter(|sort| sort != "name"));
     add("size", Some(search.per_page).filter(|size| *size != SIZES[0]).map(|size| size.to_string()));
     add("page", Some(search.page).filter(|page| *page != 1).map(|page| page.to_string()));
@@ -128,17 +147,21 @@ pub(super) fn sort(order: AppOrder, descending: bool) -> String {
 mod tests {
     use super::*;
 
+    const ME: Uuid = Uuid::nil();
+
     #[test]
     fn what_is_read_is_written_again() {
         for query in [
             "",
             "?q=a%25+b%26",
             "?status=disabled&unused=1&ending=1&sort=-used&size=50&page=3",
+            "?owner=me",
+            "?unused=1&owner=none&sort=created",
             "?api=0197f0a0-0000-7000-8000-000000000001&sort=-name",
         ] {
-            assert_eq!(write(&read(query.trim_start_matches('?')).unwrap()), query);
+            assert_eq!(write(&read(query.trim_start_matches('?'), ME).unwrap()), query);
         }
-        let of_a_form = read("q=&status=&api=&sort=name&size=25&page=1").unwrap();
+        let of_a_form = read("q=&status=&api=&sort=name&size=25&page=1", ME).unwrap();
         assert_eq!(write(&of_a_form), "");
     }
 
@@ -167,6 +190,8 @@ mod tests {
             "api=0197F0A0-0000-7000-8000-000000000001",
             "api={0197f0a0-0000-7000-8000-000000000001}",
             "unused=true",
+            "owner=ana",
+            "owner=0197f0a0-0000-7000-8000-000000000001",
             "ending=0",
             "q=a%00b",
             "q=a%0Ab",
@@ -176,7 +201,7 @@ mod tests {
             "q=a&q=b",
             "page=1&page=2",
         ] {
-            assert!(read(query).is_err(), "{query}");
+            assert!(read(query, ME).is_err(), "{query}");
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use actix_web::web::ServiceConfig;
 
-use super::{activity, danger, key_forms, keys, list, new, overview, scopes, settings};
+use super::{activity, danger, key_forms, keys, list, new, overview, scopes, settings, transfer};
 use crate::http::methods::{get, get_and_post, post};
 
 /// Adds the pages.
@@ -17,6 +17,7 @@ pub(in crate::http::dashboard) fn routes(config: &mut ServiceConfig) {
         .service(get_and_post("/apps/{sid}/scopes", scopes::show, scopes::change))
         .service(get("/apps/{sid}/activity", activity::show))
         .service(get_and_post("/apps/{sid}/settings", settings::show, settings::change))
+        .service(post("/apps/{sid}/transfer", transfer::transfer))
         .service(post("/apps/{sid}/authentication", settings::change_authentication))
         .service(get_and_post("/apps/{sid}/disable", danger::ask_to_disable, danger::disable))
         .service(post("/apps/{sid}/enable", danger::enable))

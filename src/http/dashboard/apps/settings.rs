@@ -1,25 +1,31 @@
 //! `/apps/{sid}/settings`: name, description and tokens of an app, how it proves who it is, and the way out.
 
+use std::net::IpAddr;
+
 use actix_web::http::StatusCode;
 use actix_web::web::Path;
 use serde::Serialize;
 
 use super::head::AppHead;
+use super::networks::{self, NetworksField};
+use super::transfer::OwnerField;
 use super::{Choice, Tab, spans};
 use crate::clock::{Timestamp, parse_span, print_span};
 use crate::db::apps::AppRecord;
 use crate::db::developers::Role;
+use crate::db::members::TeamMember;
 use crate::http::dashboard::error::{PageError, PageResult};
 use crate::http::dashboard::faults::Faults;
 use crate::http::dashboard::form::Form;
 use crate::http::dashboard::page::{Section, View};
-use crate::http::dashboard::visitor::{AnyMember, Developer, Visitor};
+use crate::http::dashboard::visitor::{Admission, AnyMember, Developer, Visitor};
 use crate::http::dashboard::when::When;
 use crate::oauth::ClientId;
 use crate::oauth::client::ClientAuthentication;
-use crate::service::ServiceError;
+use crate::oauth::networks::Networks;
 use crate::service::app_authentication::asked_for;
 use crate::service::apps::{self, AppDetails, AppUpdate};
+use crate::service::{Management, ServiceError};
 
 /// What people can change of an app, as texts in a form.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -28,6 +34,8 @@ pub(super) struct Fields {
     description: String,
     lifetime: String,
     dpop_required: bool,
+    /// One on a line.
+    networks: String,
 }
 
 impl Fields {
@@ -37,6 +45,7 @@ impl Fields {
             description: app.description.clone(),
             lifetime: app.lifetime.map(print_span).unwrap_or_default(),
             dpop_required: app.dpop_required,
+            networks: networks::written(&app.allowed_networks),
         }
     }
 
@@ -46,10 +55,11 @@ impl Fields {
             description: form.text("description").to_owned(),
             lifetime: form.trimmed("lifetime").to_owned(),
             dpop_required: form.has("dpop-required"),
+            networks: form.trimmed("allowed-networks").to_owned(),
         }
     }
 
-    fn read(&self) -> Result<AppUpdate, Faults> {
+    fn read(&self) -> Result<(AppUpdate, Networks), Faults> {
         let mut faults = Faults::default();
         if self.name.trim().is_empty() {
             faults.add("name", "Enter a name: it is how people tell apps apart");
@@ -61,22 +71,28 @@ impl Fields {
                 None
             }),
         };
+        let allowed = networks::read(&self.networks).unwrap_or_else(|wrong| {
+            faults.join(wrong);
+            Networks::default()
+        });
         if !faults.is_empty() {
             return Err(faults);
         }
-        Ok(AppUpdate {
+        let update = AppUpdate {
             name: Some(self.name.clone()),
             description: Some(self.description.clone()),
             lifetime: Some(lifetime),
             dpop_required: Some(self.dpop_required),
+            allowed_networks: Some(allowed.clone()),
             ..AppUpdate::default()
-        })
+        };
+        Ok((update, allowed))
     }
 }
 
 /// How an app proves who it is, as texts in a form.
 #[derive(Debug, Clone, Serialize)]
-struct AuthenticationFields {
+pub(super) struct AuthenticationFields {
     methods: Vec<Choice>,
     jwks: String,
     jwks_uri: String,
@@ -112,6 +128,8 @@ struct SettingsView {
     app: AppHead,
     version: String,
     fields: Fields,
+    networks: NetworksField,
+    owner: OwnerField,
     longest_lifetime: String,
     authentication: AuthenticationFields,
     live_keys: usize,
@@ -148,11 +166,14 @@ pub(super) fn usage(details: &AppDetails, now: Timestamp) -> String {
 }
 
 impl SettingsView {
-    fn new(details: &AppDetails, longest_lifetime: String, may_change: bool, now: Timestamp) -> Self {
+    fn new(found: &Found, longest_lifetime: String, (may_change, own): (bool, IpAddr), now: Timestamp) -> Self {
+        let details = &found.details;
         Self {
             app: AppHead::new(&details.app, Tab::Settings),
             version: details.version.as_str().to_owned(),
             fields: Fields::of_app(&details.app),
+            networks: NetworksField::new(&networks::written(&details.app.allowed_networks), own),
+            owner: OwnerField::new(details, &found.candidates),
             longest_lifetime,
             authentication: AuthenticationFields::of_app(&details.app),
             live_keys: details.keys.iter().filter(|key| key.is_live(now)).count(),
@@ -161,6 +182,11 @@ impl SettingsView {
             may_change,
             faults: Faults::default(),
         }
+    }
+
+    /// The same, which says where the networks leave out the person.
+    fn asked(self) -> Self {
+        Self { networks: self.networks.asked(), ..self }
     }
 }
 
@@ -171,6 +197,8 @@ struct ConflictView {
     version: String,
     rows: Vec<ConflictRow>,
     mine: Fields,
+    /// The networks, of which the person was told where they leave out the own address.
+    networks_seen: String,
     changed: Option<When>,
 }
 
@@ -196,7 +224,7 @@ impl View for ConflictView {
 }
 
 impl ConflictView {
-    fn new(details: &AppDetails, mine: Fields) -> Self {
+    fn new(details: &AppDetails, mine: Fields, networks_seen: String) -> Self {
         let now = Fields::of_app(&details.app);
         let row = |label, now: &str, mine: &str| ConflictRow {
             label,
@@ -213,15 +241,29 @@ impl ConflictView {
                 row("Description", &now.description, &mine.description),
                 row("How long its tokens live", &now.lifetime, &mine.lifetime),
                 row("Tokens only bound to a key", yes_no(now.dpop_required), yes_no(mine.dpop_required)),
+                row("Allowed networks", &now.networks, &mine.networks),
             ],
+            networks_seen,
             mine,
             changed: None,
         }
     }
 }
 
-async fn find(visitor: &Visitor<Developer>, client_id: ClientId) -> Result<AppDetails, PageError> {
-    visitor.look(move |m| apps::show(m, client_id)).await
+/// An app, and who may look after it.
+#[derive(Debug)]
+struct Found {
+    details: AppDetails,
+    candidates: Vec<TeamMember>,
+}
+
+async fn find<D: Admission>(visitor: &Visitor<D>, client_id: ClientId) -> Result<Found, PageError> {
+    let organisation = visitor.organisation();
+    let look = move |m: &Management| {
+        let details = apps::show(m, client_id)?;
+        Ok(Found { details, candidates: apps::candidates(m, &organisation)? })
+    };
+    visitor.look(look).await
 }
 
 fn longest_lifetime(config: &crate::config::Config) -> String {
@@ -231,9 +273,9 @@ fn longest_lifetime(config: &crate::config::Config) -> String {
 /// The page.
 pub(super) async fn show(visitor: Visitor<AnyMember>, sid: Path<String>) -> PageResult {
     let client_id = visitor.client_id(&sid)?;
-    let details = visitor.look(move |m| apps::show(m, client_id)).await?;
-    let may_change = visitor.has_role(Role::Developer);
-    visitor.page(&SettingsView::new(&details, longest_lifetime(visitor.config()), may_change, visitor.now()))
+    let found = find(&visitor, client_id).await?;
+    let whose = (visitor.has_role(Role::Developer), visitor.caller().address);
+    visitor.page(&SettingsView::new(&found, longest_lifetime(visitor.config()), whose, visitor.now()))
 }
 
 /// Changes name, description and tokens.
@@ -241,15 +283,21 @@ pub(super) async fn change(visitor: Visitor<Developer>, sid: Path<String>) -> Pa
     let client_id = visitor.client_id(&sid)?;
     let form = visitor.form(&[])?;
     let fields = Fields::of_form(&form);
-    let update = match fields.read() {
-        Ok(update) => update,
+    let own = visitor.caller().address;
+    let (update, networks) = match fields.read() {
+        Ok(read) => read,
         Err(faults) => return refused(&visitor, client_id, &form, Some(fields), None, faults).await,
     };
+    if networks::must_be_told(&form, &networks, own) {
+        let view = again(&visitor, client_id, &form, Some(fields)).await?;
+        return visitor.page(&view.asked());
+    }
     match visitor.change_seen(&form, move |m| apps::update(m, client_id, update)).await {
         Ok(_) => Ok(visitor.go(&format!("/apps/{client_id}/settings"), "app-changed")),
         Err(ServiceError::Stale) => {
-            let details = find(&visitor, client_id).await?;
-            visitor.page_with(StatusCode::CONFLICT, &ConflictView::new(&details, fields))
+            let details = find(&visitor, client_id).await?.details;
+            let seen = networks::written(&networks);
+            visitor.page_with(StatusCode::CONFLICT, &ConflictView::new(&details, fields, seen))
         }
         Err(error) => match Faults::of_service(error) {
             Ok(faults) => refused(&visitor, client_id, &form, Some(fields), None, faults).await,
@@ -259,7 +307,25 @@ pub(super) async fn change(visitor: Visitor<Developer>, sid: Path<String>) -> Pa
 }
 
 /// The page again, with what was entered and the version that the person saw.
-async fn refused(
+async fn again(
+    visitor: &Visitor<Developer>,
+    client_id: ClientId,
+    form: &Form,
+    fields: Option<Fields>,
+) -> Result<SettingsView, PageError> {
+    let (found, own) = (find(visitor, client_id).await?, visitor.caller().address);
+    let view = SettingsView::new(&found, longest_lifetime(visitor.config()), (true, own), visitor.now());
+    let networks = fields.as_ref().map(|fields| NetworksField::new(&fields.networks, own));
+    Ok(SettingsView {
+        version: form.text("version").to_owned(),
+        fields: fields.unwrap_or(view.fields),
+        networks: networks.unwrap_or(view.networks),
+        ..view
+    })
+}
+
+/// The same, and what is wrong.
+pub(super) async fn refused(
     visitor: &Visitor<Developer>,
     client_id: ClientId,
     form: &Form,
@@ -267,15 +333,8 @@ async fn refused(
     authentication: Option<AuthenticationFields>,
     faults: Faults,
 ) -> PageResult {
-    let details = find(visitor, client_id).await?;
-    let view = SettingsView::new(&details, longest_lifetime(visitor.config()), true, visitor.now());
-    let view = SettingsView {
-        version: form.text("version").to_owned(),
-        fields: fields.unwrap_or(view.fields),
-        authentication: authentication.unwrap_or(view.authentication),
-        faults,
-        ..view
-    };
+    let view = again(visitor, client_id, form, fields).await?;
+    let view = SettingsView { authentication: authentication.unwrap_or(view.authentication), faults, ..view };
     visitor.page_with(StatusCode::UNPROCESSABLE_ENTITY, &view)
 }
 
@@ -315,11 +374,13 @@ pub(super) mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::http::dashboard::apps::tests::{details, moment};
+    use crate::http::dashboard::apps::tests::{details, member, moment};
     use crate::http::dashboard::samples::{Sample, sample};
 
     pub(in crate::http::dashboard) fn samples() -> Vec<Sample> {
-        let view = |may_change| SettingsView::new(&details(), "24h".to_owned(), may_change, moment());
+        let own: IpAddr = [127, 0, 0, 1].into();
+        let found = |details| Found { details, candidates: vec![member()] };
+        let view = |may_change| SettingsView::new(&found(details()), "24h".to_owned(), (may_change, own), moment());
         let faults = Fields { name: String::new(), lifetime: "x".to_owned(), ..Fields::of_app(&details().app) };
         let mut off = details();
         off.app.disabled_at = Some(moment());
@@ -327,8 +388,14 @@ pub(super) mod tests {
             sample(view(true)),
             sample(view(false)),
             sample(SettingsView { faults: faults.read().unwrap_err(), ..view(true) }),
-            sample(SettingsView::new(&off, "24h".to_owned(), true, moment())),
-            sample(ConflictView::new(&details(), faults)),
+            sample(SettingsView { networks: view(true).networks.asked(), ..view(true) }),
+            sample(SettingsView::new(
+                &Found { details: off, candidates: Vec::new() },
+                "24h".to_owned(),
+                (true, own),
+                moment(),
+            )),
+            sample(ConflictView::new(&details(), faults, "10.0.0.0/8".to_owned())),
         ]
     }
 

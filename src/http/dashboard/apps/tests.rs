@@ -9,8 +9,11 @@ use crate::config::{Config, Settings, SourceValues};
 use crate::db::apis::{ApiRecord, MANAGEMENT_API, ScopeRecord};
 use crate::db::app_keys::AppKeyRecord;
 use crate::db::apps::AppRecord;
+use crate::db::developers::{Person, Role};
+use crate::db::members::TeamMember;
 use crate::http::dashboard::samples::Sample;
 use crate::oauth::client::ClientAuthentication;
+use crate::oauth::networks::Networks;
 use crate::oauth::{ClientId, SigningAlgorithm, TokenProfile};
 use crate::service::apps::AppDetails;
 
@@ -67,7 +70,23 @@ pub(in crate::http::dashboard) fn app() -> AppRecord {
         scopes: vec![(API, "billing:read".to_owned())],
         authentication: ClientAuthentication::ClientSecret,
         dpop_required: false,
+        allowed_networks: Networks::read(["10.0.0.0/8", "2001:db8::/32"]).unwrap(),
+        owner_id: Some(Uuid::nil()),
     }
+}
+
+pub(super) fn member() -> TeamMember {
+    let person = Person {
+        id: Uuid::now_v7(),
+        email: "bo@example.com".to_owned(),
+        name: "Bo <b>".to_owned(),
+        disabled_at: None,
+        created_at: moment(),
+        is_operator: false,
+        email_verified_at: None,
+        totp_confirmed_at: None,
+    };
+    TeamMember { person, role: Role::Developer, joined_at: moment() }
 }
 
 pub(super) fn key() -> AppKeyRecord {
@@ -91,6 +110,7 @@ pub(super) fn details() -> AppDetails {
         app: app(),
         organisation: "acme".to_owned(),
         keys: vec![dead, old, AppKeyRecord { last_used_at: None, last_used_from: None, ..key() }],
+        owner: Some("ana <b>".to_owned()),
         issued_24h: 1_204,
         refused_24h: 3,
         version: serde_json::from_str("\"v\"").unwrap(),
