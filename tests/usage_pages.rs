@@ -16,6 +16,7 @@ use crate::support::{Credentials, START, TestApp};
 type Settings<'a> = &'a [(&'a str, &'a str)];
 
 crate::support::postgres::on_both_databases! {
+    administrators_see_where_most_tokens_went
     tokens_are_counted_by_scope_and_refusals_by_error
     refusals_of_unknown_apps_belong_to_nobody
     a_picture_has_a_bar_for_each_span_and_the_last_is_running
@@ -319,7 +320,9 @@ fn the_start_page_shows_how_much_was_asked_for() {
     app.token_request(&[], &format!("{}&scope=nothing", busy.form())).assert_status(400);
     flush(&app);
     let page = home(&app);
-    assert_eq!(page.texts(".tile"), ["3 tokens issued", "1 request refused", "2 apps that got a token"]);
+    let tiles = page.texts(".tile");
+    assert_eq!(tiles[..3], ["3 tokens issued", "1 request refused", "2 apps that got a token"]);
+    assert!(tiles[3].contains("for 95 % of the token requests to this node, since 22 Nov 00:00"), "{tiles:?}");
     assert_eq!(page.texts("[aria-labelledby=busiest] tbody tr").len(), 2);
     assert_eq!(page.texts("[aria-labelledby=scopes] tbody tr"), ["billing:read2", "billing:write1"]);
     assert_eq!(page.attribute("svg.bars", "role").as_deref(), Some("img"));
@@ -440,4 +443,51 @@ fn a_range_that_is_none_is_refused_with_those_there_are() {
             browser.get(&format!("{page}?{good}")).assert_status(200);
         }
     }
+}
+
+fn administrators_see_where_most_tokens_went(settings: Settings) {
+    use brevet::clock::Clock;
+    let app = TestApp::with(&[settings, &[("trusted-proxies", "127.0.0.1")]].concat());
+    app.create_person("acme", "admin@example.com", Role::Admin);
+    app.create_person("acme", "dev@example.com", Role::Developer);
+    let client = app.create_app(&["billing:read"]);
+    let ask = |from: &str, client: &Credentials| {
+        app.post("/connect/token", &[("x-forwarded-for", from)], &client.form());
+    };
+    let page = |email: &str| app.browser_of(email).get(&format!("/apps/{}/usage", client.client_id)).assert_status(200);
+    let rows = || page("admin@example.com").texts("table:has(caption) tbody tr");
+    let addresses = || rows().into_iter().filter(|row| row.contains('.') || row.contains("::")).collect::<Vec<_>>();
+    // More strangers than there are places, before and after the one that comes all the time.
+    for stranger in 0..25 {
+        ask(&format!("192.0.2.{stranger}"), &client);
+        ask("10.0.0.7", &client);
+    }
+    ask("::ffff:10.0.0.7", &client);
+    ask("203.0.113.9", &Credentials { secret: "wrong".to_owned(), ..client.clone() });
+    flush(&app);
+    let first = addresses();
+    assert_eq!((first.len(), first[0].as_str()), (20, "10.0.0.726"), "{first:?}");
+    assert!(!first.iter().any(|row| row.starts_with("203.0.113.9")), "refused");
+    ask("10.0.0.7", &client);
+    for stranger in 0..25 {
+        ask(&format!("198.51.100.{stranger}"), &client);
+    }
+    flush(&app);
+    let second = addresses();
+    assert_eq!((second.len(), second[0].as_str()), (20, "10.0.0.727"), "{second:?}");
+    assert!(!page("dev@example.com").body.contains("10.0.0.7"), "administrators only");
+    // Another day begins anew, and what is asked for over both is added up.
+    app.clock.advance(Duration::from_secs(86_400));
+    ask("10.0.0.7", &client);
+    flush(&app);
+    assert_eq!(addresses()[0], "10.0.0.728");
+    let (id, now) = (client.id(), app.clock.now());
+    let count = || {
+        let read = move |conn: &mut AnyConnection| usage::top_addresses(conn, id, START, now);
+        app.management.database().read(read).unwrap().len()
+    };
+    assert_eq!(count(), 20);
+    apps::set_enabled(&app.management, client.id(), false).unwrap();
+    apps::delete(&app.management, client.id()).unwrap();
+    assert_eq!(count(), 0, "with the app it is forgotten");
 }

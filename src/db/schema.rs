@@ -270,6 +270,15 @@ diesel::table! {
 }
 
 diesel::table! {
+    usage_addresses (day, app_id, address) {
+        day -> BigInt,
+        app_id -> Text,
+        address -> Text,
+        issued -> BigInt,
+    }
+}
+
+diesel::table! {
     usage_scopes (app_id, hour, scope) {
         app_id -> Text,
         hour -> BigInt,
@@ -383,5 +392,6 @@ diesel::allow_tables_to_appear_in_same_query!(
     sessions,
     usage,
     usage_refusals,
+    usage_addresses,
     usage_scopes
 );

@@ -4,6 +4,7 @@
 //! Under the id of an organisation the same tables hold the sums of its apps. A picture of ten thousand apps over ninety
 //! days would else be a sum over twenty million rows; so it is one over two thousand.
 
+mod addresses;
 mod pictures;
 
 use std::fmt;
@@ -16,6 +17,9 @@ use diesel::upsert::excluded;
 use diesel::{ExpressionMethods, QueryDsl, QueryableByName, RunQueryDsl, sql_query};
 use uuid::Uuid;
 
+pub use self::addresses::{
+    AddressCount, MOST_ADDRESSES, add_addresses, top_addresses, trim_addresses, trim_all_addresses,
+};
 pub use self::pictures::{
     BusiestApps, BusyApp, DayCount, SpanCount, busiest, refusals, series, top_scopes, was_ever_issued, week_of,
 };
@@ -110,6 +114,8 @@ pub struct KeyUse {
     /// From which address.
     pub from: IpAddr,
 }
+
+const DAY: i64 = 86_400;
 
 fn hour(at: Timestamp) -> i64 {
     at.seconds() - at.seconds().rem_euclid(3_600)
@@ -345,6 +351,7 @@ pub fn delete_stale(conn: &mut AnyConnection, from: Timestamp, details_from: Tim
     diesel::delete(usage::table.filter(usage::hour.lt(hour(from)))).execute(conn)?;
     diesel::delete(usage_refusals::table.filter(usage_refusals::hour.lt(hour(details_from)))).execute(conn)?;
     diesel::delete(usage_scopes::table.filter(usage_scopes::hour.lt(hour(details_from)))).execute(conn)?;
+    addresses::delete_old(conn, details_from)?;
     let known = || apps::table.select(apps::id);
     // Details never stand without their counts, so one look through the smallest of the tables finds whose are to go.
     let gone: Vec<String> = usage::table
@@ -371,5 +378,5 @@ fn delete_counts(conn: &mut AnyConnection, id: &str) -> Result<(), DbError> {
     diesel::delete(usage::table.filter(usage::app_id.eq(id))).execute(conn)?;
     diesel::delete(usage_refusals::table.filter(usage_refusals::app_id.eq(id))).execute(conn)?;
     diesel::delete(usage_scopes::table.filter(usage_scopes::app_id.eq(id))).execute(conn)?;
-    Ok(())
+    addresses::delete(conn, id)
 }

@@ -109,13 +109,19 @@ pub(super) fn spoken(span: Duration) -> String {
 #[derive(Debug, Serialize)]
 pub(super) struct Tile {
     number: String,
-    text: &'static str,
+    text: String,
 }
 
 impl Tile {
     /// So many: `one` of it, or `many`.
     pub(super) fn new(number: i64, one: &'static str, many: &'static str) -> Self {
-        Self { number: grouped(number), text: if number == 1 { one } else { many } }
+        Self { number: grouped(number), text: if number == 1 { one } else { many }.to_owned() }
+    }
+
+    /// A span that is not exceeded, and of what.
+    pub(super) fn within(span: Duration, text: String) -> Self {
+        let number = if span == Duration::MAX { "over 5 s".to_owned() } else { format!("≤ {span:?}") };
+        Self { number, text }
     }
 }
 

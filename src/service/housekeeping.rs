@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::system::ChoreRun;
 use super::{Authority, Management, ServiceError, signing_keys};
 use crate::db::{
-    DbError, changes, cut_offs, idempotency, kept_forms, links, revocations, sessions, trusted_issuers, usage, used_jti,
+    changes, cut_offs, idempotency, kept_forms, links, revocations, sessions, trusted_issuers, usage, used_jti,
 };
 
 /// Counts are never older than this in the database.
@@ -99,11 +99,11 @@ fn write_counts(m: &Management, authority: &Authority) -> Result<(), ServiceErro
 }
 
 fn delete_stale_counts(m: &Management, _: &Authority) -> Result<(), ServiceError> {
-    let (from, details_from) = (m.now() - COUNTS_KEPT, m.now() - DETAILS_KEPT);
+    let now = m.now();
     Ok(m.database.write(move |conn| {
-        usage::delete_stale(conn, from, details_from)?;
-        trusted_issuers::delete_stale_outcomes(conn, details_from)?;
-        Ok::<_, DbError>(())
+        usage::delete_stale(conn, now - COUNTS_KEPT, now - DETAILS_KEPT)?;
+        trusted_issuers::delete_stale_outcomes(conn, now - DETAILS_KEPT)?;
+        usage::trim_all_addresses(conn, now)
     })?)
 }
 

@@ -11,13 +11,15 @@ use uuid::Uuid;
 
 pub(super) use self::pictures::Busiest;
 pub use self::pictures::{
-    AppPicture, OrganisationPicture, Picture, Range, Sparkline, app_picture, has_checked_tokens, has_issued_tokens,
-    mark_tokens_checked, organisation_picture, sparklines,
+    AppPicture, OrganisationPicture, Picture, Range, Sparkline, app_addresses, app_picture, has_checked_tokens,
+    has_issued_tokens, mark_tokens_checked, organisation_picture, sparklines,
 };
 use super::app_keys::MOST_LIVE_KEYS;
 use super::{Management, ServiceError};
 use crate::clock::Timestamp;
-use crate::db::usage::{Count, Counted, KeyUse, RefusalCount, Refused, ScopeCount, UsageFilter, UsageRecord};
+use crate::db::usage::{
+    AddressCount, Count, Counted, KeyUse, MOST_ADDRESSES, RefusalCount, Refused, ScopeCount, UsageFilter, UsageRecord,
+};
 use crate::db::{AnyConnection, Database, DbError, usage};
 use crate::oauth::{Client, ClientId};
 
@@ -27,6 +29,8 @@ const LARGE: usize = 8_192;
 const MANY_SCOPES: usize = 4 * LARGE;
 /// With so many the database has not taken any for a while: what is new is counted, but not by scope.
 const MOST_SCOPES: usize = 4 * MANY_SCOPES;
+/// Addresses of all apps together that wait; where there are more, those of further apps are left out.
+const MOST_ADDRESSES_WAITING: usize = MOST_SCOPES;
 /// Rows in one statement.
 const BATCH: usize = 500;
 /// Organisations of which it is remembered that a token of theirs was checked; of others it is written again.
@@ -42,11 +46,20 @@ struct Counts {
     scopes: Vec<(Arc<str>, i64)>,
     /// Of each key, and of none at all for an app that signs its requests.
     last_uses: Vec<(Uuid, IpAddr, Timestamp)>,
+    /// Where tokens went: few addresses, of which a further one takes the place of the rarest.
+    addresses: Vec<(IpAddr, i64)>,
 }
 
 impl Counts {
     fn new(organisation_id: Uuid) -> Self {
-        Self { organisation_id, issued: 0, refused: Vec::new(), scopes: Vec::new(), last_uses: Vec::new() }
+        Self {
+            organisation_id,
+            issued: 0,
+            refused: Vec::new(),
+            scopes: Vec::new(),
+            last_uses: Vec::new(),
+            addresses: Vec::new(),
+        }
     }
 
     /// Notes the last use of a key. Few live at once; those that were revoked meanwhile do not matter.
@@ -56,6 +69,25 @@ impl Counts {
         } else if self.last_uses.len() < MOST_LIVE_KEYS * 2 {
             self.last_uses.push((key_id, from, at));
         }
+    }
+
+    /// Counts tokens that went to an address. Where all places are taken the rarest gives up its own and its count, as in the
+    /// space-saving algorithm: whoever asks often is never missed. Returns whether there is one more now.
+    fn add_address(&mut self, address: IpAddr, issued: i64, may_grow: bool) -> bool {
+        if let Some((_, count)) = self.addresses.iter_mut().find(|(known, _)| *known == address) {
+            *count += issued;
+            return false;
+        }
+        if self.addresses.len() < MOST_ADDRESSES {
+            if may_grow {
+                self.addresses.push((address, issued));
+            }
+            return may_grow;
+        }
+        if let Some(rarest) = self.addresses.iter_mut().min_by_key(|(_, count)| *count) {
+            *rarest = (address, rarest.1 + issued);
+        }
+        false
     }
 
     fn add_refusals(&mut self, why: Refused, refused: i64) {
@@ -90,6 +122,8 @@ struct Waiting {
     apps: HashMap<ClientId, Counts>,
     /// How many scopes all apps have here.
     scopes: usize,
+    /// How many addresses all apps have here.
+    addresses: usize,
     /// Organisations of which a token was checked for the first time.
     checked: Vec<Uuid>,
 }
@@ -97,6 +131,12 @@ struct Waiting {
 impl Waiting {
     fn of(&mut self, client_id: ClientId, organisation_id: Uuid) -> &mut Counts {
         self.apps.entry(client_id).or_insert_with(|| Counts::new(organisation_id))
+    }
+
+    fn add_address(&mut self, client_id: ClientId, organisation_id: Uuid, address: IpAddr, issued: i64) {
+        let may_grow = self.addresses < MOST_ADDRESSES_WAITING;
+        let is_new = self.of(client_id, organisation_id).add_address(address, issued, may_grow);
+        self.addresses += usize::from(is_new);
     }
 
     fn add_scopes<'s>(
@@ -151,6 +191,7 @@ impl Usage {
         // An app without App Keys has its last use all the same.
         counts.add_use(key_id.unwrap_or_default(), from, now);
         waiting.add_scopes(client_id, organisation_id, scopes.iter().map(|scope| (scope, 1)));
+        waiting.add_address(client_id, organisation_id, from.to_canonical(), 1);
     }
 
     pub(super) fn refused(&self, client: &Client, why: Refused) {
@@ -214,6 +255,9 @@ impl Usage {
             }
             let scopes = old.scopes.iter().map(|(scope, issued)| (scope, *issued));
             waiting.add_scopes(*client_id, old.organisation_id, scopes);
+            for (address, issued) in &old.addresses {
+                waiting.add_address(*client_id, old.organisation_id, *address, *issued);
+            }
         }
     }
 }
@@ -259,6 +303,19 @@ fn write(conn: &mut AnyConnection, apps: &[(ClientId, Counts)], now: Timestamp) 
     totals.chunks(BATCH).try_for_each(|rows| usage::add(conn, rows, now))?;
     refusals.chunks(BATCH).try_for_each(|rows| usage::add_refusals(conn, rows, now))?;
     scopes.chunks(BATCH).try_for_each(|rows| usage::add_scopes(conn, rows, now))?;
+    let address = |(client_id, counts): &(ClientId, Counts)| {
+        let of_app = |(address, issued): &(IpAddr, i64)| AddressCount {
+            client_id: *client_id,
+            address: *address,
+            issued: *issued,
+        };
+        counts.addresses.iter().map(of_app).collect::<Vec<_>>()
+    };
+    let addresses: Vec<AddressCount> = apps.iter().flat_map(address).collect();
+    addresses.chunks(BATCH).try_for_each(|rows| usage::add_addresses(conn, rows, now))?;
+    // An app at one address has no new one; what comes by and by is trimmed by and by.
+    let many = apps.iter().filter(|(_, counts)| counts.addresses.len() > 1).map(|(client_id, _)| *client_id);
+    many.collect::<Vec<_>>().chunks(BATCH).try_for_each(|apps| usage::trim_addresses(conn, apps, now))?;
     let uses: Vec<KeyUse> = key_uses.collect();
     uses.chunks(BATCH).try_for_each(|rows| usage::record_key_uses(conn, rows))
 }

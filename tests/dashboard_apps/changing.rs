@@ -29,7 +29,8 @@ fn settings_are_saved_and_shown() {
     let record = apps::show(&app.management, robot.id()).unwrap().app;
     assert_eq!((record.name.as_str(), record.description.as_str()), ("Invoice sync", "One\ntwo"));
     assert_eq!((record.lifetime, record.dpop_required), (Some(Duration::from_secs(1_800)), true));
-    assert!(browser.get(&path(&robot, "")).text().contains("One two"));
+    let overview = browser.get(&path(&robot, "")).text();
+    assert!(overview.contains("One two") && overview.contains("https://billing.example, if a request"), "{overview}");
     let off = browser.get(&path(&robot, "/settings")).without("dpop-required", "1");
     browser.submit(&off, "/settings", &[("lifetime", "")]).assert_status(200);
     let record = apps::show(&app.management, robot.id()).unwrap().app;

@@ -55,6 +55,22 @@ fn a_key_that_shall_stay_until_it_is_revoked_stays() {
 }
 
 #[test]
+fn whoever_rotates_a_key_that_is_in_use_is_told_from_where() {
+    use brevet::clock::Clock;
+    let (app, browser) = scene();
+    let robot = named(&app, "robot");
+    assert_eq!(open(&browser, &robot).texts("#in-use").len(), 0);
+    assert_eq!(token_status(&app, &robot), 200);
+    app.authority.usage.flush(app.management.database(), app.clock.now()).unwrap();
+    app.clock.advance(Duration::from_secs(600));
+    let said = open(&browser, &robot).texts("#in-use");
+    assert!(said[0].contains("is in use: 10 min ago from 127.0.0.1"), "{said:?}");
+    app.clock.advance(HOUR);
+    let page = browser.get(&format!("/apps/{}/keys", robot.client_id));
+    assert_eq!(page.texts("#in-use").len(), 0, "{}", page.text());
+}
+
+#[test]
 fn a_retiring_key_shows_how_long_it_works_and_who_still_uses_it() {
     let (app, browser) = scene();
     let old = named(&app, "robot");

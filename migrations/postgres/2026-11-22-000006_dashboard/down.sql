@@ -1,5 +1,6 @@
 DROP INDEX app_keys_expiry;
 DELETE FROM usage WHERE app_id IN (SELECT id FROM organisations);
+DROP TABLE usage_addresses;
 DROP TABLE usage_scopes;
 DROP TABLE usage_refusals;
 ALTER TABLE api_scopes DROP COLUMN sensitive;

@@ -134,6 +134,15 @@ CREATE TABLE usage_scopes (
     PRIMARY KEY (app_id, hour, scope)
 );
 
+-- Where most tokens of an app went on a day: few addresses each.
+CREATE TABLE usage_addresses (
+    day BIGINT NOT NULL,
+    app_id TEXT COLLATE "C" NOT NULL,
+    address TEXT COLLATE "C" NOT NULL,
+    issued BIGINT NOT NULL,
+    PRIMARY KEY (day, app_id, address)
+);
+
 -- Under the id of an organisation stand the sums of its apps: a picture of ten thousand apps is not added up at each look.
 INSERT INTO usage (app_id, hour, issued, refused)
 SELECT apps.organisation_id, usage.hour, SUM(usage.issued), SUM(usage.refused)

@@ -132,6 +132,15 @@ CREATE TABLE usage_scopes (
     PRIMARY KEY (app_id, hour, scope)
 ) STRICT, WITHOUT ROWID;
 
+-- Where most tokens of an app went on a day: few addresses each.
+CREATE TABLE usage_addresses (
+    day INTEGER NOT NULL,
+    app_id TEXT NOT NULL,
+    address TEXT NOT NULL,
+    issued INTEGER NOT NULL,
+    PRIMARY KEY (day, app_id, address)
+) STRICT, WITHOUT ROWID;
+
 -- Under the id of an organisation stand the sums of its apps: a picture of ten thousand apps is not added up at each look.
 INSERT INTO usage (app_id, hour, issued, refused)
 SELECT apps.organisation_id, usage.hour, SUM(usage.issued), SUM(usage.refused)

@@ -11,12 +11,13 @@ use super::error::{PageError, PageResult};
 use super::page::{Section, View};
 use super::scene::Scene;
 use super::visitor::{AnyMember, Visitor};
+use crate::db::developers::Role;
 use crate::db::usage::Refused;
 use crate::http::csv::Csv;
 use crate::http::pictures::{Bars, grouped};
 use crate::oauth::OAuthErrorCode;
 use crate::oauth::metadata::path;
-use crate::service::usage::{AppPicture, Picture, Range, app_picture};
+use crate::service::usage::{AppPicture, Picture, Range, app_addresses, app_picture};
 
 /// A way to another range.
 #[derive(Debug, Serialize)]
@@ -72,6 +73,8 @@ struct UsageView {
     bars: Bars,
     refusals: Vec<Refusal>,
     scopes: Vec<Counted>,
+    /// For administrators.
+    addresses: Option<Vec<Counted>>,
     csv: String,
     token_endpoint: String,
     has_key: bool,
@@ -115,7 +118,7 @@ impl Refusal {
 }
 
 impl UsageView {
-    fn new(issuer: &str, found: &AppPicture) -> Self {
+    fn new(issuer: &str, found: &AppPicture, addresses: Option<&[(String, i64)]>) -> Self {
         let (app, picture) = (&found.app, &found.picture);
         let page = format!("/apps/{}/usage", app.client_id);
         Self {
@@ -127,6 +130,7 @@ impl UsageView {
             bars: Bars::new("usage", picture),
             refusals: picture.refusals.iter().map(Refusal::new).collect(),
             scopes: picture.scopes.iter().map(counted).collect(),
+            addresses: addresses.map(|all| all.iter().map(counted).collect()),
             token_endpoint: format!("{issuer}{}", path::TOKEN),
             has_key: app.authentication == crate::oauth::client::ClientAuthentication::ClientSecret,
         }
@@ -141,7 +145,12 @@ async fn find(visitor: &Visitor<AnyMember>, sid: &str) -> Result<AppPicture, Pag
 /// The page.
 pub(super) async fn show(visitor: Visitor<AnyMember>, sid: Path<String>) -> PageResult {
     let found = find(&visitor, &sid).await?;
-    visitor.page(&UsageView::new(visitor.site().authority.issuer(), &found))
+    let (client_id, range) = (found.app.client_id, found.picture.range);
+    let addresses = match visitor.has_role(Role::Admin) {
+        true => Some(visitor.look(move |m| app_addresses(m, client_id, range)).await?),
+        false => None,
+    };
+    visitor.page(&UsageView::new(visitor.site().authority.issuer(), &found, addresses.as_deref()))
 }
 
 /// The same numbers for a spreadsheet.
@@ -212,7 +221,15 @@ pub(super) mod tests {
             owner_id: None,
         };
         let quiet = Picture { spans: Vec::new(), refusals: Vec::new(), scopes: Vec::new(), ..picture(Range::Week) };
-        let view = |picture| UsageView::new("https://id.example.com", &AppPicture { app: app.clone(), picture });
-        vec![sample(view(picture(Range::Day))), sample(view(quiet))]
+        let top = [("192.0.2.7".to_owned(), 1_200)];
+        let view = |picture, addresses| {
+            UsageView::new("https://id.example.com", &AppPicture { app: app.clone(), picture }, addresses)
+        };
+        vec![
+            sample(view(picture(Range::Day), None)),
+            sample(view(picture(Range::Day), Some(&top[..]))),
+            sample(view(picture(Range::Day), Some(&[]))),
+            sample(view(quiet, None)),
+        ]
     }
 }

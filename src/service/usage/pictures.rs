@@ -155,6 +155,19 @@ pub fn app_picture(m: &Management, client_id: ClientId, range: Range) -> Result<
     })
 }
 
+/// The addresses to which most tokens of an app went, by whole days of UTC. Counts are up to ten seconds late.
+///
+/// # Errors
+/// `NotFound`.
+pub fn app_addresses(m: &Management, client_id: ClientId, range: Range) -> Result<Vec<(String, i64)>, ServiceError> {
+    let now = m.now();
+    m.database.read_with(|conn| {
+        let app = apps::find(conn, client_id)?.filter(|app| m.doer.reaches(Some(app.organisation_id)));
+        app.ok_or_else(|| ServiceError::NotFound(format!("there is no app {client_id}")))?;
+        Ok(usage::top_addresses(conn, client_id, range.starts(now).next().unwrap_or(now), now)?)
+    })
+}
+
 /// What all apps of an organisation got and were refused.
 #[derive(Debug, Clone)]
 pub struct OrganisationPicture {

@@ -37,12 +37,35 @@ pub(super) struct KeysView {
     has_keys: bool,
     live: Vec<KeyRow>,
     dead: Vec<KeyRow>,
+    /// The key that is in use, for whoever thinks of its end.
+    in_use: Option<InUse>,
     most: usize,
     is_full: bool,
     overlaps: Vec<Choice>,
     key_ends: Vec<Choice>,
     may_change: bool,
     faults: Faults,
+}
+
+/// A key that was used lately.
+#[derive(Debug, Serialize)]
+struct InUse {
+    hint: String,
+    ago: String,
+    from: Option<String>,
+}
+
+impl InUse {
+    fn find(keys: &[AppKeyRecord], now: Timestamp) -> Option<Self> {
+        let lately = keys.iter().filter(|key| key.is_live(now) && is_in_use(key, now));
+        let key = lately.max_by_key(|key| key.last_used_at)?;
+        let ago = spans::words(now.since(key.last_used_at?));
+        Some(Self { hint: key.hint.clone(), ago, from: key.last_used_from.clone() })
+    }
+}
+
+fn is_in_use(key: &AppKeyRecord, now: Timestamp) -> bool {
+    key.last_used_at.is_some_and(|at| now.since(at) < IN_USE)
 }
 
 /// A key.
@@ -89,7 +112,7 @@ impl KeyRow {
             (None, Some(left)) if left < ENDING_SOON => ("Active, ends soon", "warn", "hourglass"),
             _ => ("Active", "good", "circle-check"),
         };
-        let in_use = key.last_used_at.is_some_and(|at| now.since(at) < IN_USE);
+        let in_use = is_in_use(key, now);
         Self {
             id: key.id,
             hint: key.hint.clone(),
@@ -132,6 +155,7 @@ impl KeysView {
             is_full: live.len() >= MOST_LIVE_KEYS,
             live,
             dead: keys.iter().rev().filter(|key| !key.is_live(now)).take(MOST_DEAD_KEYS).map(row).collect(),
+            in_use: InUse::find(keys, now),
             most: MOST_LIVE_KEYS,
             overlaps: overlap_choices(DEFAULT_OVERLAP),
             key_ends: KEY_ENDS.iter().map(|(value, label)| Choice::new(value, label, "never")).collect(),

@@ -8,6 +8,7 @@ use super::head::AppHead;
 use super::{Tab, spans};
 use crate::clock::{Timestamp, print_span};
 use crate::config::Config;
+use crate::db::apis::ApiRecord;
 use crate::db::audit::AuditFilter;
 use crate::db::developers::Role;
 use crate::http::dashboard::error::PageResult;
@@ -20,7 +21,7 @@ use crate::oauth::client::ClientAuthentication;
 use crate::oauth::metadata::path;
 use crate::service::apps::{self, AppDetails, ENDING_SOON};
 use crate::service::usage::{self, Sparkline};
-use crate::service::{Management, ServiceError, actors, audit};
+use crate::service::{Management, ServiceError, actors, apis, audit};
 
 /// An app.
 #[derive(Debug, Serialize)]
@@ -37,6 +38,8 @@ struct OverviewView {
     /// The last seven days.
     week: Option<Spark>,
     scopes: usize,
+    /// The APIs for which its tokens are if it names none.
+    apis: Vec<String>,
     has_keys: bool,
     live_keys: usize,
     ending: Vec<EndingKey>,
@@ -74,7 +77,7 @@ impl View for OverviewView {
 impl OverviewView {
     fn new(
         config: &Config,
-        (details, week): (AppDetails, Option<&Sparkline>),
+        (details, week, apis): (AppDetails, Option<&Sparkline>, Vec<String>),
         disabled: Option<Deed>,
         may_change: bool,
         now: Timestamp,
@@ -100,6 +103,7 @@ impl OverviewView {
             refused: refused_24h,
             week: week.map(Spark::new),
             scopes: app.scopes.len(),
+            apis,
             has_keys: app.authentication == ClientAuthentication::ClientSecret,
             lifetime: app.lifetime.map_or_else(|| "as the API and the server allow".to_owned(), print_span),
             dpop_required: app.dpop_required,
@@ -130,7 +134,7 @@ impl View for DeletedView {
 }
 
 enum Found {
-    App(Box<AppDetails>, Option<Sparkline>, Option<Deed>),
+    App(Box<AppDetails>, Option<Sparkline>, Vec<String>, Option<Deed>),
     Deleted(DeletedView),
 }
 
@@ -160,7 +164,10 @@ fn find(m: &Management, organisation: &str, client_id: ClientId, sees_deleted: b
                 None => None,
             };
             let week = usage::sparklines(m, organisation, &[client_id])?.pop();
-            Ok(Found::App(Box::new(details), week, disabled))
+            let is_granted = |api: &ApiRecord| details.app.scopes.iter().any(|(id, _)| *id == api.id);
+            let known = apis::list(m, organisation)?;
+            let names = known.into_iter().filter(is_granted).map(|api| api.name).collect();
+            Ok(Found::App(Box::new(details), week, names, disabled))
         }
         Err(ServiceError::NotFound(text)) if sees_deleted => {
             // Only what the audit of this organisation has: another organisation's app is like none.
@@ -179,11 +186,11 @@ pub(super) async fn show(visitor: Visitor<AnyMember>, sid: Path<String>) -> Page
     let client_id = visitor.client_id(&sid)?;
     let (organisation, sees_deleted) = (visitor.organisation(), visitor.has_role(Role::Admin));
     match visitor.look(move |m| find(m, &organisation, client_id, sees_deleted)).await? {
-        Found::App(details, week, disabled) => {
+        Found::App(details, week, apis, disabled) => {
             let may_change = visitor.has_role(Role::Developer);
             visitor.page(&OverviewView::new(
                 visitor.config(),
-                (*details, week.as_ref()),
+                (*details, week.as_ref(), apis),
                 disabled,
                 may_change,
                 visitor.now(),
@@ -201,7 +208,9 @@ pub(super) mod tests {
 
     pub(in crate::http::dashboard) fn samples() -> Vec<Sample> {
         let deed = Deed { by: Some("ana".to_owned()), at: When::of(moment()) };
-        let view = |disabled| OverviewView::new(&config(), (details(), None), disabled, true, moment());
+        let view = |disabled| {
+            OverviewView::new(&config(), (details(), None, vec!["Billing <b>".to_owned()]), disabled, true, moment())
+        };
         let dead = OverviewView {
             live_keys: 0,
             last_used: Some(When::of(moment())),
