@@ -80,10 +80,19 @@ impl Networks {
 }
 
 fn network(text: &str) -> Result<IpNet, NetworksError> {
-    let address = || text.parse().ok().map(|address: IpAddr| IpNet::from(address.to_canonical()));
     let malformed = || NetworksError::Malformed(text.chars().take(64).collect());
-    let network = text.parse().ok().map(unmapped).or_else(address).ok_or_else(malformed)?;
+    let network = unmapped(parse(text).ok_or_else(malformed)?);
     if network.trunc() == network { Ok(network) } else { Err(NetworksError::Ambiguous(network)) }
+}
+
+/// Not as `ipnet` does it, which takes `010.0.0.0/8` for `10.0.0.0/8`: elsewhere that is octal.
+fn parse(text: &str) -> Option<IpNet> {
+    let Some((address, prefix)) = text.split_once('/') else {
+        return text.parse().ok().map(|address: IpAddr| address.into());
+    };
+    let is_plain = !prefix.is_empty() && prefix.bytes().all(|byte| byte.is_ascii_digit());
+    let prefix = is_plain.then(|| prefix.parse().ok()).flatten()?;
+    IpNet::new(address.parse().ok()?, prefix).ok()
 }
 
 /// A listener for both families sees IPv4 as a part of IPv6: a network in there is one of IPv4.
@@ -147,7 +156,18 @@ mod tests {
     #[test]
     fn what_is_no_network_is_refused_with_what_may_be_meant() {
         let said = |texts: &[&str]| Networks::read(texts).unwrap_err().to_string();
-        for malformed in ["", "10.0.0.0/33", "10.0.0", "example.com", "10.0.0.0/8,11.0.0.0/8", "010.0.0.0/8", "*"] {
+        for malformed in [
+            "",
+            "10.0.0.0/33",
+            "10.0.0",
+            "example.com",
+            "10.0.0.0/8,11.0.0.0/8",
+            "010.0.0.0/8",
+            "10.0.0.0/+8",
+            "10.0.0.0/",
+            "fe80::1%eth0",
+            "*",
+        ] {
             assert!(said(&[malformed]).contains("is not a network"), "{malformed}");
         }
         let meant = said(&["10.0.0.7/8"]);
