@@ -12,6 +12,8 @@ for (const button of document.querySelectorAll("[data-passkey]")) {
   const form = document.getElementById(button.dataset.form);
   const said = form.querySelector("[data-passkey-said]");
   button.hidden = false;
+  // A form without a button that sends it is sent by the Enter key all the same: without a passkey.
+  if (button.dataset.passkey === "create") form.addEventListener("submit", (event) => { event.preventDefault(); button.click(); });
   button.addEventListener("click", async () => {
     if (button.dataset.passkey === "create" && !form.reportValidity()) return;
     said.textContent = "Follow what your browser asks.";

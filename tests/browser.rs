@@ -9,6 +9,7 @@ use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use brevet::clock::{Clock, SystemClock};
+use serde_json::json;
 use tempfile::TempDir;
 
 use crate::support::process::{Server, data_directory, eventually, free_port, program};
@@ -59,16 +60,44 @@ struct Beginning {
     /// A directory with keys and the organisation `acme`, or an empty one.
     data: TempDir,
     settings: &'static [&'static str],
+    /// Under which name people come.
+    host: &'static str,
+    /// Where the story has a provider at which people sign in.
+    provider: Option<u16>,
+}
+
+impl Beginning {
+    fn new(data: TempDir) -> Self {
+        Self { data, settings: &[], host: "127.0.0.1", provider: None }
+    }
 }
 
 /// A server that nobody has set up.
 fn fresh() -> Beginning {
-    Beginning { data: tempfile::tempdir().unwrap(), settings: &[] }
+    Beginning::new(tempfile::tempdir().unwrap())
 }
 
 /// A server with keys, the organisation `acme` and its API, where everybody may sign up.
 fn open_to_all() -> Beginning {
-    Beginning { data: data_directory(), settings: &["--signup=open"] }
+    Beginning { settings: &["--signup=open"], ..Beginning::new(data_directory()) }
+}
+
+/// A server that nobody has set up, with a name: passkeys are not for addresses.
+fn fresh_with_a_name() -> Beginning {
+    Beginning { host: "localhost", ..fresh() }
+}
+
+/// A server that nobody has set up, where people may sign in elsewhere.
+fn fresh_with_a_provider() -> Beginning {
+    Beginning { settings: &["--outbound-allow-private=true"], provider: Some(free_port()), ..fresh() }
+}
+
+/// The setting that names the provider of a story, `tests/browser/provider.mjs`.
+fn providers(port: u16) -> String {
+    let issuer = format!("http://127.0.0.1:{port}");
+    let (id, secret) = ("brevet", "a secret between the two");
+    json!([{ "name": "corp", "label": "Example Corp", "issuer": issuer, "client_id": id, "client_secret": secret }])
+        .to_string()
 }
 
 /// Tells the story in that file, and shows all that it printed if it goes wrong.
@@ -80,11 +109,15 @@ fn tell(story: &str, hands: Hands, beginning: impl FnOnce() -> Beginning) {
     // A browser fills a machine; two of them would wait for each other and call it slowness of the server.
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
-    let Beginning { data, settings } = beginning();
+    let Beginning { data, settings, host, provider } = beginning();
     let port = free_port();
-    let (listen, issuer) = (format!("--listen=127.0.0.1:{port}"), format!("--issuer=http://127.0.0.1:{port}"));
+    let url = format!("http://{host}:{port}");
+    let (listen, issuer) = (format!("--listen=127.0.0.1:{port}"), format!("--issuer={url}"));
+    let elsewhere = provider.map(providers).unwrap_or_default();
+    let variables = [("BREVET_SIGN_IN_PROVIDERS", elsewhere.as_str())];
+    let variables = variables.get(..usize::from(provider.is_some())).unwrap_or_default();
     let began_at = SystemClock.now();
-    let server = Server::start_with(data.path(), &[&[listen.as_str(), &issuer], settings].concat(), &[]);
+    let server = Server::start_with(data.path(), &[&[listen.as_str(), &issuer], settings].concat(), variables);
     let files = tempfile::tempdir().unwrap();
     let transcript = files.path().join("transcript");
     let write = || fs::File::options().create(true).append(true).open(&transcript).unwrap();
@@ -95,7 +128,8 @@ fn tell(story: &str, hands: Hands, beginning: impl FnOnce() -> Beginning) {
         .env("SHOTS", SCREENSHOTS)
         .env("PROGRAM", program())
         .env("DATA", data.path())
-        .env("URL", &server.url)
+        .env("URL", &url)
+        .env("PROVIDER", provider.map(|port| format!("http://127.0.0.1:{port}")).unwrap_or_default())
         .env("ADMIN_URL", &server.admin_url)
         .env("LOG", server.log_file())
         .env("BANNER", server.banner())
@@ -153,4 +187,9 @@ stories! {
     every_page_with_much_in_it_keeps_nobody_out: "pages", Mouse, fresh;
     every_page_with_much_in_it_keeps_nobody_out_without_scripts: "pages", Plain, fresh;
     what_somebody_enters_stays_text: "probes", Mouse, fresh;
+    a_passkey_opens_and_closes_doors: "passkeys", Mouse, fresh_with_a_name;
+    a_passkey_opens_and_closes_doors_by_keyboard: "passkeys", Keyboard, fresh_with_a_name;
+    somebody_signs_in_elsewhere: "elsewhere", Mouse, fresh_with_a_provider;
+    somebody_signs_in_elsewhere_without_scripts: "elsewhere", Plain, fresh_with_a_provider;
+
 }

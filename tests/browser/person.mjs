@@ -36,7 +36,8 @@ export class Person {
     const { context, scene } = this;
     await context.route('**/*', (route) => {
       const url = route.request().url();
-      if (url.startsWith(`${scene.url}/`) || url.startsWith('data:') || url.startsWith('blob:')) {
+      const isKnown = url.startsWith(`${scene.url}/`) || (scene.provider && url.startsWith(`${scene.provider}/`));
+      if (isKnown || url.startsWith('data:') || url.startsWith('blob:')) {
         return route.continue();
       }
       this.reports.push(`a request left the origin: ${url}`);

@@ -26,6 +26,8 @@ class Scene {
   /** `mouse`, `plain` (a mouse, and no JavaScript) or `keyboard`. */
   hands = process.env.HANDS ?? 'mouse';
   url = process.env.URL;
+  /** Where people sign in elsewhere, in the story that has such a place. */
+  provider = process.env.PROVIDER ?? '';
   log = process.env.LOG;
   data = process.env.DATA;
   shots = process.env.SHOTS;
@@ -49,7 +51,7 @@ class Scene {
     const browser = await chromium.launch({
       executablePath: process.env.CHROMIUM,
       // Root has no sandbox. Nothing but loopback has a name or is a proxy.
-      args: ['--no-sandbox', '--no-proxy-server', '--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1'],
+      args: ['--no-sandbox', '--no-proxy-server', '--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost'],
       ignoreDefaultArgs,
     });
     this.browsers.push(browser);
@@ -97,6 +99,18 @@ class Scene {
 
   async json(...args) {
     return JSON.parse(await this.brevet('--json', ...args));
+  }
+
+  /** Makes all sessions older, as if everybody had been away from the keyboard for so long. */
+  async age(seconds) {
+    const older = `update sessions set seen_at = seen_at - ${seconds}, confirmed_at = confirmed_at - ${seconds}`;
+    await this.sql(older);
+  }
+
+  /** Changes the database under the server, as time would. */
+  sql(statements) {
+    const program = 'import sqlite3, sys\nwith sqlite3.connect(sys.argv[1], timeout=10) as db: db.executescript(sys.stdin.read())';
+    return run('python3', ['-c', program, path.join(this.data, 'brevet.db')], { input: statements });
   }
 
   /** The slug of the organisation that there is. */
