@@ -25,13 +25,13 @@ each("[data-select]", (field) => field.addEventListener("focus", () => field.sel
 
 // Times: the exact one stays in the title.
 const units = [["day", 86400], ["hour", 3600], ["minute", 60]];
-const words = new Intl.RelativeTimeFormat("en", { numeric: "auto" });
+const words = new Intl.RelativeTimeFormat("en");
 const tell = (time) => {
   const seconds = (new Date(time.dateTime) - Date.now()) / 1000;
   if (Math.abs(seconds) > 30 * 86400) return;
   const [unit, length] = units.find(([, length]) => Math.abs(seconds) >= length) ?? ["minute", 60];
   time.title ||= time.textContent;
-  time.textContent = Math.abs(seconds) < 60 ? (seconds < 0 ? "just now" : "in less than a minute") : words.format(Math.round(seconds / length), unit);
+  time.textContent = Math.abs(seconds) < 60 ? (seconds < 0 ? "just now" : "in less than a minute") : words.format(Math.trunc(seconds / length), unit);
 };
 const tellAll = () => each("time[data-time]", tell);
 tellAll();
@@ -62,14 +62,30 @@ each("details[data-menu]", (menu) => {
 // Filters apply as they are chosen.
 each("form[data-auto]", (form) => form.addEventListener("change", () => form.requestSubmit()));
 
-// Dialogs: a link or button with data-dialog opens one in place of the page that it leads to.
-each("[data-dialog]", (opener) => {
-  const dialog = document.getElementById(opener.dataset.dialog);
-  if (!dialog) return;
-  opener.addEventListener("click", (event) => {
-    event.preventDefault();
-    dialog.showModal();
-    dialog.addEventListener("close", () => opener.focus(), { once: true });
-  });
-  dialog.querySelectorAll("[data-close]").forEach((button) => button.addEventListener("click", () => dialog.close()));
-});
+// Questions: the page that a link with data-dialog leads to is asked for and shown in a dialog, in front of this one.
+const ask = async (link) => {
+  const answer = await fetch(link.href);
+  if (!answer.ok || answer.redirected) throw new Error(answer.status);
+  const { body } = new DOMParser().parseFromString(await answer.text(), "text/html");
+  const dialog = document.createElement("dialog");
+  dialog.setAttribute("aria-labelledby", "question");
+  dialog.append(...body.querySelector("main").children);
+  dialog.querySelector(".crumbs")?.remove();
+  const heading = document.createElement("h2");
+  heading.id = "question";
+  heading.append(...dialog.querySelector("h1").childNodes);
+  dialog.querySelector("h1").replaceWith(heading);
+  const keep = dialog.querySelector("[data-close]");
+  keep?.addEventListener("click", (event) => { event.preventDefault(); dialog.close(); });
+  // What undoes nothing has the focus first, unless there is something to enter.
+  if (keep && !dialog.querySelector("input:not([type=hidden])")) keep.autofocus = true;
+  dialog.addEventListener("close", () => { dialog.remove(); link.focus(); });
+  document.body.append(dialog);
+  dialog.showModal();
+  tellAll();
+};
+each("a[data-dialog]", (link) => link.addEventListener("click", (event) => {
+  if (event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
+  event.preventDefault();
+  if (!document.querySelector("dialog")) ask(link).catch(() => { location.href = link.href; });
+}));

@@ -51,6 +51,23 @@ await story(async (scene) => {
     await confirm(ana);
     assert.match(await ana.words(), /kept-name/, 'what was entered is lost');
   });
+  await scene.step('a form outlives an hour in which nobody came', async () => {
+    await ana.goto(`/apps/${sid}/settings`);
+    await ana.fill(/^name/i, 'entered-before-lunch', main);
+    await ana.fill(/^description/i, 'What was thought out\nin two lines', main);
+    await scene.age(3_601);
+    await ana.follow(ana.button(/save settings/i, main));
+    assert.equal(ana.path === '/login' || ana.status === 401, true, `at ${ana.path} with ${ana.status}`);
+    await ana.sees(/your session has ended/i);
+    await signIn(ana, 'ana@example.com', undefined, { at: null });
+    if (await ana.button(/go on/i, main).count()) {
+      await ana.follow(ana.button(/go on/i, main));
+    }
+    await confirm(ana);
+    await ana.goto(`/apps/${sid}/settings`);
+    assert.equal(await ana.field(/^name/i, main).first().inputValue(), 'entered-before-lunch', 'what was entered is lost');
+    assert.match(await ana.field(/^description/i, main).first().inputValue(), /thought out\r?\nin two/);
+  });
 });
 
 /** Ends all sessions of this person, from another browser. */

@@ -1,7 +1,7 @@
 // The life of an app: set-up, API, app, key, token, rotation, revocation, deletion.
 
 import assert from 'node:assert/strict';
-import { createApi, createApp, pasteCurl, send, setUp, setupLink, shownOnce, signIn, token, whoami } from './journeys.mjs';
+import { ask, createApi, createApp, pasteCurl, send, setUp, setupLink, shownOnce, signIn, sure, token, whoami } from './journeys.mjs';
 import { story } from './scene.mjs';
 import { assertGone, assertGoneAfterBack } from './secrecy.mjs';
 import { eventually } from './waiting.mjs';
@@ -89,15 +89,16 @@ await story(async (scene) => {
     assert.equal((await token(scene, fourth)).status, 200);
     await ana.goto(`/apps/${app.sid}/keys`);
     const row = page.getByRole('row', { name: new RegExp(fourth.key.slice(-4)) });
-    await ana.follow(ana.link(/revoke/i, row));
+    await ask(ana, ana.link(/revoke/i, row));
     await ana.look('key-revoke');
-    await send(ana, ana.button(/revoke/i, main));
+    await ana.goto(`/apps/${app.sid}/keys`);
+    await sure(ana, ana.link(/revoke/i, row), /revoke/i);
     await eventually('a revoked key is refused', async () => (await token(scene, fourth)).status === 401, 5_000);
     assert.equal((await token(scene, third)).status, 200, 'another key was revoked');
   });
   await scene.step('the last key that lives cannot be revoked', async () => {
     const row = page.getByRole('row', { name: new RegExp(third.key.slice(-4)) });
-    await ana.follow(ana.link(/revoke/i, row));
+    await ask(ana, ana.link(/revoke/i, row));
     await ana.sees(/last key/i);
     await ana.look('key-last');
     assert.equal(await ana.button(/revoke/i, main).count(), 0);
@@ -106,9 +107,11 @@ await story(async (scene) => {
   await scene.step('disables it', async () => {
     await ana.goto(`/apps/${app.sid}/settings`);
     await ana.look('app-settings-before');
-    await ana.follow(ana.link(/^disable/i, main));
+    await ask(ana, ana.link(/^disable/i, main));
     await ana.look('app-disable');
-    await send(ana, ana.button(/disable/i, main));
+    await ana.goto(`/apps/${app.sid}/settings`);
+    await lookAtDialog(scene, ana, ana.link(/^disable/i, main), 'app-disable-dialog');
+    await sure(ana, ana.link(/^disable/i, main), /disable/i);
     await eventually('a disabled app gets no token', async () => (await token(scene, third)).status === 401, 5_000);
     await ana.goto(`/apps/${app.sid}`);
     await ana.sees(/disabled/i);
@@ -116,14 +119,14 @@ await story(async (scene) => {
   });
   await scene.step('deletes it by its name', async () => {
     await ana.goto(`/apps/${app.sid}/settings`);
-    await ana.follow(ana.link(/^delete/i, main));
+    await ask(ana, ana.link(/^delete/i, main));
     await ana.look('app-delete');
     await ana.fill(/type the name/i, 'invoice-sink');
     await send(ana, ana.button(/delete/i, main));
     assert.equal(ana.status, 422, 'another name is enough to delete it');
     await ana.look('app-delete-refused', { status: 422 });
-    await ana.fill(/type the name/i, 'invoice-sync');
-    await send(ana, ana.button(/delete/i, main));
+    await ana.goto(`/apps/${app.sid}/settings`);
+    await deleteByName(scene, ana, ana.link(/^delete/i, main), 'invoice-sync');
     await ana.goto('/apps');
     await ana.seesNot(/invoice-sync/);
     await ana.goto(`/apps/${app.sid}`);
@@ -165,6 +168,43 @@ async function copyKey(scene, person, key) {
   await person.press(person.button(/copy/i, block));
   await eventually('it says that it copied', async () => /copied/i.test(await block.innerText()), 3_000);
   assert.equal(await page.evaluate(() => navigator.clipboard.readText()), key);
+  await assertCopiesByHand(person, block, key);
+}
+
+/** Where the browser lets no script copy, the text is selected for the keyboard, and the page says which keys to press. */
+async function assertCopiesByHand(person, block, text) {
+  const { page } = person;
+  await page.evaluate(() => { navigator.clipboard.writeText = () => Promise.reject(new DOMException('not allowed', 'NotAllowedError')); });
+  const command = page.locator('main pre').last();
+  for (const [copied, copy] of [[text, person.button(/copy/i, block)], [await command.textContent(), person.button(/copy the command/i)]]) {
+    await person.press(copy);
+    await eventually('it says which keys to press', async () => (await page.locator('[data-copied]', { hasText: /press ctrl\+c/i }).count()) > 0, 3_000);
+    // A page cannot see what is selected in a field by another way than its ends.
+    const selected = await page.evaluate(() => {
+      const field = document.activeElement;
+      return 'selectionStart' in field ? field.value.slice(field.selectionStart, field.selectionEnd) : getSelection().toString();
+    });
+    assert.equal(selected.trim(), copied.trim(), 'something else is selected');
+  }
+}
+
+/** The question in front of the page, as a picture and as machines see it. */
+async function lookAtDialog(scene, person, opener, name) {
+  if (!scene.script) {
+    return;
+  }
+  await person.press(opener);
+  await person.page.locator('dialog[open]').waitFor({ state: 'visible' });
+  await person.look(name);
+  await person.page.keyboard.press('Escape');
+}
+
+async function deleteByName(scene, person, opener, name) {
+  const { page } = person;
+  await (scene.script ? person.press(opener) : person.follow(opener));
+  const asked = page.locator(scene.script ? 'dialog[open]' : 'main');
+  await person.fill(/type the name/i, name, asked);
+  await send(person, person.button(/delete/i, asked));
 }
 
 async function rotate(scene, person, sid, overlap) {

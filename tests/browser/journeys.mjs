@@ -1,6 +1,7 @@
 // What people do again and again, by the names that they read on the screen.
 
 import assert from 'node:assert/strict';
+import { assertDialog } from './keyboard.mjs';
 import { run } from './scene.mjs';
 
 export const PASSWORD = 'a violet tram under the rain';
@@ -85,11 +86,25 @@ export async function send(person, target) {
   return person.status;
 }
 
-/** Opens the page that says what will happen, and does it there. */
-export async function sure(person, opener, name) {
-  const main = person.page.locator('main');
-  await person.follow(opener);
-  return send(person, person.button(name, main));
+/** Goes to the page that asks whether to go on. With scripts the same question is asked in a dialog, which can be left. */
+export async function ask(person, link) {
+  const page = await link.getAttribute('href');
+  if (person.scene.script) {
+    await assertDialog(person, link);
+  }
+  await person.goto(page);
+}
+
+/** Does what a link leads to: on the page that asks or, with scripts, in the dialog. */
+export async function sure(person, link, name) {
+  if (person.scene.script) {
+    await person.press(link);
+    const dialog = person.page.locator('dialog[open]');
+    await dialog.waitFor({ state: 'visible' });
+    return send(person, person.button(name, dialog));
+  }
+  await person.follow(link);
+  return send(person, person.button(name, person.page.locator('main')));
 }
 
 export async function createApi(person, { name, identifier, scopes }) {

@@ -5,7 +5,7 @@ import { story } from './scene.mjs';
 
 await story(async (scene) => {
   const visitor = await scene.person('visitor');
-  const pages = { home: '/', 'docs-errors': '/docs/errors', authorize: '/connect/authorize', login: '/login' };
+  const pages = { welcome: '/', 'docs-errors': '/docs/errors', authorize: '/connect/authorize', login: '/login' };
   for (const [name, path] of Object.entries(pages)) {
     await scene.step(`looks at ${path}`, async () => {
       await visitor.goto(path);

@@ -140,7 +140,7 @@ impl View for RevokeView {
     const SECTION: Section = Section::Apps;
 
     fn title(&self) -> String {
-        "Revoke a key".to_owned()
+        "Revoke this key?".to_owned()
     }
 }
 

@@ -88,7 +88,7 @@ impl Row {
     fn new(app: AppSummary, week: Option<&Sparkline>, now: Timestamp) -> Self {
         let soon = app.next_end.filter(|(_, ends_at)| *ends_at < now + ENDING_SOON);
         let warning = match soon {
-            Some((hint, ends_at)) => Some(format!("Key ending {hint} expires in {}", spans::words(ends_at.since(now)))),
+            Some((_, ends_at)) => Some(format!("Key ends in {}", spans::words(ends_at.since(now)))),
             None if app.has_keys && app.live_keys == 0 => Some("No key works: it can get no token".to_owned()),
             None => None,
         };
