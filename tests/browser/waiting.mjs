@@ -1,7 +1,7 @@
 // Waiting, but not for ever.
 
 /** Within this a page is there, on a machine that has other things to do. */
-export const SETTLED = 20_000;
+export const SETTLED = 40_000;
 
 /** What a promise gives, if it does so in time. */
 export function within(milliseconds, promise) {
