@@ -51,7 +51,8 @@ fn the_description_of_the_management_api_is_that_of_the_handlers() {
 fn every_link_between_documents_leads_somewhere() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut pages = vec![root.join("README.md"), root.join("CHANGELOG.md")];
-    pages.extend(fs::read_dir(root.join("docs")).unwrap().map(|entry| entry.unwrap().path()));
+    let documents = fs::read_dir(root.join("docs")).unwrap().map(|entry| entry.unwrap().path());
+    pages.extend(documents.filter(|path| path.is_file()));
     let examples = fs::read_dir(root.join("examples")).unwrap().map(|entry| entry.unwrap().path());
     pages.extend(examples.filter(|path| path.is_dir()).map(|folder| folder.join("README.md")));
     for page in pages {
