@@ -191,6 +191,7 @@ stories! {
     a_passkey_opens_and_closes_doors_by_keyboard: "passkeys", Keyboard, fresh_with_a_name;
     somebody_signs_in_elsewhere: "elsewhere", Mouse, fresh_with_a_provider;
     somebody_signs_in_elsewhere_without_scripts: "elsewhere", Plain, fresh_with_a_provider;
+    every_page_in_a_corner_keeps_nobody_out: "corners", Mouse, fresh;
     the_readme_has_pictures_of_what_is_there: "pictures", Mouse, fresh;
 
 }
