@@ -448,7 +448,7 @@ mod tests {
     fn what_succeeds_costs_as_much_and_so_it_is_bounded_too() {
         let right = |attempts: &Attempts, account: &str, from: Origin| {
             let attempt = attempts.password(account, from, NOW);
-            attempt.map(Attempt::was_right)
+            attempt.map(Attempt::was_right).map_err(|refused| refused.wait)
         };
         let nth = |n: u32| IpAddr::V4(std::net::Ipv4Addr::from_bits(n));
         for origin in [Origin::KnownAddress, Origin::Elsewhere] {

@@ -1,5 +1,6 @@
 //! The one check of a third party's JWT, whichever way it comes: signature, claims, and whom it stands for here.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use uuid::Uuid;
@@ -35,6 +36,8 @@ pub(super) struct Narrowing<'a> {
     /// A client that proved who it is: it gets what its own organisation trusts, and of JWTs that stand for an app only those
     /// that stand for it.
     pub(super) asker: Option<&'a Client>,
+    /// From where it is shown, if an app is to get a token for it: the app may be allowed few networks.
+    pub(super) address: Option<IpAddr>,
 }
 
 /// A third party's JWT that is good here. Only [`verify`] makes one.
@@ -128,7 +131,7 @@ pub(super) async fn verify(
     let mut taken: Option<(Candidate, Option<Person>)> = None;
     let mut refusal = TrustError::UnknownIssuer;
     for candidate in candidates {
-        match check(authority, &unverified, &candidate, way, now).await {
+        match check(authority, &unverified, &candidate, way, narrowing.address, now).await {
             Ok(person) => match &taken {
                 None => taken = Some((candidate, person)),
                 // Two entries for one app are alternatives, of which the older counts.
@@ -202,12 +205,16 @@ async fn check(
     unverified: &UnverifiedForeignJwt<'_>,
     candidate: &Candidate,
     way: Way,
+    address: Option<IpAddr>,
     now: Timestamp,
 ) -> Result<Option<Person>, TrustError> {
     let (issuer, claims) = (&candidate.issuer, &unverified.claims);
     let policy = &issuer.record.policy;
     authority.directory.verify_of_issuer(issuer, &unverified.jws, now).await?;
     policy.check(unverified.jws.typ(), claims, way, now).try_for_each(|(_, checked)| checked)?;
+    if address.is_some_and(|address| !candidate.client.allowed_networks.allow(address)) {
+        return Err(TrustError::ForeignNetwork);
+    }
     person(authority, candidate, claims).await
 }
 

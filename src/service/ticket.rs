@@ -26,7 +26,7 @@ pub async fn exchange(
     jwt: &str,
     tenant: Option<&str>,
 ) -> Result<IssuedToken, TicketError> {
-    let narrowing = Narrowing { tenant, ..Narrowing::default() };
+    let narrowing = Narrowing { tenant, address: Some(caller.address), ..Narrowing::default() };
     let unverified = UnverifiedForeignJwt::parse(jwt).map_err(TicketError::Refused)?;
     let verified = foreign_jwt::verify(authority, unverified, Way::Ticket, narrowing, caller.now).await;
     let verified = verified.map_err(TicketError::Refused)?;

@@ -113,7 +113,8 @@ async fn answer(
                 PresentedCredentials::Nothing { client_id } => client_id.as_deref(),
                 _ => None,
             };
-            let narrowing = Narrowing { tenant, client_id, asker: authenticated.map(AuthenticatedClient::client) };
+            let asker = authenticated.map(AuthenticatedClient::client);
+            let narrowing = Narrowing { tenant, client_id, asker, address: Some(caller.address) };
             let verified = jwt_bearer::authorize(authority, caller, assertion, narrowing).await?;
             let issued = issue(authority, caller, &Grantee::of_foreign_jwt(&verified), &target, proof).await;
             issued.map_err(|error| error.of_client(verified.client.client_id))

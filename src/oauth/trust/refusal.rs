@@ -76,6 +76,8 @@ pub enum TrustError {
     Subject,
     /// Whom it is about is no app or user here, or a disabled one.
     NotRegistered,
+    /// The app that it stands for may not have tokens from where it was shown.
+    ForeignNetwork,
     /// Several trusted issuers take it: it is not clear for whom.
     Ambiguous,
     /// It was used before.
@@ -101,6 +103,7 @@ impl TrustError {
             Self::Id => "id",
             Self::Rule(_) => "rule",
             Self::Subject | Self::NotRegistered => "subject",
+            Self::ForeignNetwork => "network",
             Self::Ambiguous => "ambiguous",
             Self::Replayed => "replayed",
             Self::Unavailable(_) => "unavailable",
@@ -128,7 +131,7 @@ impl TrustError {
             Self::Id => "The JWT has no jti.",
             Self::Rule(_) => "A claim of the JWT does not say what it must.",
             Self::Subject => "The JWT does not say whom it is about.",
-            Self::NotRegistered => "Whom the JWT is about is not registered here.",
+            Self::NotRegistered | Self::ForeignNetwork => "Whom the JWT is about is not registered here.",
             Self::Ambiguous => "Several organisations or apps take the JWT: name one, with Tenant or client_id.",
             Self::Replayed => "The JWT was used before.",
             Self::Unavailable(_) => "The JWT cannot be checked at the moment.",
@@ -150,7 +153,7 @@ impl TrustError {
             Self::Id => 9,
             Self::Rule(_) => 10,
             Self::Subject => 11,
-            Self::NotRegistered => 12,
+            Self::NotRegistered | Self::ForeignNetwork => 12,
             Self::Ambiguous => 13,
             Self::Replayed => 14,
         }
@@ -174,6 +177,7 @@ impl fmt::Display for TrustError {
             Self::Rule(at) => write!(f, "rule {} on its claims does not hold", at + 1),
             Self::Subject => f.write_str("the claim that says whom it is about lacks or is no plain text"),
             Self::NotRegistered => f.write_str("whom it is about is not registered here, or disabled"),
+            Self::ForeignNetwork => f.write_str("it was shown from outside the networks that the app is allowed"),
             Self::Unavailable(reason) => write!(f, "it cannot be checked now: {reason}"),
             other => f.write_str(other.public()),
         }

@@ -33,7 +33,8 @@ impl<'a> ForeignAssertion<'a> {
 
     /// Checks it and uses it up.
     pub(super) async fn check(self, authority: &Authority, caller: &Caller) -> Result<AuthenticatedClient, OAuthError> {
-        let narrowing = Narrowing { client_id: self.client_id, ..Narrowing::default() };
+        let (client_id, address) = (self.client_id, Some(caller.address));
+        let narrowing = Narrowing { client_id, address, ..Narrowing::default() };
         let verified =
             foreign_jwt::verify(authority, self.unverified, Way::ClientAssertion, narrowing, caller.now).await;
         let verified = verified.map_err(|error| match error {
