@@ -105,6 +105,7 @@ fn claims<'a>(world: &'a World, authorization: &'a Authorization) -> AccessToken
     AccessTokenClaims {
         issuer: ISSUER,
         client: &world.client,
+        person: None,
         authorization,
         profile: TokenProfile::Rfc9068,
         issued_at: NOW,
