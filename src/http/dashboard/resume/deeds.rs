@@ -50,6 +50,7 @@ const DEEDS: &[(&str, &str)] = &[
     ("/apps/{}/disable", "Disable an app"),
     ("/apps/{}/enable", "Enable an app"),
     ("/apps/{}/revoke-tokens", "Revoke all tokens of an app"),
+    ("/apps/{}/transfer", "Let another member look after an app"),
     ("/apps/{}/delete", "Delete an app"),
     ("/apis/new", "Create an API"),
     ("/apis/{}/edit", "Change an API"),
