@@ -12,6 +12,7 @@ mod read;
 mod remembered;
 #[cfg(test)]
 mod samples;
+mod written;
 
 use std::fmt;
 
@@ -77,6 +78,15 @@ pub struct SubjectNames {
     pub dns: Vec<String>,
     /// Subject alternative names that are URIs, such as a SPIFFE ID.
     pub uris: Vec<String>,
+}
+
+impl SubjectNames {
+    /// Whether one of them is exactly that. Authorities that anybody gets certificates of answer for alternative names
+    /// alone: there, the common name says nothing.
+    pub fn contains(&self, name: &str, counts_common_name: bool) -> bool {
+        let is_common = counts_common_name && self.common_name.as_deref() == Some(name);
+        is_common || self.dns.iter().chain(&self.uris).any(|alternative| alternative == name)
+    }
 }
 
 /// What a key may do, if the certificate says it (`keyUsage`).

@@ -2,11 +2,11 @@
 
 use std::fmt;
 
-use rustls::pki_types::TrustAnchor;
+use rustls::pki_types::{CertificateRevocationListDer, TrustAnchor};
 use webpki::{CertRevocationList, OwnedCertRevocationList, anchor_from_trusted_cert};
 
 use super::pinned::next_expiry;
-use super::read::{read_bundle, revocation_lists};
+use super::read::{holds_lists, read_bundle, revocation_lists};
 use super::{Certificate, Flaw};
 use crate::clock::Timestamp;
 use crate::keys::KeyError;
@@ -30,6 +30,8 @@ pub(super) struct TrustedAuthority {
 pub struct CertificateAuthorities {
     pub(super) authorities: Vec<TrustedAuthority>,
     pub(super) revoked: Vec<CertRevocationList<'static>>,
+    /// The same as they were given.
+    pub(super) lists: Vec<CertificateRevocationListDer<'static>>,
     /// Of everything that decides about a chain.
     pub(super) digest: [u8; 32],
 }
@@ -48,6 +50,15 @@ impl CertificateAuthorities {
     /// What is wrong, and with which certificate.
     pub fn read(document: &[u8]) -> Result<Self, KeyError> {
         Self::new(Certificate::read_all(document)?)
+    }
+
+    /// The same for a document that may hold revocation lists in PEM besides: see [`Self::with_revocation_lists`].
+    ///
+    /// # Errors
+    /// As both.
+    pub fn read_with_lists(document: &[u8]) -> Result<Self, KeyError> {
+        let read = Self::read(document)?;
+        if holds_lists(document) { read.with_revocation_lists(document) } else { Ok(read) }
     }
 
     /// Takes the CAs with these names out of a bundle such as `/etc/ssl/certs/ca-certificates.crt`. A name is the common
@@ -96,7 +107,7 @@ impl CertificateAuthorities {
                 .to_owned();
             authorities.push(TrustedAuthority { certificate, anchor });
         }
-        let mut made = Self { authorities, revoked: Vec::new(), digest: [0; 32] };
+        let mut made = Self { authorities, revoked: Vec::new(), lists: Vec::new(), digest: [0; 32] };
         made.digest = made.digest_with(&[]);
         Ok(made)
     }
@@ -127,7 +138,8 @@ impl CertificateAuthorities {
                 .map_err(|error| KeyError::new(format!("revocation list {} cannot be read: {error}", at + 1)))?;
             self.revoked.push(read.into());
         }
-        self.digest = self.digest_with(document);
+        self.digest = self.digest_with(&lists.iter().map(|list| sha256(list)).collect::<Vec<_>>().concat());
+        self.lists = lists;
         Ok(self)
     }
 

@@ -165,6 +165,11 @@ fn is_pem(document: &[u8]) -> bool {
     document.windows(11).any(|octets| octets == b"-----BEGIN ")
 }
 
+/// Whether there are revocation lists in PEM among what the document holds.
+pub(super) fn holds_lists(document: &[u8]) -> bool {
+    document.windows(24).any(|octets| octets == b"-----BEGIN X509 CRL-----")
+}
+
 /// The sections of that kind. Other kinds, and text between them, are passed over, except for private keys.
 fn pem_sections(document: &[u8], wanted: SectionKind) -> Result<Vec<Vec<u8>>, KeyError> {
     // By its text, for an encrypted key is no kind that the reader knows.
