@@ -281,7 +281,7 @@ fn apis_and_their_scopes_are_made_shown_changed_and_deleted() {
     NAME                   IDENTIFIER                    PROFILE  SCOPES
     Billing                https://billing.example       rfc9068  billing:read billing:write
     Reports                https://reports.example       classic  reports:read reports:purge
-    Brevet management API  http://127.0.0.1:8080/api/v1  rfc9068  apps:read apps:write apis:read apis:write keys:read audit:read usage:read
+    Brevet management API  http://127.0.0.1:8080/api/v1  rfc9068  apps:read apps:write apis:read apis:write keys:read audit:read usage:read issuers:read issuers:write
     ");
     assert_snapshot!(text(&data, "api show https://billing.example"), @r"
     Billing

@@ -41,7 +41,7 @@ fn the_documents_say_what_the_server_does() {
     assert_snapshot!(lines(&document(&app, OAUTH)), @r#"
     brevet_revocations_uri: "http://127.0.0.1:8080/connect/revocations"
     dpop_signing_alg_values_supported: ["ES256","EdDSA","RS256","PS256"]
-    grant_types_supported: ["client_credentials"]
+    grant_types_supported: ["client_credentials","urn:ietf:params:oauth:grant-type:jwt-bearer"]
     introspection_endpoint: "http://127.0.0.1:8080/connect/introspect"
     introspection_endpoint_auth_methods_supported: ["client_secret_basic","client_secret_post","private_key_jwt"]
     introspection_endpoint_auth_signing_alg_values_supported: ["RS256","PS256","ES256","EdDSA"]
@@ -54,7 +54,7 @@ fn the_documents_say_what_the_server_does() {
     revocation_endpoint: "http://127.0.0.1:8080/connect/revocation"
     revocation_endpoint_auth_methods_supported: ["client_secret_basic","client_secret_post","private_key_jwt"]
     revocation_endpoint_auth_signing_alg_values_supported: ["RS256","PS256","ES256","EdDSA"]
-    scopes_supported: ["apps:read","apps:write","apis:read","apis:write","keys:read","audit:read","usage:read"]
+    scopes_supported: ["apps:read","apps:write","apis:read","apis:write","keys:read","audit:read","usage:read","issuers:read","issuers:write"]
     service_documentation: "http://127.0.0.1:8080/docs/errors"
     token_endpoint: "http://127.0.0.1:8080/connect/token"
     token_endpoint_auth_methods_supported: ["client_secret_basic","client_secret_post","private_key_jwt"]
@@ -69,7 +69,7 @@ fn the_documents_say_what_the_server_does() {
     resource: "http://127.0.0.1:8080/api/v1"
     resource_documentation: "http://127.0.0.1:8080/docs/errors"
     resource_name: "Brevet management API"
-    scopes_supported: ["apps:read","apps:write","apis:read","apis:write","keys:read","audit:read","usage:read"]
+    scopes_supported: ["apps:read","apps:write","apis:read","apis:write","keys:read","audit:read","usage:read","issuers:read","issuers:write"]
     "#);
     let mut openid = document(&app, OPENID);
     for (name, value) in document(&app, OAUTH).as_object().unwrap() {

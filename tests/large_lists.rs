@@ -268,7 +268,7 @@ fn scopes_are_chosen_among_very_many_apis_and_what_is_ticked_stays() {
     browser.submit(&page, "/scopes", &[("do", "save")]).assert_status(200);
 
     let list = get(&browser, &format!("/apps?api={}", made_api(777)));
-    assert_eq!(list.texts("tbody th"), ["robot"]);
+    assert_eq!(list.texts("tbody th a"), ["robot"]);
     assert_eq!(list.texts("#api option[selected]"), ["Service 777"], "what is picked is named, wherever it stands");
 }
 

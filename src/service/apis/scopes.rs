@@ -53,6 +53,9 @@ pub fn update_scope(
     update: ScopeUpdate,
 ) -> Result<VersionedApi, ServiceError> {
     let (deed, which, name) = (m.deed(), which.into(), name.to_owned());
+    // What can never be used is refused as such, whatever there is.
+    let given = update.description.clone().unwrap_or_default();
+    check_scope(&ScopeRecord { name: name.clone(), description: given, sensitive: false }, SCOPE_ALONE)?;
     m.database.write(move |conn| {
         let api = find(conn, &deed, &which)?;
         let Some(before) = api.scopes.iter().find(|known| known.name == name) else {
@@ -63,7 +66,6 @@ pub fn update_scope(
             description: update.description.unwrap_or_else(|| before.description.clone()),
             sensitive: update.sensitive.unwrap_or(before.sensitive),
         };
-        check_scope(&scope, SCOPE_ALONE)?;
         if *before == scope {
             // What changes nothing is no deed.
             return VersionedApi::new(api);
