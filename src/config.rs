@@ -18,8 +18,8 @@ use self::providers::sign_in_providers;
 pub use self::sources::{Origin, Settings, SourceValues};
 pub use self::table::{Flag, SETTINGS, Setting};
 use self::values::{
-    boolean, check_database_url, check_issuer, check_mailbox, check_smtp_url, log_format, networks, off_or, per_minute,
-    positive_span, second_factor_rule, sign_up_mode, socket_address, whole_number,
+    authority_names, boolean, check_database_url, check_issuer, check_mailbox, check_smtp_url, log_format, networks,
+    off_or, per_minute, positive_span, second_factor_rule, sign_up_mode, socket_address, whole_number,
 };
 use crate::clock::parse_span;
 use crate::secret::Secret;
@@ -134,6 +134,10 @@ pub struct Config {
     pub trusted_proxies: Vec<IpNet>,
     /// `outbound-allow-private`
     pub outbound_allow_private: bool,
+    /// `system-authorities`
+    pub system_authorities: Vec<String>,
+    /// `system-authorities-bundle`
+    pub system_authorities_bundle: PathBuf,
     /// `request-timeout`
     pub request_timeout: Duration,
     /// `max-connections`
@@ -204,6 +208,8 @@ impl Config {
             dpop_nonce: settings.checked("dpop-nonce", boolean)?,
             trusted_proxies: settings.checked("trusted-proxies", networks)?,
             outbound_allow_private: settings.checked("outbound-allow-private", boolean)?,
+            system_authorities: settings.checked("system-authorities", authority_names)?,
+            system_authorities_bundle: PathBuf::from(settings.text("system-authorities-bundle")),
             request_timeout: settings.checked("request-timeout", positive_span)?,
             max_connections: settings.checked("max-connections", |text| whole_number(text, 1, 10_000_000))?,
             apps_per_organisation: settings
@@ -312,6 +318,7 @@ mod tests {
             ("throttle-sign-ins", "ten"),
             ("require-2fa", "yes"),
             ("trusted-proxies", "10.0.0.0/8,localhost"),
+            ("system-authorities", "Acme\u{7}Root"),
             ("max-connections", "0"),
             ("apps-per-organisation", "many"),
             ("database-url", "mysql://x"),

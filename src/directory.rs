@@ -33,6 +33,7 @@ use crate::clock::Timestamp;
 use crate::config::KeyLife;
 use crate::db::{Database, DbError, apis};
 use crate::keys::KeyError;
+use crate::keys::certificate::CertificateAuthorities;
 use crate::keys::envelope::MasterKey;
 use crate::keys::ring::KeyRing;
 use crate::oauth::metadata::path;
@@ -68,8 +69,8 @@ impl From<KeyError> for OpenError {
     }
 }
 
-/// How large the view may grow and how old it may get.
-#[derive(Debug, Clone, Copy)]
+/// How large the view may grow, how old it may get, and who vouches for others in it.
+#[derive(Debug, Clone)]
 pub struct Bounds {
     /// Apps held in memory.
     pub apps: usize,
@@ -77,6 +78,8 @@ pub struct Bounds {
     pub stale_limit: Duration,
     /// Whether keys may be fetched from private addresses.
     pub outbound_allow_private: bool,
+    /// The certificate authorities of the operating system that the operator named.
+    pub system_authorities: Option<Arc<CertificateAuthorities>>,
 }
 
 /// Apps, signing keys and what is revoked, in memory.
@@ -133,7 +136,7 @@ impl Directory {
         Ok(Self {
             apps: Arc::new(Apps::new(database.clone(), management, bounds.apps)),
             foreign_keys: ForeignKeys::new(bounds.outbound_allow_private),
-            trusted_issuers: TrustedIssuers::new(database.clone()),
+            trusted_issuers: TrustedIssuers::new(database.clone(), bounds.system_authorities),
             revocations: Revocations::new(revoked, cut_offs),
             ring,
             seq: AtomicI64::new(seq),

@@ -52,6 +52,7 @@ pub mod signing_keys;
 mod slow_hashes;
 pub mod start;
 pub mod system;
+mod system_authorities;
 pub mod team;
 mod throttle;
 pub mod ticket;

@@ -54,7 +54,10 @@ pub struct Stage {
 
 impl Stage {
     pub fn new() -> Self {
-        let app = TestApp::new();
+        Self::on(TestApp::new())
+    }
+
+    pub fn on(app: TestApp) -> Self {
         let client = app.create_app(&["billing:read", "billing:write"]);
         let alice = NewMember {
             organisation: "acme",

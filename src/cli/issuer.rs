@@ -10,10 +10,12 @@ use serde_json::{Value, json};
 
 use super::output::table;
 use super::{CliError, Context};
-use crate::clock::{Timestamp, parse_span, print_span};
+use crate::clock::{Clock, SystemClock, Timestamp, parse_span, print_span};
 use crate::oauth::trust::{ClaimName, ClaimRule, ClaimTest, IssuerKeys};
 use crate::oauth::{ClientId, SigningAlgorithm};
-use crate::service::trusted_issuers::{self, IssuerSettings, StandsFor, TrustedIssuerRecord};
+use crate::service::trusted_issuers::{
+    self, EXPIRES_SOON, IssuerCertificate, IssuerSettings, StandsFor, TrustedIssuerRecord,
+};
 
 /// Files with keys and certificates are small.
 const LONGEST_FILE: u64 = 256 * 1024;
@@ -73,6 +75,9 @@ pub(super) struct Add {
     audience: Vec<String>,
     #[command(flatten)]
     keys: Keys,
+    /// A name, DNS or URI, that the certificate which signs has; for --ca and --system-authorities; may repeat
+    #[arg(long, value_name = "NAME")]
+    certificate_name: Vec<String>,
     /// An algorithm it may sign with; may repeat [default: all]
     #[arg(long, value_name = "RS256|PS256|ES256|EdDSA", value_parser = parse_algorithm)]
     algorithm: Vec<SigningAlgorithm>,
@@ -110,7 +115,7 @@ struct Keys {
     /// Its certificates, in PEM: one or several
     #[arg(long, value_name = "FILE")]
     certificate: Option<PathBuf>,
-    /// Certificate authorities, in PEM, to which the x5c of its JWTs must lead
+    /// Certificate authorities, in PEM, to which the x5c of its JWTs must lead; and their revocation lists, if there are any
     #[arg(long, value_name = "FILE")]
     ca: Option<PathBuf>,
     /// Its public keys: a JWK set
@@ -178,7 +183,7 @@ impl Add {
             name: self.name,
             issuer: self.issuer,
             keys: self.keys.read()?,
-            certificate_names: Vec::new(),
+            certificate_names: self.certificate_name,
             algorithms: self.algorithm,
             audiences: self.audience,
             subject_claim: self.subject_claim,
@@ -197,17 +202,18 @@ impl Add {
 impl Issuer {
     pub(super) fn run(self, context: &Context) -> Result<(), CliError> {
         let m = context.management()?;
+        let now = SystemClock.now();
         match self {
             Self::Add(add) => {
                 let (org, settings) = add.into_settings()?;
                 let made = trusted_issuers::create(&m, &org, settings)?.record;
                 context
                     .output
-                    .data(&document(&made), || format!("{} is trusted: its id here is {}.", made.issuer, made.id))
+                    .data(&document(&made, now), || format!("{} is trusted: its id here is {}.", made.issuer, made.id))
             }
             Self::List { org } => {
                 let issuers = trusted_issuers::list(&m, &org, None, trusted_issuers::MOST_ISSUERS)?;
-                let documents: Vec<Value> = issuers.iter().map(document).collect();
+                let documents: Vec<Value> = issuers.iter().map(|issuer| document(issuer, now)).collect();
                 context.output.data(&documents, || {
                     let row = |issuer: &TrustedIssuerRecord| {
                         vec![
@@ -215,25 +221,27 @@ impl Issuer {
                             issuer.name.clone(),
                             issuer.issuer.clone(),
                             issuer.policy.keys.name().to_owned(),
+                            trusted_issuers::expires_at(&issuer.policy.keys, now)
+                                .map_or_else(|| "-".to_owned(), |end| ending(end, now)),
                             issuer.app.map_or_else(|| "users".to_owned(), |app| format!("app {app}")),
                             state(issuer).to_owned(),
                         ]
                     };
                     let rows: Vec<_> = issuers.iter().map(row).collect();
-                    table(&["ID", "NAME", "ISSUER", "KEYS", "STANDS FOR", "STATE"], &rows)
+                    table(&["ID", "NAME", "ISSUER", "KEYS", "EXPIRES", "STANDS FOR", "STATE"], &rows)
                 })
             }
             Self::Show { id } => {
                 let record = trusted_issuers::show(&m, id)?.record;
-                context.output.data(&document(&record), || shown(&record))
+                context.output.data(&document(&record, now), || shown(&record, now))
             }
             Self::Disable { id } => {
                 let record = trusted_issuers::set_enabled(&m, id, false)?.record;
-                context.output.data(&document(&record), || format!("{} is refused from now on.", record.issuer))
+                context.output.data(&document(&record, now), || format!("{} is refused from now on.", record.issuer))
             }
             Self::Enable { id } => {
                 let record = trusted_issuers::set_enabled(&m, id, true)?.record;
-                context.output.data(&document(&record), || format!("{} is trusted.", record.issuer))
+                context.output.data(&document(&record, now), || format!("{} is trusted.", record.issuer))
             }
             Self::Remove { id } => {
                 let record = trusted_issuers::delete(&m, id)?;
@@ -253,7 +261,7 @@ fn scopes(issuer: &TrustedIssuerRecord) -> Option<Vec<&str>> {
     are_named.then(|| issuer.scopes.iter().map(|(_, name)| name.as_str()).collect())
 }
 
-fn document(issuer: &TrustedIssuerRecord) -> Value {
+fn document(issuer: &TrustedIssuerRecord, now: Timestamp) -> Value {
     let policy = &issuer.policy;
     let algorithms: Vec<&str> = policy.algorithms.iter().map(|algorithm| algorithm.name()).collect();
     json!({
@@ -263,6 +271,9 @@ fn document(issuer: &TrustedIssuerRecord) -> Value {
         "state": state(issuer),
         "keys": policy.keys.name(),
         "jwks_uri": match &policy.keys { IssuerKeys::JwksUri(uri) => Some(&**uri), _ => None },
+        "certificates": trusted_issuers::certificates(&policy.keys).iter().map(certificate_document).collect::<Vec<_>>(),
+        "certificate_names": policy.certificate_names,
+        "certificates_expire_at": trusted_issuers::expires_at(&policy.keys, now).map(Timestamp::rfc3339),
         "algorithms": algorithms,
         "audiences": policy.audiences,
         "subject_claim": policy.subject_claim,
@@ -279,7 +290,31 @@ fn document(issuer: &TrustedIssuerRecord) -> Value {
     })
 }
 
-fn shown(issuer: &TrustedIssuerRecord) -> String {
+fn certificate_document(certificate: &IssuerCertificate) -> Value {
+    json!({
+        "subject": certificate.subject,
+        "issuer": certificate.issuer,
+        "serial": certificate.serial,
+        "sha256": certificate.fingerprint,
+        "key": certificate.key,
+        "not_before": certificate.not_before.rfc3339(),
+        "not_after": certificate.not_after.rfc3339(),
+    })
+}
+
+/// When something ends, with a word to it if that is soon or was.
+fn ending(end: Timestamp, now: Timestamp) -> String {
+    let word = if end < now {
+        " (expired)"
+    } else if end <= now + EXPIRES_SOON {
+        " (soon)"
+    } else {
+        ""
+    };
+    format!("{}{word}", end.rfc3339())
+}
+
+fn shown(issuer: &TrustedIssuerRecord, now: Timestamp) -> String {
     let policy = &issuer.policy;
     let mut lines = vec![
         format!("{} ({})", issuer.name, state(issuer)),
@@ -288,6 +323,12 @@ fn shown(issuer: &TrustedIssuerRecord) -> String {
         format!("  aud         {}", policy.audiences.join(" or ")),
         format!("  subject     {}", policy.subject_claim),
     ];
+    for certificate in trusted_issuers::certificates(&policy.keys) {
+        lines.push(format!("  certificate {}, {}", certificate.subject, certificate.key));
+        lines.push(format!("              expires {}", ending(certificate.not_after, now)));
+        lines.push(format!("              SHA-256 {}", certificate.fingerprint));
+    }
+    lines.extend(policy.certificate_names.iter().map(|name| format!("  named       {name}")));
     lines.extend(policy.rules.iter().map(|rule| format!("  rule        {rule}")));
     lines.push(format!(
         "  stands for  {}",

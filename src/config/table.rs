@@ -34,7 +34,7 @@ impl Setting {
 pub enum Flag {
     /// Every command.
     Everywhere,
-    /// `serve` and `config show` only.
+    /// `serve`, `config show` and `doctor` only.
     Serve,
     /// None: it would show in the process list.
     Never,
@@ -152,6 +152,18 @@ pub const SETTINGS: &[Setting] = &[
         "false",
         "BOOL",
         "Fetch third parties' public keys also from loopback and private addresses, and over http from this machine",
+    ),
+    setting(
+        "system-authorities",
+        "",
+        "NAME,…",
+        "Certificate authorities of the operating system that may vouch for issuers without a certificate of their own: common names or SHA-256 fingerprints; none by default",
+    ),
+    setting(
+        "system-authorities-bundle",
+        "/etc/ssl/certs/ca-certificates.crt",
+        "FILE",
+        "Where the certificate authorities of the operating system are, in PEM",
     ),
     setting("request-timeout", "10s", "SPAN", "How long a client may take to send a request's head, and then its body"),
     setting("max-connections", "25000", "N", "Connections held open at once; more wait in the system's queue"),

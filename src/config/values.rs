@@ -82,6 +82,22 @@ pub(super) fn networks(text: &str) -> Result<Vec<IpNet>, String> {
         .collect()
 }
 
+/// Names of certificate authorities, which may hold anything but a comma and control characters.
+pub(super) fn authority_names(text: &str) -> Result<Vec<String>, String> {
+    const MOST: usize = 20;
+    const LONGEST: usize = 512;
+    let named: Vec<String> =
+        text.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect();
+    let is_plain = |name: &String| name.len() <= LONGEST && !name.chars().any(char::is_control);
+    if named.len() <= MOST && named.iter().all(is_plain) {
+        Ok(named)
+    } else {
+        Err(format!(
+            "write at most {MOST} common names or SHA-256 fingerprints with commas between, such as Acme Root CA; of a name with a comma in it, the fingerprint"
+        ))
+    }
+}
+
 pub(super) fn log_format(text: &str) -> Result<LogFormat, String> {
     match text {
         "text" => Ok(LogFormat::Text),

@@ -1,11 +1,13 @@
 //! Trusted issuers: third parties whose JWTs are good in an organisation.
 
+mod known;
 mod outcomes;
 
 use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, Queryable, RunQueryDsl};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+pub use self::known::{KeyPlace, KnownIssuer, list_known};
 pub use self::outcomes::{OutcomeCount, add_outcomes, delete_stale_outcomes, list_outcomes};
 use super::conn::{AnyConnection, is_storable};
 use super::error::DbError;

@@ -15,6 +15,10 @@ use super::remote_keys::{RemoteSet, RemoteStatus};
 use crate::clock::Timestamp;
 use crate::db::trusted_issuers::{self, TrustedIssuerRecord};
 use crate::db::{AnyConnection, Database, DbError, members};
+use crate::keys::KeyError;
+use crate::keys::certificate::{
+    CertificateAuthorities, ChainError, PinnedCertificates, PinnedError, RememberedChains, TrustedLeaf,
+};
 use crate::keys::jws::UnverifiedJws;
 use crate::keys::key_set::{KeySetError, PublicKeys};
 use crate::oauth::trust::{IssuerKeys, TrustError};
@@ -41,20 +45,38 @@ pub struct TrustedIssuer {
 enum Keys {
     Registered(PublicKeys),
     Remote(RemoteSet),
+    Certificates(PinnedCertificates),
+    Authorities {
+        authorities: Arc<CertificateAuthorities>,
+        /// Whether the common name of a signer counts among its names. The issuer's own authorities know whom they
+        /// certify; those of the operating system certify everybody.
+        counts_common_name: bool,
+    },
     /// They were good when they were registered; a later program finds something wrong.
     Unusable(String),
 }
 
 impl TrustedIssuer {
-    fn new(record: TrustedIssuerRecord) -> Self {
+    fn new(record: TrustedIssuerRecord, system: Option<&Arc<CertificateAuthorities>>) -> Self {
+        let unusable = |error: KeyError| Keys::Unusable(error.to_string());
         let keys = match &record.policy.keys {
-            IssuerKeys::Jwks(document) => PublicKeys::registered(document.as_bytes())
-                .map_or_else(|error| Keys::Unusable(error.to_string()), Keys::Registered),
+            IssuerKeys::Jwks(document) => {
+                PublicKeys::registered(document.as_bytes()).map_or_else(unusable, Keys::Registered)
+            }
             IssuerKeys::JwksUri(url) => Keys::Remote(RemoteSet::Url(url.clone())),
             IssuerKeys::Discovery => Keys::Remote(RemoteSet::OfIssuer(record.issuer.as_str().into())),
-            IssuerKeys::Certificates(_) | IssuerKeys::Authorities(_) | IssuerKeys::SystemAuthorities => {
-                Keys::Unusable("certificates".to_owned())
+            IssuerKeys::Certificates(document) => {
+                PinnedCertificates::read(document.as_bytes()).map_or_else(unusable, Keys::Certificates)
             }
+            IssuerKeys::Authorities(document) => {
+                CertificateAuthorities::read_with_lists(document.as_bytes()).map_or_else(unusable, |read| {
+                    Keys::Authorities { authorities: Arc::new(read), counts_common_name: true }
+                })
+            }
+            IssuerKeys::SystemAuthorities => system.map_or_else(
+                || Keys::Unusable("the setting system-authorities names no authority any more".to_owned()),
+                |system| Keys::Authorities { authorities: system.clone(), counts_common_name: false },
+            ),
         };
         Self { record, keys }
     }
@@ -62,6 +84,9 @@ impl TrustedIssuer {
 
 pub(super) struct TrustedIssuers {
     database: Database,
+    /// Those of the operating system that the operator named.
+    system_authorities: Option<Arc<CertificateAuthorities>>,
+    chains: RememberedChains,
     by_issuer: Cache<Arc<str>, Arc<[Arc<TrustedIssuer>]>>,
     /// Whether an organisation has an active user of that login.
     members: Cache<(Uuid, Arc<str>), bool>,
@@ -73,9 +98,11 @@ pub(super) struct TrustedIssuers {
 }
 
 impl TrustedIssuers {
-    pub(super) fn new(database: Database) -> Self {
+    pub(super) fn new(database: Database, system_authorities: Option<Arc<CertificateAuthorities>>) -> Self {
         Self {
             database,
+            system_authorities,
+            chains: RememberedChains::new(),
             by_issuer: Cache::new(ISSUERS_REMEMBERED),
             members: Cache::new(MEMBERS_REMEMBERED),
             generation: Mutex::new(0),
@@ -140,11 +167,12 @@ impl Directory {
         let issuers = &self.trusted_issuers;
         let name: Arc<str> = issuer.into();
         let read = {
-            let name = name.clone();
+            let (name, system) = (name.clone(), issuers.system_authorities.clone());
             move |conn: &mut AnyConnection| {
                 let limit = i64::try_from(MOST_CANDIDATES + 1).unwrap_or(i64::MAX);
                 let records = trusted_issuers::list_of_issuer(conn, &name, limit)?;
-                Ok(records.into_iter().map(|record| Arc::new(TrustedIssuer::new(record))).collect())
+                let issuer = |record| Arc::new(TrustedIssuer::new(record, system.as_ref()));
+                Ok(records.into_iter().map(issuer).collect())
             }
         };
         issuers.find(&issuers.by_issuer, &name, read).await
@@ -185,7 +213,26 @@ impl Directory {
                 SignatureError::NoKeys(reason) => TrustError::NoKeys(reason),
                 SignatureError::Overloaded => TrustError::Unavailable(error.to_string()),
             }),
+            Keys::Certificates(pinned) => {
+                pinned.verify(jws, now).map(drop).map_err(|error| refused_by_certificate(&error))
+            }
+            Keys::Authorities { authorities, counts_common_name } => {
+                let verified = self.trusted_issuers.chains.verify(authorities, jws, now);
+                let (_, leaf) = verified.map_err(refused_by_chain)?;
+                check_names(&issuer.record.policy.certificate_names, &leaf, *counts_common_name)
+            }
             Keys::Unusable(reason) => Err(TrustError::NoKeys(format!("its keys cannot be used: {reason}"))),
+        }
+    }
+
+    /// Fetches an issuer's keys if they are somewhere else, whatever is in memory. Blocks.
+    ///
+    /// # Errors
+    /// Why they cannot be had.
+    pub fn try_keys(&self, keys: &IssuerKeys, issuer: &str) -> Result<(), String> {
+        match remote_set(keys, issuer) {
+            Some(set) => self.foreign_keys.remote.fetch_now(&set),
+            None => Ok(()),
         }
     }
 
@@ -193,8 +240,44 @@ impl Directory {
     pub fn status_of_issuer(&self, issuer: &TrustedIssuer) -> Option<RemoteStatus> {
         match &issuer.keys {
             Keys::Remote(set) => Some(self.foreign_keys.remote.status(set)),
-            Keys::Registered(_) | Keys::Unusable(_) => None,
+            _ => None,
         }
+    }
+}
+
+/// Where keys are fetched from.
+fn remote_set(keys: &IssuerKeys, issuer: &str) -> Option<RemoteSet> {
+    match keys {
+        IssuerKeys::JwksUri(url) => Some(RemoteSet::Url(url.clone())),
+        IssuerKeys::Discovery => Some(RemoteSet::OfIssuer(issuer.into())),
+        _ => None,
+    }
+}
+
+/// An authority vouches for many: only those whom the issuer named sign for it.
+fn check_names(allowed: &[String], leaf: &TrustedLeaf, counts_common_name: bool) -> Result<(), TrustError> {
+    let certificate = leaf.certificate();
+    let is_allowed = |name: &String| certificate.names().contains(name, counts_common_name);
+    if allowed.is_empty() || allowed.iter().any(is_allowed) {
+        return Ok(());
+    }
+    Err(TrustError::Certificate(format!(
+        "its certificate ({}) has none of the names that sign for this issuer",
+        certificate.subject()
+    )))
+}
+
+fn refused_by_certificate(error: &PinnedError) -> TrustError {
+    match error {
+        PinnedError::Refused(_) => TrustError::Signature(error.to_string()),
+        PinnedError::AnotherCertificate | PinnedError::NotValid { .. } => TrustError::Certificate(error.to_string()),
+    }
+}
+
+fn refused_by_chain(error: ChainError) -> TrustError {
+    match error {
+        ChainError::Token(_) => TrustError::Signature(error.to_string()),
+        other => TrustError::Certificate(other.to_string()),
     }
 }
 

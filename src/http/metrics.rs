@@ -7,6 +7,7 @@ use prometheus::proto::Bucket;
 use prometheus::{Encoder, Histogram, HistogramOpts, IntCounter, IntCounterVec, Opts, Registry, TextEncoder};
 
 use super::site::Site;
+use crate::service::trusted_issuers::CertificateOutlook;
 
 /// What is counted.
 pub(super) struct Metrics {
@@ -108,6 +109,29 @@ impl Metrics {
             directory.apps_held()
         );
         text.extend_from_slice(gauges.as_bytes());
+        if let Some(outlook) = site.authority.certificates.get() {
+            text.extend_from_slice(certificate_gauges(outlook).as_bytes());
+        }
         Ok(text)
     }
+}
+
+/// Of all issuers together: there may be thousands. The moment itself and not the time until then, so that it is right
+/// however long ago it was looked at.
+fn certificate_gauges(outlook: CertificateOutlook) -> String {
+    let mut text = format!(
+        "# HELP brevet_trusted_issuers_expiring Trusted issuers whose certificates expire within 30 days, or did\n\
+         # TYPE brevet_trusted_issuers_expiring gauge\n\
+         brevet_trusted_issuers_expiring {}\n",
+        outlook.expiring
+    );
+    if let Some(soonest) = outlook.soonest {
+        text.push_str(&format!(
+            "# HELP brevet_trusted_issuer_certificate_expiry_timestamp_seconds When the first certificate of a trusted issuer expires\n\
+             # TYPE brevet_trusted_issuer_certificate_expiry_timestamp_seconds gauge\n\
+             brevet_trusted_issuer_certificate_expiry_timestamp_seconds {}\n",
+            soonest.seconds()
+        ));
+    }
+    text
 }

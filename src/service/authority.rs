@@ -10,8 +10,10 @@ use super::mail::Mailer;
 use super::revocation_feed::LastFeed;
 use super::slow_hashes::SlowHashes;
 use super::system::ChoreRuns;
+use super::system_authorities;
 use super::throttle::Throttle;
 use super::trust_counts::TrustCounts;
+use super::trusted_issuers::LatestOutlook;
 use super::usage::Usage;
 use super::{Management, ServiceError, signing_keys};
 use crate::clock::{Clock, Timestamp};
@@ -19,6 +21,7 @@ use crate::config::Config;
 use crate::db::Database;
 use crate::directory::providers::Provider;
 use crate::directory::{Bounds, Directory};
+use crate::keys::certificate::CertificateAuthorities;
 use crate::keys::dpop::UsedProofs;
 use crate::keys::key_set::PublicKeys;
 use crate::keys::passkeys::RelyingParty;
@@ -51,6 +54,8 @@ pub struct Authority {
     pub usage: Usage,
     /// The same of third parties' JWTs.
     pub trust_counts: TrustCounts,
+    /// When the certificates of trusted issuers end.
+    pub certificates: LatestOutlook,
     /// The memory, for what apps change through the management API.
     pub management: Management,
     /// Present if the settings name a mail server.
@@ -73,19 +78,26 @@ pub struct Authority {
     pub(super) used_proofs: UsedProofs,
 }
 
+/// What the settings say of the hot view.
+pub(super) fn bounds(config: &Config, system_authorities: Option<Arc<CertificateAuthorities>>) -> Bounds {
+    Bounds {
+        apps: config.app_cache,
+        stale_limit: config.stale_limit,
+        outbound_allow_private: config.outbound_allow_private,
+        system_authorities,
+    }
+}
+
 impl Authority {
     /// Makes the first signing keys if there are none, and opens the hot view.
     ///
     /// # Errors
-    /// When the database does not answer or a signing key cannot be opened.
+    /// When the database does not answer, a signing key cannot be opened, or an authority that the settings name is not
+    /// there.
     pub fn open(m: &Management) -> Result<Self, ServiceError> {
         signing_keys::advance(m)?;
         let config = m.config.clone();
-        let bounds = Bounds {
-            apps: config.app_cache,
-            stale_limit: config.stale_limit,
-            outbound_allow_private: config.outbound_allow_private,
-        };
+        let bounds = bounds(&config, system_authorities::read(&config)?);
         let directory = Directory::open(
             m.database.clone(),
             m.master_key.clone(),
@@ -101,6 +113,7 @@ impl Authority {
             chores: ChoreRuns::default(),
             usage: Usage::default(),
             trust_counts: TrustCounts::default(),
+            certificates: LatestOutlook::default(),
             verifier: Verifier::new(&config.issuer),
             throttle: Throttle::new(config.throttle_failures),
             slow_hashes: SlowHashes::new()?,

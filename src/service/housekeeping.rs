@@ -6,6 +6,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use super::system::ChoreRun;
+use super::trusted_issuers::refresh_outlook;
 use super::{Authority, Management, ServiceError, signing_keys};
 use crate::db::{
     changes, cut_offs, idempotency, kept_forms, links, revocations, sessions, trusted_issuers, usage, used_jti,
@@ -21,6 +22,8 @@ const COUNTS_KEPT: Duration = Duration::from_secs(400 * 86_400);
 const DETAILS_KEPT: Duration = Duration::from_secs(100 * 86_400);
 /// Signing keys are looked at ten times within an announcement, at least once a minute.
 const SLOWEST_KEY_CHECK: Duration = Duration::from_secs(60);
+/// Soon enough to see that a new certificate helped.
+const CERTIFICATE_CHECK: Duration = Duration::from_secs(600);
 const TICK: Duration = Duration::from_millis(500);
 
 /// The thread that does it. Dropping it writes the last counts and ends the thread.
@@ -34,14 +37,15 @@ struct Chore {
     every: Duration,
     /// Whether it shall be done before its time.
     hurry: fn(&Authority) -> bool,
-    last: Instant,
+    /// `None` for one that is due at once.
+    last: Option<Instant>,
     run: fn(&Management, &Authority) -> Result<(), ServiceError>,
     name: &'static str,
 }
 
 impl Chore {
     fn is_due(&self, authority: &Authority) -> bool {
-        self.last.elapsed() >= self.every || (self.hurry)(authority)
+        self.last.is_none_or(|last| last.elapsed() >= self.every) || (self.hurry)(authority)
     }
 }
 
@@ -52,7 +56,7 @@ impl Housekeeping {
     /// When the operating system gives no thread.
     pub fn start(management: Management, authority: Arc<Authority>) -> std::io::Result<Self> {
         let key_check = (management.config.key_life.announce / 10).clamp(TICK, SLOWEST_KEY_CHECK);
-        let chore = |every, run, name| Chore { every, hurry: |_| false, last: Instant::now(), run, name };
+        let chore = |every, run, name| Chore { every, hurry: |_| false, last: Some(Instant::now()), run, name };
         let mut chores = [
             Chore {
                 hurry: |authority| authority.usage.is_large(),
@@ -61,12 +65,13 @@ impl Housekeeping {
             chore(key_check, |m, _| signing_keys::advance(m), "advance signing keys"),
             chore(DELETE_EXPIRED_EVERY, delete_expired, "delete what has expired"),
             chore(DELETE_STALE_COUNTS_EVERY, delete_stale_counts, "delete old counts"),
+            Chore { last: None, ..chore(CERTIFICATE_CHECK, refresh_outlook, "look at certificates") },
         ];
         let (stop, stopped) = channel();
         let work = move || {
             while stopped.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
                 for chore in chores.iter_mut().filter(|chore| chore.is_due(&authority)) {
-                    chore.last = Instant::now();
+                    chore.last = Some(Instant::now());
                     let outcome = (chore.run)(&management, &authority);
                     let run = ChoreRun { at: management.now(), is_done: outcome.is_ok() };
                     authority.chores.record(chore.name, run);

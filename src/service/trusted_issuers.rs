@@ -1,5 +1,6 @@
 //! Trusted issuers: whose JWTs are good in an organisation, what they must say, and whom they stand for.
 
+mod certificates;
 mod checks;
 
 use std::time::Duration;
@@ -8,6 +9,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+pub(in crate::service) use self::certificates::refresh_outlook;
+pub use self::certificates::{
+    CertificateOutlook, EXPIRES_SOON, ExpiringIssuer, IssuerCertificate, LatestOutlook, certificates, expires_at,
+    expiring, outlook,
+};
 use super::apps::resolve_scopes;
 use super::deed::{Deed, Version};
 use super::organisations::find as find_organisation;
@@ -118,6 +124,9 @@ impl IssuerSettings {
             // Whoever decides who passes for an app has the app's power.
             Some(app) => deed.doer.check_power(&find_app(conn, deed, organisation_id, app)?)?,
             None => deed.doer.check_power(&scopes)?,
+        }
+        if before.is_none_or(|before| before.policy.keys != self.keys) {
+            checks::check_current(&self.keys, deed.now)?;
         }
         let limits_scopes = app.is_some() && self.scopes.is_some();
         let algorithms = if self.algorithms.is_empty() { SigningAlgorithm::ALL.to_vec() } else { self.algorithms };

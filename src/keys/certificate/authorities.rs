@@ -134,8 +134,13 @@ impl CertificateAuthorities {
         }
         self.revoked = Vec::with_capacity(lists.len());
         for (at, list) in lists.iter().enumerate() {
-            let read = OwnedCertRevocationList::from_der(list)
-                .map_err(|error| KeyError::new(format!("revocation list {} cannot be read: {error}", at + 1)))?;
+            let read = OwnedCertRevocationList::from_der(list).map_err(|error| {
+                let at = at + 1;
+                KeyError::new(format!(
+                    "revocation list {at} cannot be read: {error} (it must be of version 2 and have a number; \
+                         openssl ca makes such a list when its configuration has a crlnumber)"
+                ))
+            })?;
             self.revoked.push(read.into());
         }
         self.digest = self.digest_with(&lists.iter().map(|list| sha256(list)).collect::<Vec<_>>().concat());

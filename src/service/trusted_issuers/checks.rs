@@ -1,10 +1,13 @@
 //! What can be trusted at all: every rule says what to write instead.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::certificates::certificates;
 use super::{IssuerSettings, StandsFor};
-use crate::clock::print_span;
+use crate::clock::{Timestamp, print_span};
 use crate::directory::outbound::check_url;
+use crate::keys::certificate::{CertificateAuthorities, LONGEST_DOCUMENT, PinnedCertificates};
 use crate::keys::jwk::PublicJwk;
 use crate::keys::key_set::read_registered;
 use crate::oauth::ClientId;
@@ -21,14 +24,14 @@ pub(super) fn checked(m: &Management, mut settings: IssuerSettings) -> Result<Is
     settings.name = checked_name(&settings.name)?;
     check_issuer(m, &settings.issuer)?;
     settings.keys = checked_keys(m, &settings)?;
-    check_texts("audiences", "audience", &settings.audiences)?;
+    check_texts("audiences", "an audience", &settings.audiences)?;
     if settings.audiences.is_empty() {
         return Err(ServiceError::field(
             "audiences",
             "name an audience that its JWTs have in aud: without one, JWTs that were made for others would be good here",
         ));
     }
-    check_texts("certificate_names", "certificate name", &settings.certificate_names)?;
+    check_certificate_names(&settings)?;
     if settings.rules.len() > MOST_OF_EACH {
         return Err(ServiceError::field("rules", format!("there can be at most {MOST_OF_EACH} rules")));
     }
@@ -96,8 +99,74 @@ fn checked_keys(m: &Management, settings: &IssuerSettings) -> Result<IssuerKeys,
                 .map_err(|why| refused("issuer", format!("its configuration cannot be fetched from there: {why}")))?;
             Ok(IssuerKeys::Discovery)
         }
-        certificates => Ok(certificates.clone()),
+        IssuerKeys::Certificates(document) => {
+            let read = PinnedCertificates::read(document.as_bytes());
+            let read =
+                read.map_err(|error| refused("certificates", format!("the certificates cannot be used: {error}")))?;
+            Ok(IssuerKeys::Certificates(stored("certificates", read.pem())?))
+        }
+        IssuerKeys::Authorities(document) => {
+            let read = CertificateAuthorities::read_with_lists(document.as_bytes());
+            let read = read.map_err(|error| {
+                refused("authorities", format!("the certificate authorities cannot be used: {error}"))
+            })?;
+            Ok(IssuerKeys::Authorities(stored("authorities", read.pem())?))
+        }
+        IssuerKeys::SystemAuthorities if m.config.system_authorities.is_empty() => Err(refused(
+            "system_authorities",
+            "no certificate authority of the operating system may vouch here: give the issuer's certificate or its authority, or let the operator name one in the setting system-authorities".to_owned(),
+        )),
+        IssuerKeys::SystemAuthorities => Ok(IssuerKeys::SystemAuthorities),
     }
+}
+
+/// What is stored must be read again, and some write PEM in fewer octets.
+fn stored(field: &'static str, pem: String) -> Result<Arc<str>, ServiceError> {
+    if pem.len() > LONGEST_DOCUMENT {
+        return Err(ServiceError::field(
+            field,
+            format!("give less: in PEM it has more than {LONGEST_DOCUMENT} octets"),
+        ));
+    }
+    Ok(pem.into())
+}
+
+/// Names are for the certificate at the head of a chain, and what everybody can get a certificate of needs one.
+fn check_certificate_names(settings: &IssuerSettings) -> Result<(), ServiceError> {
+    check_texts("certificate_names", "the name of a certificate", &settings.certificate_names)?;
+    let has_names = !settings.certificate_names.is_empty();
+    if has_names && !settings.keys.uses_chains() {
+        return Err(ServiceError::field(
+            "certificate_names",
+            "names of certificates are for certificate authorities; without one they would have no effect",
+        ));
+    }
+    if !has_names && settings.keys == IssuerKeys::SystemAuthorities {
+        return Err(ServiceError::field(
+            "certificate_names",
+            "name the certificate that signs for the issuer, such as signer.example.com: anybody can get a certificate of these authorities, and each of them could sign",
+        ));
+    }
+    Ok(())
+}
+
+/// Refuses certificates that are no good any more, which nobody registers on purpose. Those that expire later are shown.
+pub(super) fn check_current(keys: &IssuerKeys, now: Timestamp) -> Result<(), ServiceError> {
+    let field = match keys {
+        IssuerKeys::Authorities(_) => "authorities",
+        _ => "certificates",
+    };
+    for (at, certificate) in certificates(keys).iter().enumerate() {
+        if certificate.not_after < now {
+            let rule = format!(
+                "certificate {} expired on {}; give the one that took its place, or take it out",
+                at + 1,
+                certificate.not_after.rfc3339()
+            );
+            return Err(ServiceError::field(field, rule));
+        }
+    }
+    Ok(())
 }
 
 fn check_texts(field: &'static str, what: &str, texts: &[String]) -> Result<(), ServiceError> {
@@ -110,18 +179,15 @@ fn check_texts(field: &'static str, what: &str, texts: &[String]) -> Result<(), 
     if texts.iter().all(is_plain) {
         return Ok(());
     }
-    Err(ServiceError::field(
-        field,
-        format!("an {what} has 1 to {LONGEST_VALUE} characters, without spaces around them"),
-    ))
+    Err(ServiceError::field(field, format!("{what} has 1 to {LONGEST_VALUE} characters, without spaces around them")))
 }
 
-/// The names of keys that stand in the entry itself: RFC 7638 thumbprints.
+/// The names of keys that stand in the entry itself: RFC 7638 thumbprints, or the SHA-256 fingerprints of certificates.
 pub(super) fn key_names(keys: &IssuerKeys) -> Vec<String> {
     match keys {
         IssuerKeys::Jwks(document) => {
             read_registered(document.as_bytes()).unwrap_or_default().iter().map(PublicJwk::thumbprint).collect()
         }
-        _ => Vec::new(),
+        _ => certificates(keys).into_iter().map(|certificate| certificate.fingerprint).collect(),
     }
 }
