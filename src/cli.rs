@@ -3,6 +3,7 @@
 mod api;
 mod app;
 mod config;
+mod doctor;
 mod error;
 mod flags;
 mod issuer;
@@ -106,6 +107,8 @@ enum Command {
     /// Settings
     #[command(subcommand)]
     Config(config::Config),
+    /// Look for what is wrong with settings, files, database, keys and trusted issuers, and say what to do about it
+    Doctor(doctor::Doctor),
 }
 
 /// What every command gets.
@@ -186,6 +189,7 @@ pub fn main() -> ExitCode {
         Command::Migrate(command) => command.run(&context),
         Command::Openapi => openapi::run(&context),
         Command::Config(command) => command.run(&context),
+        Command::Doctor(command) => command.run(&context),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

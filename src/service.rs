@@ -17,6 +17,7 @@ pub mod client_auth;
 pub mod cut_offs;
 mod deed;
 pub mod demo;
+pub mod doctor;
 mod dpop;
 mod email;
 mod error;

@@ -37,6 +37,7 @@ mod dashboard_apps;
 mod dashboard_routes;
 mod database_story;
 mod discovery;
+mod doctor;
 mod documentation;
 mod dpop;
 mod error_answers;

@@ -54,6 +54,35 @@ impl Management {
         Ok(Self { database, master_key, pepper, config, clock, doer: Doer::unbounded(actor), busiest: Arc::default() })
     }
 
+    /// The memory as it is: makes nothing, brings nothing up to date.
+    ///
+    /// # Errors
+    /// `Setup` when the master key is not there, or not the one the database was made with.
+    pub(super) fn existing(
+        config: Arc<Config>,
+        database: Database,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, ServiceError> {
+        let expected = database.read(|conn| meta::find(conn, meta::MASTER_KEY))?;
+        let (key, source) = read_master_key(&config)?;
+        let master_key = match key {
+            Some(key) if expected.is_none_or(|expected| key.fingerprint().is_ok_and(|is| is == expected)) => key,
+            Some(_) => return Err(wrong_master_key(&source, "restore the right one from a backup")),
+            None => return Err(missing_master_key(&source)),
+        };
+        let pepper = master_key.pepper()?;
+        let master_key = Arc::new(master_key);
+        Ok(Self {
+            database,
+            master_key,
+            pepper,
+            config,
+            clock,
+            doer: Doer::unbounded("doctor"),
+            busiest: Arc::default(),
+        })
+    }
+
     /// The database behind it.
     pub fn database(&self) -> &Database {
         &self.database
@@ -127,26 +156,36 @@ fn refuse_outdated(database: &Database) -> Result<(), ServiceError> {
     Err(ServiceError::Setup("the tables are not up to date and auto-migrate is off; run: brevet migrate up".to_owned()))
 }
 
+/// The master key that is given or lies in the data directory, if there is one, and where that is.
+fn read_master_key(config: &Config) -> Result<(Option<MasterKey>, String), ServiceError> {
+    let path = config.data_dir.join(MASTER_KEY_FILE);
+    Ok(match &config.master_key {
+        Some(hex) => (Some(MasterKey::from_hex(hex.reveal())?), "BREVET_MASTER_KEY".to_owned()),
+        None => (MasterKey::read_file(&path)?, path.display().to_string()),
+    })
+}
+
+fn wrong_master_key(source: &str, advice: &str) -> ServiceError {
+    ServiceError::Setup(format!("the master key in {source} is not the one this database was made with; {advice}"))
+}
+
+fn missing_master_key(source: &str) -> ServiceError {
+    ServiceError::Setup(format!(
+        "the database was made with a master key, but {source} is not there; restore it from a backup, or copy it from the node that made the database"
+    ))
+}
+
 /// The master key that belongs to the database. It is made once, when the database is empty, and never again: with
 /// another one, every App Key and signing key would be lost.
 fn open_master_key(database: &Database, config: &Config) -> Result<MasterKey, ServiceError> {
     let expected = database.read(|conn| meta::find(conn, meta::MASTER_KEY))?;
     let path = config.data_dir.join(MASTER_KEY_FILE);
-    let (key, source) = match &config.master_key {
-        Some(hex) => (Some(MasterKey::from_hex(hex.reveal())?), "BREVET_MASTER_KEY".to_owned()),
-        None => (MasterKey::read_file(&path)?, path.display().to_string()),
-    };
-    let wrong = |advice: &str| {
-        Err(ServiceError::Setup(format!(
-            "the master key in {source} is not the one this database was made with; {advice}"
-        )))
-    };
+    let (key, source) = read_master_key(config)?;
+    let wrong = |advice: &str| Err(wrong_master_key(&source, advice));
     match (key, expected) {
         (Some(key), Some(expected)) if key.fingerprint()? == expected => Ok(key),
         (Some(_), Some(_)) => wrong("restore the right one from a backup"),
-        (None, Some(_)) => Err(ServiceError::Setup(format!(
-            "the database was made with a master key, but {source} is not there; restore it from a backup, or copy it from the node that made the database"
-        ))),
+        (None, Some(_)) => Err(missing_master_key(&source)),
         (Some(key), None) => {
             if adopt(database, &key)? {
                 Ok(key)
