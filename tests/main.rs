@@ -70,5 +70,6 @@ mod sign_up;
 mod snippets;
 mod team;
 mod token_request;
+mod trusted_certificates;
 mod trusted_issuers;
 mod usage_pages;
