@@ -70,6 +70,7 @@ impl World {
                 authentication: ClientAuthentication::ClientSecret,
                 dpop_required: false,
                 allowed_networks: Networks::default(),
+                token_exchange: false,
                 secrets: Box::new([stored]),
                 claims: None,
             },

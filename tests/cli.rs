@@ -406,6 +406,7 @@ fn apps_are_shown_switched_and_deleted() {
       lifetime      the API's or the server's
       DPoP          not required
       networks      all
+      exchange      not allowed
       last 24 h     0 tokens issued, 0 requests refused
 
     ID                                    KEY        STATE   CREATED               EXPIRES  LAST USED
@@ -433,7 +434,8 @@ fn apps_are_shown_switched_and_deleted() {
             "public_keys",
             "refused_24h",
             "scopes",
-            "status"
+            "status",
+            "token_exchange"
         ]
     );
     assert_eq!(document(&data, &format!("app disable {sid}")), json!({ "client_id": sid, "status": "disabled" }));
@@ -554,7 +556,7 @@ not json
     let ran = run(&data, &format!("app import --org acme {file}")).assert_code(65);
     assert_snapshot!(steady(&ran.stderr), @r"
     line 5: not an app: expected ident at line 1 column 2
-    line 6: not an app: unknown field `scope`, expected one of `name`, `description`, `client_id`, `client_secret`, `scopes`, `lifetime`, `claims`, `jwks`, `jwks_uri`, `dpop_required`, `allowed_networks` at line 1 column 24
+    line 6: not an app: unknown field `scope`, expected one of `name`, `description`, `client_id`, `client_secret`, `scopes`, `lifetime`, `claims`, `jwks`, `jwks_uri`, `dpop_required`, `allowed_networks`, `token_exchange` at line 1 column 24
     line 8: a lifetime of 90d is longer than the server's access-token-lifetime, 24h
     line 4: no API of the organisation has a scope `nothing`; see: brevet api list --org SLUG
     line 7: there is an app UUID................................ already

@@ -729,6 +729,7 @@ fn apps_row(organisation_id: Uuid) -> app_rows::AppRecord {
         authentication: ClientAuthentication::ClientSecret,
         dpop_required: false,
         allowed_networks: Networks::default(),
+        token_exchange: false,
         owner_id: None,
     }
 }

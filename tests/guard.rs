@@ -453,7 +453,7 @@ fn a_token_sees_the_apps_of_its_organisation_and_no_others() {
 
     let shown = app.get_with_token(&format!("{APPS}/{}", sibling.client_id), &token).assert_status(200);
     assert_eq!(shown.header("cache-control"), "no-store");
-    assert_snapshot!(shown.body.replace(&sibling.client_id, "app-sid"), @r#"{"client_id":"app-sid","name":"robot","description":"","scopes":["billing:read"],"status":"active","created_at":"2026-11-22T00:00:00Z","last_used_at":null,"lifetime":null,"claims":{},"auth_method":"client_secret","jwks":null,"jwks_uri":null,"dpop_required":false,"allowed_networks":[]}"#);
+    assert_snapshot!(shown.body.replace(&sibling.client_id, "app-sid"), @r#"{"client_id":"app-sid","name":"robot","description":"","scopes":["billing:read"],"status":"active","created_at":"2026-11-22T00:00:00Z","last_used_at":null,"lifetime":null,"claims":{},"auth_method":"client_secret","jwks":null,"jwks_uri":null,"dpop_required":false,"allowed_networks":[],"token_exchange":false}"#);
     let list = app.get_with_token(APPS, &token).assert_status(200).json();
     let mut ids: Vec<&str> =
         list["items"].as_array().unwrap().iter().map(|app| app["client_id"].as_str().unwrap()).collect();

@@ -76,7 +76,7 @@ pub(super) enum App {
     Key(keys::AppKey),
     /// Register apps from a file with one JSON object a line
     #[command(
-        after_help = "A line: {\"name\": \"Invoice sync\", \"scopes\": [\"billing:read\"], \"lifetime\": \"1h\"}\nOptional: description, client_id (a UUID), client_secret (imported, of any strength), jwks or jwks_uri, claims, dpop_required, allowed_networks (a list).\nWithout any of client_secret, jwks and jwks_uri a key is made and printed once. Lines that cannot be used are reported with their\nnumber; the others are imported, and the exit code is 65."
+        after_help = "A line: {\"name\": \"Invoice sync\", \"scopes\": [\"billing:read\"], \"lifetime\": \"1h\"}\nOptional: description, client_id (a UUID), client_secret (imported, of any strength), jwks or jwks_uri, claims, dpop_required, allowed_networks (a list), token_exchange.\nWithout any of client_secret, jwks and jwks_uri a key is made and printed once. Lines that cannot be used are reported with their\nnumber; the others are imported, and the exit code is 65."
     )]
     Import {
         /// The organisation
@@ -124,6 +124,9 @@ pub(super) struct Create {
     /// Issue tokens to that address or network only, such as 192.0.2.0/24; may repeat, at most 20 times
     #[arg(long, value_name = "CIDR")]
     allowed_network: Vec<String>,
+    /// Let it exchange somebody's token for a narrower one of its own
+    #[arg(long)]
+    token_exchange: bool,
 }
 
 #[derive(Debug, Args)]
@@ -166,6 +169,9 @@ pub(super) struct Update {
     /// From now on issue tokens to every address
     #[arg(long)]
     any_network: bool,
+    /// From now on (true) or no longer (false) let it exchange somebody's token for a narrower one of its own
+    #[arg(long, value_name = "BOOL")]
+    token_exchange: Option<bool>,
 }
 
 #[derive(Debug, Args)]
@@ -251,6 +257,7 @@ fn run_create(context: &Context, m: &Management, create: Create) -> Result<(), C
         authentication: create.authentication.read()?.unwrap_or_default(),
         dpop_required: create.dpop_required,
         allowed_networks: apps::read_networks(create.allowed_network)?,
+        token_exchange: create.token_exchange,
     };
     let created = apps::create(m, &create.org, new)?;
     let (sid, secret) = (created.client_id, created.client_secret.as_ref().map(Secret::reveal));
@@ -284,6 +291,7 @@ fn run_update(context: &Context, m: &Management, update: Update) -> Result<(), C
         authentication: update.authentication.read()?,
         dpop_required: update.dpop_required,
         allowed_networks: networks.map(apps::read_networks).transpose()?,
+        token_exchange: update.token_exchange,
         ..AppUpdate::default()
     };
     let needs_key = changes.authentication == Some(ClientAuthentication::ClientSecret);

@@ -61,6 +61,9 @@ pub struct AppRecord {
     /// The member who looks after it.
     #[serde(default)]
     pub owner_id: Option<Uuid>,
+    /// Whether it may exchange somebody's token for a narrower one of its own.
+    #[serde(default)]
+    pub token_exchange: bool,
 }
 
 /// An app as the token road needs it.
@@ -89,6 +92,7 @@ struct Row {
     description: String,
     allowed_networks: String,
     owner_id: Option<String>,
+    token_exchange: i64,
 }
 
 impl Row {
@@ -131,6 +135,7 @@ impl Row {
             dpop_required: self.dpop_required != 0,
             allowed_networks: read_networks(&self.allowed_networks).ok_or_else(|| corrupt("allowed_networks"))?,
             owner_id: self.owner_id.as_deref().map(|id| parse_id(id, "apps")).transpose()?,
+            token_exchange: self.token_exchange != 0,
             name: self.name,
             description: self.description,
             scopes: scopes
@@ -175,6 +180,7 @@ pub fn insert(conn: &mut AnyConnection, app: &AppRecord) -> Result<(), DbError> 
         apps::dpop_required.eq(i64::from(app.dpop_required)),
         apps::allowed_networks.eq(write_networks(&app.allowed_networks)),
         apps::owner_id.eq(app.owner_id.map(|id| id.to_string())),
+        apps::token_exchange.eq(i64::from(app.token_exchange)),
     );
     diesel::insert_into(apps::table).values(row).execute(conn)?;
     for (api_id, scope) in &app.scopes {
@@ -235,8 +241,8 @@ pub fn delete_scope(conn: &mut AnyConnection, client_id: ClientId, scope: &str) 
     Ok(diesel::delete(app_scopes::table.find((client_id.to_string(), scope))).execute(conn)? == 1)
 }
 
-/// Changes an app's name and description, its lifetime, its claims, whether its tokens must be bound and from where it may
-/// ask.
+/// Changes an app's name and description, its lifetime, its claims, whether its tokens must be bound, from where it may ask
+/// and whether it may exchange tokens.
 ///
 /// # Errors
 /// When the database does not take it.
@@ -249,6 +255,7 @@ pub fn update(conn: &mut AnyConnection, app: &AppRecord) -> Result<(), DbError> 
             apps::dpop_required.eq(i64::from(app.dpop_required)),
             apps::claims.eq(write_claims(app)),
             apps::allowed_networks.eq(write_networks(&app.allowed_networks)),
+            apps::token_exchange.eq(i64::from(app.token_exchange)),
         ))
         .execute(conn)?;
     Ok(())

@@ -168,6 +168,7 @@ diesel::table! {
         description -> Text,
         allowed_networks -> Text,
         owner_id -> Nullable<Text>,
+        token_exchange -> BigInt,
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub(super) mod apis;
 pub(super) mod app_keys;
+pub(super) mod app_tokens;
 pub(super) mod apps;
 mod json;
 pub(super) mod openapi;

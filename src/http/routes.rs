@@ -67,7 +67,7 @@ fn under_issuer(config: &mut ServiceConfig) {
 }
 
 fn resource_routes(config: &mut ServiceConfig) {
-    use api::{apis, app_keys, apps, records};
+    use api::{apis, app_keys, app_tokens, apps, records};
     let under = |path: &str| web::resource(format!("{}{path}", path::API));
     config
         .service(get(path::OPENAPI, api::openapi::openapi))
@@ -78,7 +78,7 @@ fn resource_routes(config: &mut ServiceConfig) {
                 .route(web::patch().to(apps::change_app))
                 .route(web::delete().to(apps::delete_app)),
         )
-        .service(post(&format!("{}/apps/{{client_id}}/revoke-tokens", path::API), apps::revoke_tokens))
+        .service(post(&format!("{}/apps/{{client_id}}/revoke-tokens", path::API), app_tokens::revoke_tokens))
         .service(
             reading(under("/apps/{client_id}/keys"), app_keys::list_keys, "GET, HEAD, POST")
                 .route(web::post().to(app_keys::add_key)),

@@ -185,6 +185,9 @@ pub struct Client {
     /// From where it may ask.
     #[cfg(feature = "server")]
     pub allowed_networks: Networks,
+    /// Whether it may exchange somebody's token for a narrower one of its own
+    /// ([RFC 8693](https://www.rfc-editor.org/rfc/rfc8693)).
+    pub token_exchange: bool,
     /// What it was granted.
     pub granted: Box<[GrantedScope]>,
     /// How it proves who it is.

@@ -215,6 +215,7 @@ mod tests {
             dpop_required: false,
             #[cfg(feature = "server")]
             allowed_networks: crate::oauth::networks::Networks::default(),
+            token_exchange: false,
             granted: granted.into(),
             authentication: crate::oauth::client::ClientAuthentication::ClientSecret,
             secrets: [].into(),

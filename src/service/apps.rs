@@ -60,6 +60,8 @@ pub struct NewApp {
     pub dpop_required: bool,
     /// From where it may ask for tokens.
     pub allowed_networks: Networks,
+    /// Whether it may exchange somebody's token for a narrower one of its own.
+    pub token_exchange: bool,
 }
 
 /// An app just registered. The only time its key is seen.
@@ -149,6 +151,7 @@ pub(super) struct CheckedApp {
     authentication: ClientAuthentication,
     dpop_required: bool,
     allowed_networks: Networks,
+    token_exchange: bool,
     most_apps: Option<i64>,
 }
 
@@ -183,6 +186,7 @@ impl CheckedApp {
             authentication,
             dpop_required: new.dpop_required,
             allowed_networks: new.allowed_networks,
+            token_exchange: new.token_exchange,
             most_apps: m.config.apps_per_organisation,
         })
     }
@@ -231,12 +235,13 @@ pub(super) fn insert(
         dpop_required: app.dpop_required,
         allowed_networks: app.allowed_networks.clone(),
         owner_id: first_owner(conn, deed, organisation.id)?,
+        token_exchange: app.token_exchange,
     };
     deed.doer.check_power(&record.scopes)?;
     apps::insert(conn, &record).map_err(ServiceError::duplicate(format!("there is an app {client_id} already")))?;
     let end = app.key_expires_in.map(|span| deed.now + span);
     let key_id = key.map(|key| insert_key(conn, deed, client_id, key, end)).transpose()?;
-    let detail = json!({ "name": record.name, "scopes": app.scopes, "auth_method": record.authentication.name(), "dpop_required": record.dpop_required, "allowed_networks": record.allowed_networks });
+    let detail = json!({ "name": record.name, "scopes": app.scopes, "auth_method": record.authentication.name(), "dpop_required": record.dpop_required, "allowed_networks": record.allowed_networks, "token_exchange": record.token_exchange });
     deed.record(conn, Some(organisation.id), "app.create", &client_id.to_string(), detail, Some(ChangeKind::App))?;
     Ok(key_id)
 }

@@ -40,6 +40,8 @@ struct ImportLine {
     dpop_required: bool,
     #[serde(default)]
     allowed_networks: Vec<String>,
+    #[serde(default)]
+    token_exchange: bool,
 }
 
 impl ImportLine {
@@ -76,6 +78,8 @@ pub struct ExportLine {
     dpop_required: bool,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     allowed_networks: Vec<String>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    token_exchange: bool,
 }
 
 impl From<AppRecord> for ExportLine {
@@ -91,6 +95,7 @@ impl From<AppRecord> for ExportLine {
             jwks_uri: app.authentication.jwks_uri().map(str::to_owned),
             dpop_required: app.dpop_required,
             allowed_networks: app.allowed_networks.texts(),
+            token_exchange: app.token_exchange,
         }
     }
 }
@@ -184,6 +189,7 @@ fn read_row(m: &Management, line: usize, text: &str) -> Result<Row, ServiceError
         authentication,
         dpop_required: given.dpop_required,
         allowed_networks: apps::read_networks(given.allowed_networks)?,
+        token_exchange: given.token_exchange,
     };
     let app = CheckedApp::new(m, app)?;
     let made = (app.needs_key() && given.client_secret.is_none()).then(generate_client_secret).transpose()?;

@@ -23,7 +23,7 @@ pub(super) fn app_document(app: &AppRecord) -> Value {
         "status": status(app),
         "scopes": app.scopes.iter().map(|(_, scope)| scope).collect::<Vec<_>>(),
         "lifetime": app.lifetime.map(print_span), "claims": app.claims, "dpop_required": app.dpop_required,
-        "allowed_networks": app.allowed_networks,
+        "allowed_networks": app.allowed_networks, "token_exchange": app.token_exchange,
         "auth_method": app.authentication.name(), "jwks_uri": app.authentication.jwks_uri(),
         "created_at": app.created_at.rfc3339(), "last_used_at": app.last_used_at.map(Timestamp::rfc3339),
     })
@@ -49,7 +49,7 @@ fn description_text(description: &str) -> String {
 pub(super) fn details_text(details: &AppDetails) -> String {
     let app = &details.app;
     format!(
-        "{}\n{}  App SID       {}\n  organisation  {}\n  owner         {}\n  status        {}\n  scopes        {}\n  lifetime      {}\n  DPoP          {}\n  networks      {}\n  last 24 h     {} tokens issued, {} requests refused\n\n{}",
+        "{}\n{}  App SID       {}\n  organisation  {}\n  owner         {}\n  status        {}\n  scopes        {}\n  lifetime      {}\n  DPoP          {}\n  networks      {}\n  exchange      {}\n  last 24 h     {} tokens issued, {} requests refused\n\n{}",
         app.name,
         description_text(&app.description),
         app.client_id,
@@ -60,6 +60,7 @@ pub(super) fn details_text(details: &AppDetails) -> String {
         app.lifetime.map_or_else(|| "the API's or the server's".to_owned(), print_span),
         if app.dpop_required { "required" } else { "not required" },
         if app.allowed_networks.is_everywhere() { "all".to_owned() } else { app.allowed_networks.texts().join(" ") },
+        if app.token_exchange { "allowed" } else { "not allowed" },
         details.issued_24h,
         details.refused_24h,
         match &app.authentication {

@@ -20,7 +20,6 @@ use crate::oauth::client::ClientAuthentication;
 use crate::service::ServiceError;
 use crate::service::app_authentication::asked_for;
 use crate::service::apps::{self, AppUpdate, CreatedApp};
-use crate::service::cut_offs;
 
 /// An app. Times in RFC 3339.
 #[derive(Serialize, ToSchema)]
@@ -61,6 +60,8 @@ pub(super) struct App {
     /// From where it may ask for tokens: CIDRs; none for everywhere.
     #[schema(example = json!(["192.0.2.0/24"]))]
     allowed_networks: Vec<String>,
+    /// Whether it may exchange somebody's token for a narrower one of its own.
+    token_exchange: bool,
 }
 
 impl From<AppRecord> for App {
@@ -71,6 +72,7 @@ impl From<AppRecord> for App {
             jwks_uri: app.authentication.jwks_uri().map(str::to_owned),
             dpop_required: app.dpop_required,
             allowed_networks: app.allowed_networks.texts(),
+            token_exchange: app.token_exchange,
             client_id: app.client_id.to_string(),
             name: app.name,
             description: app.description,
@@ -152,6 +154,9 @@ pub(super) struct NewApp {
     #[serde(default)]
     #[schema(max_items = 20, example = json!(["192.0.2.0/24"]))]
     allowed_networks: Vec<String>,
+    /// Whether it may exchange somebody's token for a narrower one of its own.
+    #[serde(default)]
+    token_exchange: bool,
 }
 
 impl TryFrom<NewApp> for apps::NewApp {
@@ -169,6 +174,7 @@ impl TryFrom<NewApp> for apps::NewApp {
             authentication: authentication.unwrap_or_default(),
             dpop_required: new.dpop_required,
             allowed_networks: apps::read_networks(new.allowed_networks)?,
+            token_exchange: new.token_exchange,
         })
     }
 }
@@ -194,6 +200,7 @@ impl Body for NewApp {
         JWKS_URI,
         DPOP_REQUIRED,
         ALLOWED_NETWORKS,
+        TOKEN_EXCHANGE,
     ];
     const REQUIRED: &'static [&'static str] = &["name"];
 }
@@ -247,6 +254,10 @@ pub(super) struct AppChange {
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Vec<String>, required = false, max_items = 20, example = json!(["192.0.2.0/24"]))]
     allowed_networks: Option<Vec<String>>,
+    /// Whether it may exchange somebody's token for a narrower one of its own from now on.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = bool, required = false)]
+    token_exchange: Option<bool>,
 }
 
 impl TryFrom<AppChange> for AppUpdate {
@@ -262,6 +273,7 @@ impl TryFrom<AppChange> for AppUpdate {
             claims: change.claims,
             dpop_required: change.dpop_required,
             allowed_networks: change.allowed_networks.map(apps::read_networks).transpose()?,
+            token_exchange: change.token_exchange,
             enabled: change.enabled,
             ..Self::default()
         })
@@ -277,6 +289,7 @@ const AUTH_METHOD: (&str, &str) = ("auth_method", "client_secret or private_key_
 const JWKS: (&str, &str) = ("jwks", "a JWK set: an object with a list of keys");
 const JWKS_URI: (&str, &str) = ("jwks_uri", "a URL that begins with https://");
 const DPOP_REQUIRED: (&str, &str) = ("dpop_required", "true or false");
+const TOKEN_EXCHANGE: (&str, &str) = ("token_exchange", "true or false");
 const ALLOWED_NETWORKS: (&str, &str) = ("allowed_networks", "a list of at most 20 addresses or CIDRs");
 
 impl Body for AppChange {
@@ -292,6 +305,7 @@ impl Body for AppChange {
         JWKS_URI,
         DPOP_REQUIRED,
         ALLOWED_NETWORKS,
+        TOKEN_EXCHANGE,
     ];
 }
 
@@ -362,32 +376,4 @@ pub(in crate::http) async fn delete_app(visit: Visit<AppsWrite>, path: Path<Stri
     let client_id = visit.client_id(&path)?;
     visit.change("The app cannot be deleted.", move |m| apps::delete(m, client_id)).await?;
     Ok(visit.done())
-}
-
-/// Every token of an app from before a moment is refused.
-#[derive(Serialize, ToSchema)]
-pub(super) struct CutOff {
-    /// The app.
-    #[schema(format = "uuid")]
-    client_id: String,
-    /// The moment; tokens that are asked for from then on are good.
-    #[schema(format = DateTime)]
-    not_before: String,
-}
-
-/// End every token that an app has until now
-///
-/// Its keys go on: it gets new tokens from the second after. Here at once, on other nodes within a second.
-#[utoipa::path(post, path = "/apps/{client_id}/revoke-tokens", tag = "apps", security(("oauth2" = ["apps:write"]), ("bearer" = ["apps:write"])),
-    params(("client_id" = String, Path, format = "uuid"), ("If-Match" = Option<String>, Header, description = "Only if it still has this entity tag")),
-    responses((status = 200, body = CutOff, description = "From when on tokens are good"), ChangeRefusals))]
-pub(in crate::http) async fn revoke_tokens(
-    visit: Visit<AppsWrite>,
-    path: Path<String>,
-) -> Result<HttpResponse, ApiError> {
-    let client_id = visit.client_id(&path)?;
-    let revoke = move |m: &_| cut_offs::revoke_app_tokens(m, client_id);
-    let not_before = visit.change("The tokens cannot be revoked.", revoke).await?;
-    let answer = CutOff { client_id: client_id.to_string(), not_before: not_before.rfc3339() };
-    Ok(visit.answer(StatusCode::OK, &answer))
 }

@@ -9,7 +9,7 @@ use utoipa::openapi::security::{ClientCredentials, Flow, HttpAuthScheme, HttpBui
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response, ResponseBuilder, Server};
 use utoipa::{IntoResponses, OpenApi, ToSchema};
 
-use super::{apis, app_keys, apps, records, whoami};
+use super::{apis, app_keys, app_tokens, apps, records, whoami};
 use crate::http::answer::cacheable;
 use crate::http::problem::{Fault, PROBLEM_JSON};
 use crate::http::site::Site;
@@ -102,7 +102,7 @@ impl IntoResponses for ChangeRefusals {
         apps::show_app,
         apps::change_app,
         apps::delete_app,
-        apps::revoke_tokens,
+        app_tokens::revoke_tokens,
         app_keys::list_keys,
         app_keys::add_key,
         app_keys::rotate_key,

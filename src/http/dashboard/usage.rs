@@ -219,6 +219,7 @@ pub(super) mod tests {
             dpop_required: false,
             allowed_networks: crate::oauth::networks::Networks::default(),
             owner_id: None,
+            token_exchange: false,
         };
         let quiet = Picture { spans: Vec::new(), refusals: Vec::new(), scopes: Vec::new(), ..picture(Range::Week) };
         let top = [("192.0.2.7".to_owned(), 1_200)];

@@ -41,6 +41,8 @@ pub struct AppUpdate {
     pub dpop_required: Option<bool>,
     /// From where it may ask for tokens from now on.
     pub allowed_networks: Option<Networks>,
+    /// Whether it may exchange somebody's token for a narrower one of its own.
+    pub token_exchange: Option<bool>,
     /// Whether it gets tokens, and those it has are accepted.
     pub enabled: Option<bool>,
 }
@@ -51,7 +53,8 @@ impl AppUpdate {
         let scopes = self.scopes.is_some() || !self.add_scopes.is_empty() || !self.remove_scopes.is_empty();
         let texts = self.name.is_some() || self.description.is_some();
         let tokens = self.lifetime.is_some() || self.claims.is_some() || self.allowed_networks.is_some();
-        texts || tokens || scopes || self.authentication.is_some() || self.dpop_required.is_some()
+        let switches = self.dpop_required.is_some() || self.token_exchange.is_some();
+        texts || tokens || scopes || switches || self.authentication.is_some()
     }
 }
 
@@ -96,6 +99,7 @@ pub(in crate::service) fn change(
     app.claims = update.claims.clone().map_or(app.claims, |claims| Some(claims).filter(|claims| !claims.is_empty()));
     app.dpop_required = update.dpop_required.unwrap_or(app.dpop_required);
     app.allowed_networks = update.allowed_networks.clone().unwrap_or(app.allowed_networks);
+    app.token_exchange = update.token_exchange.unwrap_or(app.token_exchange);
     apps::update(conn, &app)?;
     if let Some(authentication) = &update.authentication {
         // Whoever has the private key of the app has its power.
@@ -105,7 +109,7 @@ pub(in crate::service) fn change(
     let (added, removed) = change_scopes(conn, deed, &app, update)?;
     let detail = json!({
         "name": app.name, "description": app.description, "lifetime": app.lifetime.map(print_span), "dpop_required": app.dpop_required,
-        "allowed_networks": app.allowed_networks, "added": added, "removed": removed, "claims": app.claims,
+        "allowed_networks": app.allowed_networks, "token_exchange": app.token_exchange, "added": added, "removed": removed, "claims": app.claims,
     });
     let target = app.client_id.to_string();
     deed.record(conn, Some(app.organisation_id), "app.update", &target, detail, Some(ChangeKind::App))?;

@@ -40,6 +40,7 @@ static WORLD: LazyLock<(Client, Arc<Api>)> = LazyLock::new(|| {
         authentication: ClientAuthentication::ClientSecret,
         dpop_required: false,
         allowed_networks: Networks::default(),
+        token_exchange: false,
         secrets: [].into(),
         claims: None,
     };

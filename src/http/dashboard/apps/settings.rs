@@ -34,6 +34,7 @@ pub(super) struct Fields {
     description: String,
     lifetime: String,
     dpop_required: bool,
+    token_exchange: bool,
     /// One on a line.
     networks: String,
 }
@@ -45,6 +46,7 @@ impl Fields {
             description: app.description.clone(),
             lifetime: app.lifetime.map(print_span).unwrap_or_default(),
             dpop_required: app.dpop_required,
+            token_exchange: app.token_exchange,
             networks: networks::written(&app.allowed_networks),
         }
     }
@@ -55,6 +57,7 @@ impl Fields {
             description: form.text("description").to_owned(),
             lifetime: form.trimmed("lifetime").to_owned(),
             dpop_required: form.has("dpop-required"),
+            token_exchange: form.has("token-exchange"),
             networks: form.trimmed("allowed-networks").to_owned(),
         }
     }
@@ -83,6 +86,7 @@ impl Fields {
             description: Some(self.description.clone()),
             lifetime: Some(lifetime),
             dpop_required: Some(self.dpop_required),
+            token_exchange: Some(self.token_exchange),
             allowed_networks: Some(allowed.clone()),
             ..AppUpdate::default()
         };
@@ -241,6 +245,7 @@ impl ConflictView {
                 row("Description", &now.description, &mine.description),
                 row("How long its tokens live", &now.lifetime, &mine.lifetime),
                 row("Tokens only bound to a key", yes_no(now.dpop_required), yes_no(mine.dpop_required)),
+                row("May exchange tokens", yes_no(now.token_exchange), yes_no(mine.token_exchange)),
                 row("Allowed networks", &now.networks, &mine.networks),
             ],
             networks_seen,

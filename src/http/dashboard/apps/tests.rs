@@ -72,6 +72,7 @@ pub(in crate::http::dashboard) fn app() -> AppRecord {
         dpop_required: false,
         allowed_networks: Networks::read(["10.0.0.0/8", "2001:db8::/32"]).unwrap(),
         owner_id: Some(Uuid::nil()),
+        token_exchange: true,
     }
 }
 
