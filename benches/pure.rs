@@ -107,6 +107,7 @@ fn claims<'a>(world: &'a World, authorization: &'a Authorization) -> AccessToken
         issuer: ISSUER,
         client: &world.client,
         person: None,
+        delegation: None,
         authorization,
         profile: TokenProfile::Rfc9068,
         issued_at: NOW,

@@ -69,6 +69,7 @@ mod sign_in_provider;
 mod sign_up;
 mod snippets;
 mod team;
+mod token_exchange;
 mod token_request;
 mod trusted_certificates;
 mod trusted_issuers;

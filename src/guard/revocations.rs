@@ -13,7 +13,7 @@ use super::source::FetchError;
 use crate::clock::Timestamp;
 use crate::keys::jws::UnverifiedJws;
 use crate::keys::verify::JwksKeys;
-use crate::oauth::claims::ReadClaims;
+use crate::oauth::claims::{Actor, ReadClaims};
 
 /// In octets; hundreds of thousands of revoked tokens.
 pub(super) const LONGEST_FEED: usize = 32 * 1024 * 1024;
@@ -101,13 +101,19 @@ impl RevocationList {
 
     /// Whether a token is dead. `iat` as it stands in the token, with no leeway.
     pub(super) fn revokes(&self, token: &ReadClaims) -> bool {
-        let (client, tenant) = (&token.client_id, &token.tenant);
-        let cut_offs =
-            [self.not_before.all.as_ref(), self.not_before.clients.get(client), self.not_before.tenants.get(tenant)];
+        let tenant = &token.tenant;
+        // A token that was exchanged dies with everybody who had a hand in it.
+        let actors = token.act.iter().flat_map(Actor::chain).map(|actor| &actor.sub);
+        let subject = token.act.as_ref().map(|_| &token.sub);
+        let ends_with = |client: &Box<str>| {
+            let cut_off = self.not_before.clients.get(client);
+            cut_off.is_some_and(|cut_off| token.iat < *cut_off) || self.disabled.clients.contains(client)
+        };
+        let cut_offs = [self.not_before.all.as_ref(), self.not_before.tenants.get(tenant)];
         self.revoked.contains_key(&token.jti)
             || cut_offs.into_iter().flatten().any(|cut_off| token.iat < *cut_off)
-            || self.disabled.clients.contains(client)
             || self.disabled.tenants.contains(tenant)
+            || std::iter::once(&token.client_id).chain(subject).chain(actors).any(ends_with)
     }
 }
 

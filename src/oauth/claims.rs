@@ -20,6 +20,8 @@ pub struct AccessTokenClaims<'a> {
     pub client: &'a Client,
     /// Whom a trusted issuer named, if that was a person: `sub` and `login`.
     pub person: Option<&'a Person>,
+    /// Who acts for whom, if the client exchanged somebody's token for this one: `act`, and `sub` unless it is for a person.
+    pub delegation: Option<&'a Delegation>,
     /// What it is good for: `aud` and `scope`.
     pub authorization: &'a Authorization,
     /// The form of `aud` and `scope`.
@@ -44,6 +46,37 @@ pub struct Person {
     pub subject: Box<str>,
     /// `login`: the name by which the organisation knows the person.
     pub login: Box<str>,
+}
+
+/// What was exchanged for a token ([RFC 8693](https://www.rfc-editor.org/rfc/rfc8693)).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delegation {
+    /// `sub`: whose token was exchanged.
+    pub subject: Box<str>,
+    /// `act`: who did so.
+    pub actor: Actor,
+}
+
+/// `act`: who acts for the subject of a token
+/// ([RFC 8693 §4.1](https://www.rfc-editor.org/rfc/rfc8693#section-4.1)).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Actor {
+    /// The App SID.
+    pub sub: Box<str>,
+    /// Who acted before it, and passed the token on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub act: Option<Box<Actor>>,
+}
+
+impl Actor {
+    /// The most that may act one for the other.
+    pub const MOST: usize = 4;
+
+    /// This one, and those who acted before it.
+    pub fn chain(&self) -> impl Iterator<Item = &Self> {
+        std::iter::successors(Some(self), |actor| actor.act.as_deref())
+    }
 }
 
 /// `cnf`: the key that whoever shows the token must hold
@@ -79,7 +112,9 @@ impl Serialize for AccessTokenClaims<'_> {
         map.serialize_entry("nbf", &self.valid_from)?;
         map.serialize_entry("iat", &self.issued_at)?;
         map.serialize_entry("jti", self.token_id)?;
-        map.serialize_entry("sub", self.person.map_or(client_id.as_str(), |person| &person.subject))?;
+        let person = self.person.map(|person| &*person.subject);
+        let subject = person.or(self.delegation.map(|delegation| &*delegation.subject));
+        map.serialize_entry("sub", subject.unwrap_or(&client_id))?;
         map.serialize_entry("client_id", &client_id)?;
         if let Some(person) = self.person {
             map.serialize_entry("login", &person.login)?;
@@ -94,6 +129,9 @@ impl Serialize for AccessTokenClaims<'_> {
         map.serialize_entry("tenant", &*self.client.organisation.slug)?;
         if let Some(confirmation) = self.confirmation {
             map.serialize_entry("cnf", confirmation)?;
+        }
+        if let Some(delegation) = self.delegation {
+            map.serialize_entry("act", &delegation.actor)?;
         }
         for (name, value) in self.client.claims.iter().flat_map(|claims| claims.iter()) {
             map.serialize_entry(name, value)?;
@@ -129,6 +167,8 @@ pub struct ReadClaims {
     pub login: Option<Box<str>>,
     /// `cnf`
     pub cnf: Option<Confirmation>,
+    /// `act`: there if the token was issued in exchange for another.
+    pub act: Option<Actor>,
 }
 
 /// A claim that is a text or a list of texts.

@@ -20,6 +20,8 @@ pub enum OAuthErrorCode {
     InvalidClient,
     /// What shall be exchanged for a token is not good.
     InvalidGrant,
+    /// The client may not use this grant.
+    UnauthorizedClient,
     /// The grant is not one this server knows.
     UnsupportedGrantType,
     /// A scope is unknown, malformed or not granted.
@@ -53,6 +55,7 @@ impl OAuthErrorCode {
         Self::InvalidRequest,
         Self::InvalidClient,
         Self::InvalidGrant,
+        Self::UnauthorizedClient,
         Self::UnsupportedGrantType,
         Self::InvalidScope,
         Self::InvalidTarget,
@@ -72,6 +75,7 @@ impl OAuthErrorCode {
             Self::InvalidRequest => "invalid_request",
             Self::InvalidClient => "invalid_client",
             Self::InvalidGrant => "invalid_grant",
+            Self::UnauthorizedClient => "unauthorized_client",
             Self::UnsupportedGrantType => "unsupported_grant_type",
             Self::InvalidScope => "invalid_scope",
             Self::InvalidTarget => "invalid_target",
@@ -98,8 +102,11 @@ impl OAuthErrorCode {
             Self::InvalidGrant => {
                 "The assertion is a JWT of a third party, and a check of it failed; error_description says which. Its iss must be a trusted issuer of the organisation, its signature made with one of that issuer's keys, its aud one of the audiences set there, exp ahead by at most 24 hours, nbf and iat not in the future, and whom it names an app or user here. The dashboard shows for a pasted JWT how each check went."
             }
+            Self::UnauthorizedClient => {
+                "The app may not use this grant. Exchanging tokens is off for each app until somebody allows it: under Settings in the dashboard, with brevet app update SID --token-exchange true, or with token_exchange in the management API."
+            }
             Self::UnsupportedGrantType => {
-                "This server issues tokens to programs: grant_type must be client_credentials or urn:ietf:params:oauth:grant-type:jwt-bearer, in exactly this spelling."
+                "This server issues tokens to programs: grant_type must be client_credentials, urn:ietf:params:oauth:grant-type:jwt-bearer or urn:ietf:params:oauth:grant-type:token-exchange, in exactly this spelling."
             }
             Self::InvalidScope => {
                 "A scope was misspelt, does not exist, or was not granted to the app. Leave scope out to get everything the app was granted, or grant it the scope first. Scopes are case-sensitive and separated by single spaces."

@@ -2,7 +2,7 @@
 
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
-use super::claims::{Confirmation, OneOrMany, ReadClaims};
+use super::claims::{Actor, Confirmation, OneOrMany, ReadClaims};
 use super::client::ClientId;
 use crate::clock::Timestamp;
 
@@ -33,6 +33,9 @@ struct Active<'a> {
     tenant: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     cnf: Option<&'a Confirmation>,
+    /// [RFC 8693 §4.1](https://www.rfc-editor.org/rfc/rfc8693#section-4.1)
+    #[serde(skip_serializing_if = "Option::is_none")]
+    act: Option<&'a Actor>,
 }
 
 impl Serialize for Introspection<'_> {
@@ -58,6 +61,7 @@ impl Serialize for Introspection<'_> {
             jti: &claims.jti,
             tenant: &claims.tenant,
             cnf: claims.cnf.as_ref(),
+            act: claims.act.as_ref(),
         };
         active.serialize(serializer)
     }

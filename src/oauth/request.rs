@@ -27,6 +27,8 @@ const BODY_ONLY: &[&str] = &[
     "client_assertion",
     "client_assertion_type",
     "assertion",
+    "subject_token",
+    "actor_token",
     "scope",
     "resource",
     "audience",
@@ -81,17 +83,20 @@ pub enum GrantType {
     ClientCredentials,
     /// [RFC 7523 §2.1](https://www.rfc-editor.org/rfc/rfc7523#section-2.1)
     JwtBearer,
+    /// [RFC 8693 §2.1](https://www.rfc-editor.org/rfc/rfc8693#section-2.1)
+    TokenExchange,
 }
 
 impl GrantType {
     /// All that are enabled.
-    pub const ALL: &[Self] = &[Self::ClientCredentials, Self::JwtBearer];
+    pub const ALL: &[Self] = &[Self::ClientCredentials, Self::JwtBearer, Self::TokenExchange];
 
     /// The value of `grant_type`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::ClientCredentials => "client_credentials",
             Self::JwtBearer => "urn:ietf:params:oauth:grant-type:jwt-bearer",
+            Self::TokenExchange => "urn:ietf:params:oauth:grant-type:token-exchange",
         }
     }
 
@@ -122,6 +127,13 @@ pub enum Grant<'a> {
         /// Where the token shall be good for.
         target: TokenTarget<'a>,
     },
+    /// A narrower token for the one that somebody else has, with the client as actor.
+    TokenExchange {
+        /// That token.
+        subject: SubjectToken<'a>,
+        /// Where the new one shall be good for.
+        target: TokenTarget<'a>,
+    },
 }
 
 /// Where a token shall be good for.
@@ -144,7 +156,7 @@ impl<'a> Grant<'a> {
         }
         let grant_type = GrantType::named(params).ok_or_else(|| {
             let known: Vec<&str> = GrantType::ALL.iter().map(|known| known.name()).collect();
-            let description = format!("This server knows the grant_type {}.", known.join(" and "));
+            let description = format!("This server knows the grant_type {}.", join_names(&known));
             OAuthError::new(OAuthErrorCode::UnsupportedGrantType, description)
         })?;
         let target = TokenTarget {
@@ -158,6 +170,66 @@ impl<'a> Grant<'a> {
                 let assertion = assertion.ok_or_else(|| OAuthError::invalid_request("assertion is missing."))?;
                 Ok(Self::JwtBearer { assertion, tenant: params.get("tenant"), target })
             }
+            GrantType::TokenExchange => Ok(Self::TokenExchange { subject: SubjectToken::from_params(params)?, target }),
+        }
+    }
+}
+
+fn join_names(names: &[&str]) -> String {
+    match names {
+        [others @ .., last] if !others.is_empty() => format!("{} and {last}", others.join(", ")),
+        names => names.join(" "),
+    }
+}
+
+/// The token that shall be exchanged, with what it says it is. Nothing of it is proved yet.
+#[derive(Clone, Copy)]
+pub enum SubjectToken<'a> {
+    /// An access token: ours, or what a trusted issuer's JWT is that is good as one.
+    AccessToken(&'a str),
+    /// Any other JWT of a trusted issuer.
+    ForeignJwt(&'a str),
+}
+
+/// Which it is, and not what it says.
+impl fmt::Debug for SubjectToken<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::AccessToken(_) => "AccessToken",
+            Self::ForeignJwt(_) => "ForeignJwt",
+        })
+    }
+}
+
+/// The kind of token that is exchanged and the only one that is issued
+/// ([RFC 8693 §3](https://www.rfc-editor.org/rfc/rfc8693#section-3)).
+pub const ACCESS_TOKEN_TYPE: &str = "urn:ietf:params:oauth:token-type:access_token";
+/// The names under which a trusted issuer's JWT may come.
+const FOREIGN_JWT_TYPES: &[&str] =
+    &["urn:ietf:params:oauth:token-type:jwt", "urn:ietf:params:oauth:token-type:id_token"];
+
+impl<'a> SubjectToken<'a> {
+    /// Reads what [RFC 8693 §2.1](https://www.rfc-editor.org/rfc/rfc8693#section-2.1) asks for.
+    fn from_params(params: &'a TokenParams<'_>) -> Result<Self, OAuthError> {
+        if params.get("actor_token").is_some() || params.get("actor_token_type").is_some() {
+            return Err(OAuthError::invalid_request(
+                "The actor is the app that asks: send no actor_token and no actor_token_type.",
+            ));
+        }
+        if params.get("requested_token_type").is_some_and(|asked| asked != ACCESS_TOKEN_TYPE) {
+            return Err(OAuthError::invalid_request(
+                "requested_token_type can only be urn:ietf:params:oauth:token-type:access_token.",
+            ));
+        }
+        let token = params.get("subject_token");
+        let token = token.ok_or_else(|| OAuthError::invalid_request("subject_token is missing."))?;
+        match params.get("subject_token_type") {
+            None => Err(OAuthError::invalid_request("subject_token_type is missing.")),
+            Some(ACCESS_TOKEN_TYPE) => Ok(Self::AccessToken(token)),
+            Some(name) if FOREIGN_JWT_TYPES.contains(&name) => Ok(Self::ForeignJwt(token)),
+            Some(_) => Err(OAuthError::invalid_request(
+                "subject_token_type is urn:ietf:params:oauth:token-type: and access_token, jwt or id_token.",
+            )),
         }
     }
 }

@@ -9,6 +9,7 @@ use crate::clock::Timestamp;
 use crate::directory::LookupError;
 use crate::keys::dpop::{BindingError, Shown, Use, check_binding};
 use crate::keys::verify::{SignedToken, TokenError};
+use crate::oauth::claims::ReadClaims;
 use crate::oauth::dpop::ProofError;
 use crate::oauth::trust::{TrustError, Way};
 use crate::oauth::{Client, ClientId};
@@ -52,22 +53,61 @@ pub async fn verify(authority: &Authority, token: &str, now: Timestamp) -> Resul
 
 /// The client of a token, if it and the person may still use what was issued to them.
 async fn check_owner(authority: &Authority, token: Arc<SignedToken>) -> Result<ValidToken, AccessError> {
-    let directory = &authority.directory;
-    let revoked = || AccessError::Refused(TokenError::Revoked);
-    let client_id = ClientId::parse(&token.claims.client_id).ok_or(AccessError::Refused(TokenError::Malformed))?;
-    let client = directory.find_client(client_id).await.map_err(AccessError::Unavailable)?.ok_or_else(revoked)?;
-    // A token says who its client belonged to; a client that was moved or made anew elsewhere is another.
-    let same_tenant = *client.organisation.slug == *token.claims.tenant;
-    // As it stands in the token, whatever `clock-backdate` is or was: see `service::cut_offs`.
-    if !client.is_active() || !same_tenant || token.claims.iat < directory.cut_off(&client) {
-        return Err(revoked());
+    let claims = &token.claims;
+    let client = find_client(authority, &claims.client_id, claims).await?;
+    if let Some(login) = &claims.login {
+        let is_member = authority.directory.has_member(client.organisation.id, login).await;
+        is_member.map_err(AccessError::Unavailable)?.then_some(()).ok_or_else(revoked)?;
     }
-    if let Some(login) = &token.claims.login {
-        let is_member = directory.has_member(client.organisation.id, login).await.map_err(AccessError::Unavailable)?;
-        is_member.then_some(()).ok_or_else(revoked)?;
-    }
+    check_delegation(authority, &client, claims).await?;
     authority.usage.checked(client.organisation.id);
     Ok(ValidToken { token, client })
+}
+
+fn revoked() -> AccessError {
+    AccessError::Refused(TokenError::Revoked)
+}
+
+/// A client whom a token names, if it may still use what was issued when the token was.
+async fn find_client(authority: &Authority, client_id: &str, claims: &ReadClaims) -> Result<Arc<Client>, AccessError> {
+    let directory = &authority.directory;
+    let client_id = ClientId::parse(client_id).ok_or(AccessError::Refused(TokenError::Malformed))?;
+    let client = directory.find_client(client_id).await.map_err(AccessError::Unavailable)?.ok_or_else(revoked)?;
+    // A token says who its client belonged to; a client that was moved or made anew elsewhere is another.
+    let same_tenant = *client.organisation.slug == *claims.tenant;
+    // As it stands in the token, whatever `clock-backdate` is or was: see `service::cut_offs`.
+    if !client.is_active() || !same_tenant || claims.iat < directory.cut_off(&client) {
+        return Err(revoked());
+    }
+    Ok(client)
+}
+
+/// A token that was exchanged is good as long as everybody who had a hand in it may have tokens: whose it was first, and all
+/// who passed it on.
+pub(super) async fn check_delegation(
+    authority: &Authority,
+    client: &Client,
+    claims: &ReadClaims,
+) -> Result<(), AccessError> {
+    let Some(actor) = &claims.act else { return Ok(()) };
+    for before in actor.chain().filter(|before| before.sub != claims.client_id) {
+        find_client(authority, &before.sub, claims).await?;
+    }
+    if claims.login.is_none() {
+        return find_client(authority, &claims.sub, claims).await.map(drop);
+    }
+    // A user's: the trusted issuer who named the user stands in front, and is the client of the user's own tokens.
+    let issuer = claims.sub.split_once('|').map_or("", |(issuer, _)| issuer);
+    let trusted = authority.directory.find_trusted_issuers(issuer).await.map_err(AccessError::Unavailable)?;
+    let of_users = trusted.iter().map(|issuer| &issuer.record);
+    let of_users = of_users.filter(|record| record.app.is_none() && record.organisation_id == client.organisation.id);
+    for record in of_users {
+        match find_client(authority, &record.id.to_string(), claims).await {
+            Err(AccessError::Refused(_)) => {}
+            known => return known.map(drop),
+        }
+    }
+    Err(revoked())
 }
 
 /// A third party's JWT as a token: what a ticket for it would say. `refusal` is what is wrong with it as one of ours.
@@ -84,8 +124,9 @@ async fn verify_foreign(
         TrustError::Unavailable(reason) => AccessError::Unavailable(LookupError::Database(reason)),
         error => AccessError::Refused(TokenError::ThirdParty(error.public())),
     })?;
-    let token = SignedToken::of_third_party(verified.read_claims(authority.directory.management_api()));
-    check_owner(authority, Arc::new(token)).await
+    let claims = verified.read_claims(authority.directory.management_api());
+    let claims = claims.map_err(|error| AccessError::Refused(TokenError::ThirdParty(error.public())))?;
+    check_owner(authority, Arc::new(SignedToken::of_third_party(claims))).await
 }
 
 /// Why whoever shows a good token may not use it.

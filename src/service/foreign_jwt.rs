@@ -75,7 +75,10 @@ impl<'a> UnverifiedForeignJwt<'a> {
 
 impl VerifiedForeignJwt {
     /// What a token for it would say: everything that the client was granted. `fallback` is the API of tokens for nothing.
-    pub(super) fn read_claims(&self, fallback: &Api) -> ReadClaims {
+    ///
+    /// # Errors
+    /// `Malformed` when it is bound to a key in a way that is not known here.
+    pub(super) fn read_claims(&self, fallback: &Api) -> Result<ReadClaims, TrustError> {
         let (client, claims) = (&self.client, &self.claims);
         let mut audiences: Vec<String> = Vec::new();
         for identifier in client.granted.iter().map(|granted| &granted.api.identifier) {
@@ -89,7 +92,7 @@ impl VerifiedForeignJwt {
         let client_id: Box<str> = client.client_id.to_string().into();
         // A cut-off ends what does not say when it was made.
         let issued_at = claims.issued_at().unwrap_or(Timestamp::NEVER);
-        ReadClaims {
+        Ok(ReadClaims {
             iss: claims.issuer().into(),
             aud: OneOrMany::Many(audiences),
             exp: claims.expires_at(),
@@ -101,8 +104,9 @@ impl VerifiedForeignJwt {
             scope: ScopeClaim::List(client.granted.iter().map(|granted| granted.name.to_string()).collect()),
             tenant: client.organisation.slug.as_ref().into(),
             login: self.person.as_ref().map(|person| person.login.clone()),
-            cnf: None,
-        }
+            cnf: claims.confirmation()?,
+            act: None,
+        })
     }
 }
 

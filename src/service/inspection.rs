@@ -111,6 +111,8 @@ pub enum Check {
     Revocation,
     /// The app, and its organisation.
     App,
+    /// Those it is about and those who act for them, if it was issued in exchange for another.
+    Exchange,
     /// Whether everything of its age was ended.
     CutOff,
     /// What it is for.
@@ -130,6 +132,7 @@ impl Check {
             Self::Time => "Time",
             Self::Revocation => "Revocation",
             Self::App => "App",
+            Self::Exchange => "Token exchange",
             Self::CutOff => "Cut-off",
             Self::Audience => "Audience",
             Self::Binding => "Binding",
@@ -215,11 +218,13 @@ fn meaning(name: &str) -> &'static str {
         "nbf" => "not good before",
         "iat" => "when it was issued",
         "jti" => "the token's own number",
-        "sub" => "whom it is about: the App SID",
+        "sub" => "whom it is about: the App SID, or a user of a trusted issuer",
         "client_id" => "the App SID",
         "scope" => "what it allows",
         "tenant" => "the organisation",
         "cnf" => "the key it is bound to",
+        "act" => "who acts for whom it is about: the app that exchanged their token for this one",
+        "login" => "the user, by the name that the organisation knows",
         _ => "",
     }
 }

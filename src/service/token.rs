@@ -10,7 +10,9 @@ use super::authority::{Authority, Caller};
 use super::client_auth::{self, AuthenticatedClient};
 use super::dpop;
 use super::foreign_jwt::{Narrowing, VerifiedForeignJwt};
+use super::grants::token_exchange::{self, Exchanged};
 use super::grants::{client_credentials, jwt_bearer};
+use crate::clock::Timestamp;
 use crate::db::usage::Refused;
 use crate::keys::dpop::Proof;
 use crate::oauth::claims::{AccessTokenClaims, Person, lifetime};
@@ -31,6 +33,8 @@ pub struct IssuedToken {
     pub scopes: Vec<Arc<str>>,
     /// `DPoP` if it is bound to a key, else `Bearer`.
     pub token_type: &'static str,
+    /// Whether it was issued in exchange for another.
+    pub is_exchanged: bool,
     /// Whose it is, for the log.
     pub client_id: ClientId,
 }
@@ -52,16 +56,23 @@ pub(super) struct Grantee<'a> {
     secret_id: Option<Uuid>,
     /// The user whom a trusted issuer named.
     person: Option<&'a Person>,
+    /// Whose token the client exchanged.
+    exchanged: Option<&'a Exchanged>,
 }
 
 impl<'a> Grantee<'a> {
     fn of_client(authenticated: &'a AuthenticatedClient) -> Self {
-        Self { client: authenticated.client(), secret_id: authenticated.secret_id(), person: None }
+        Self { client: authenticated.client(), secret_id: authenticated.secret_id(), person: None, exchanged: None }
     }
 
     /// Whom a third party's JWT stands for.
     pub(super) fn of_foreign_jwt(verified: &'a VerifiedForeignJwt) -> Self {
-        Self { client: &verified.client, secret_id: None, person: verified.person.as_ref() }
+        Self { client: &verified.client, secret_id: None, person: verified.person.as_ref(), exchanged: None }
+    }
+
+    fn of_exchange(exchanged: &'a Exchanged, authenticated: &AuthenticatedClient) -> Self {
+        let (client, person) = (&exchanged.client, exchanged.person.as_ref());
+        Self { client, secret_id: authenticated.secret_id(), person, exchanged: Some(exchanged) }
     }
 }
 
@@ -119,6 +130,11 @@ async fn answer(
             let issued = issue(authority, caller, &Grantee::of_foreign_jwt(&verified), &target, proof).await;
             issued.map_err(|error| error.of_client(verified.client.client_id))
         }
+        Grant::TokenExchange { subject, target } => {
+            let actor = authenticated.ok_or_else(|| OAuthError::invalid_client("no credentials"))?;
+            let exchanged = token_exchange::authorize(authority, caller, actor.client(), subject).await?;
+            issue(authority, caller, &Grantee::of_exchange(&exchanged, actor), &target, proof).await
+        }
     }
 }
 
@@ -137,16 +153,21 @@ pub(super) async fn issue(
     let (profile, algorithm) =
         format.map_or((TokenProfile::Rfc9068, SigningAlgorithm::Rs256), |api| (api.profile, api.algorithm));
     let lifetime = lifetime(authority.config.access_token_lifetime, client, &authorization);
+    let exchanged = grantee.exchanged;
+    let lifetime = exchanged.map_or(lifetime, |exchanged| lifetime.min(exchanged.expires_at.since(caller.now)));
     let token_id = random_id().map_err(|error| OAuthError::server_error(error.to_string()))?;
     let valid_from = caller.now - authority.config.clock_backdate;
     let claims = AccessTokenClaims {
         issuer: authority.issuer(),
         client,
         person: grantee.person,
+        delegation: exchanged.map(|exchanged| &exchanged.delegation),
         authorization: &authorization,
         profile,
         // What is issued after a cut-off is never dated before it, however far `clock-backdate` goes back.
-        issued_at: valid_from.max(authority.directory.cut_off(client)),
+        issued_at: valid_from
+            .max(authority.directory.cut_off(client))
+            .max(exchanged.map_or(Timestamp::NEVER, |exchanged| exchanged.issued_at)),
         valid_from,
         expires_at: caller.now + lifetime,
         token_id: &token_id,
@@ -161,6 +182,7 @@ pub(super) async fn issue(
         scope: authorization.scope_text(),
         scopes: authorization.scopes,
         token_type,
+        is_exchanged: exchanged.is_some(),
         client_id: client.client_id,
     };
     authority.usage.issued(client, grantee.secret_id, &issued.scopes, caller.address, caller.now);

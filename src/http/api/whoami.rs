@@ -10,7 +10,7 @@ use crate::clock::Timestamp;
 use crate::http::answer::private_json;
 use crate::http::guard::{Access, AnyToken};
 use crate::http::observe::Outcome;
-use crate::oauth::claims::OneOrMany;
+use crate::oauth::claims::{Actor, OneOrMany};
 
 /// What a token says, and the name of its app.
 #[derive(Serialize, ToSchema)]
@@ -29,6 +29,12 @@ pub(super) struct WhoAmI<'a> {
     /// Seconds since 1970.
     #[schema(value_type = i64)]
     expires_at: Timestamp,
+    /// Whom it is about: the App SID, or a user whom a trusted issuer named, or whose token the app exchanged for this one.
+    sub: &'a str,
+    /// Who acts for them, if the app exchanged their token for this one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Object, required = false)]
+    act: Option<&'a Actor>,
 }
 
 /// What the token says, to whoever holds it
@@ -47,6 +53,8 @@ pub(in crate::http) async fn whoami(access: Access<AnyToken>) -> HttpResponse {
         iss: &claims.iss,
         issued_at: claims.iat,
         expires_at: claims.exp,
+        sub: &claims.sub,
+        act: claims.act.as_ref(),
     };
     let mut response = private_json(StatusCode::OK, &answer);
     response.extensions_mut().insert(Outcome::of_client(client.client_id));

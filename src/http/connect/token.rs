@@ -10,6 +10,7 @@ use crate::http::answer::private_json;
 use crate::http::dpop;
 use crate::http::observe::Outcome;
 use crate::http::site::Site;
+use crate::oauth::request::ACCESS_TOKEN_TYPE;
 use crate::service::token::exchange;
 
 /// A token ([RFC 6749 §5.1](https://www.rfc-editor.org/rfc/rfc6749#section-5.1)).
@@ -20,6 +21,9 @@ struct TokenResponse<'a> {
     /// Seconds.
     expires_in: u64,
     scope: &'a str,
+    /// [RFC 8693 §2.2.1](https://www.rfc-editor.org/rfc/rfc8693#section-2.2.1)
+    #[serde(skip_serializing_if = "Option::is_none")]
+    issued_token_type: Option<&'static str>,
 }
 
 /// Answers a token request.
@@ -33,6 +37,7 @@ pub(in crate::http) async fn token(site: Data<Site>, request: HttpRequest, paylo
             token_type: issued.token_type,
             expires_in: issued.lifetime.as_secs(),
             scope: &issued.scope,
+            issued_token_type: issued.is_exchanged.then_some(ACCESS_TOKEN_TYPE),
         };
         let mut response = private_json(StatusCode::OK, &answer);
         response.extensions_mut().insert(Outcome::of_client(issued.client_id));

@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
+use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::refusal::TrustError;
 use super::rule::ClaimName;
 use crate::clock::Timestamp;
 use crate::oauth::assertion::{LEEWAY, LONGEST_JTI, NumericDate};
+use crate::oauth::claims::Confirmation;
 use crate::oauth::json::read_object;
 
 /// In octets. Those of Microsoft Entra with many groups are the longest known.
@@ -97,6 +99,15 @@ impl ForeignClaims {
     /// `jti`
     pub fn id(&self) -> Option<&str> {
         self.jti.as_deref()
+    }
+
+    /// `cnf`: the key that whoever shows the JWT must hold.
+    ///
+    /// # Errors
+    /// `Malformed` for one of a kind that is not known here: ignored, it would make a stolen JWT good.
+    pub fn confirmation(&self) -> Result<Option<Confirmation>, TrustError> {
+        let Some(cnf) = self.all.get("cnf") else { return Ok(None) };
+        Confirmation::deserialize(cnf).map(Some).map_err(|_unknown| TrustError::Malformed)
     }
 
     /// From when on the JWT is refused by every node, whose clocks may differ as well: its id may be forgotten.

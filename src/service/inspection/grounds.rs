@@ -10,7 +10,9 @@ use super::{Check, Outcome, Verdict};
 use crate::clock::Timestamp;
 use crate::db::{apps, audit, cut_offs, organisations, revocations};
 use crate::keys::verify::{SignedToken, TokenError};
-use crate::oauth::ClientId;
+use crate::oauth::claims::ReadClaims;
+use crate::oauth::{Client, ClientId};
+use crate::service::access::{self, AccessError};
 use crate::service::{Authority, Management, ServiceError};
 
 /// What is asked.
@@ -298,6 +300,9 @@ async fn ends(
         }
         Some(_) => grounds.holds(Check::App, format!("Issued to {name}, which is enabled.")),
     }
+    if let Some(client) = &here {
+        exchange(grounds, authority, client, claims).await;
+    }
     if let Some(cut_off) = cut_off {
         let of_app = history.app.as_ref().is_some_and(|app| app.not_before == cut_off);
         let whose = match (of_app, history.organisation_not_before == cut_off) {
@@ -311,6 +316,20 @@ async fn ends(
         );
     }
     Ok(())
+}
+
+/// Whose token it was exchanged for, and whether they may still have tokens.
+async fn exchange(grounds: &mut Grounds, authority: &Authority, client: &Client, claims: &ReadClaims) {
+    let Some(actor) = &claims.act else { return };
+    let actors: Vec<&str> = actor.chain().map(|actor| &*actor.sub).collect();
+    let whose = format!("Exchanged for a token of {} by {}", claims.sub, actors.join(", before it by "));
+    match access::check_delegation(authority, client, claims).await {
+        Ok(()) => grounds.holds(Check::Exchange, format!("{whose}; all of them may have tokens.")),
+        Err(AccessError::Refused(_)) => {
+            grounds.fails(Check::Exchange, format!("{whose}; one of them may have no tokens any more."));
+        }
+        Err(AccessError::Unavailable(_)) => grounds.note(Check::Exchange, format!("{whose}.")),
+    }
 }
 
 fn audience(grounds: &mut Grounds, asked: &Asked<'_>) {

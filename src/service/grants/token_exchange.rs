@@ -1,0 +1,135 @@
+//! `urn:ietf:params:oauth:grant-type:token-exchange` ([RFC 8693](https://www.rfc-editor.org/rfc/rfc8693)): a client that was
+//! sent somebody's token gets one that is still theirs, says that the client acts, and is good for no more than both have.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::clock::Timestamp;
+use crate::oauth::claims::{Actor, Delegation, Person, ReadClaims};
+use crate::oauth::client::GrantedScope;
+use crate::oauth::request::SubjectToken;
+use crate::oauth::trust::{TrustError, Way};
+use crate::oauth::{Client, OAuthError, OAuthErrorCode};
+use crate::service::access::{self, AccessError};
+use crate::service::foreign_jwt::{self, Narrowing, UnverifiedForeignJwt};
+use crate::service::{Authority, Caller};
+
+/// Somebody's token, and what of it bounds the one that is issued for it.
+#[derive(Debug)]
+pub(in crate::service) struct Exchanged {
+    /// The client that acts, with no more scopes than the token has.
+    pub(in crate::service) client: Client,
+    /// The user, if it is a user's.
+    pub(in crate::service) person: Option<Person>,
+    /// `sub` and `act`
+    pub(in crate::service) delegation: Delegation,
+    /// The new token ends no later.
+    pub(in crate::service) expires_at: Timestamp,
+    /// The new token is dated no earlier: a cut-off before which the old one was good must not end it.
+    pub(in crate::service) issued_at: Timestamp,
+}
+
+/// What a client may have in exchange for a token. A token that is not good is `invalid_request`
+/// ([RFC 8693 §2.2.2](https://www.rfc-editor.org/rfc/rfc8693#section-2.2.2)), not `invalid_grant`.
+pub(in crate::service) async fn authorize(
+    authority: &Authority,
+    caller: &Caller,
+    actor: &Client,
+    subject: SubjectToken<'_>,
+) -> Result<Exchanged, OAuthError> {
+    if !actor.token_exchange {
+        return Err(OAuthError::new(
+            OAuthErrorCode::UnauthorizedClient,
+            "This app may not exchange tokens. Allow it in its settings first.",
+        ));
+    }
+    let Subject { claims, owner, longest } = Subject::verify(authority, caller, actor, subject).await?;
+    // Of another organisation: a stranger's token is worth nothing here, however good it is there.
+    if owner.organisation.id != actor.organisation.id {
+        return Err(refused("It is not of the organisation of this app."));
+    }
+    if claims.cnf.is_some() {
+        return Err(refused(
+            "It is bound to a key, so that only whoever holds the key may use it: it cannot be passed on.",
+        ));
+    }
+    let before = claims.act.map(Box::new);
+    if before.as_ref().is_some_and(|act| act.chain().count() >= Actor::MOST) {
+        return Err(refused("It was exchanged as often as a token may be: 4 apps act one for the other already."));
+    }
+    // A third party's clock may be behind by more than what is left.
+    let expires_at = longest.map_or(claims.exp, |longest| claims.exp.min(caller.now + longest));
+    if expires_at <= caller.now {
+        return Err(refused("It has expired."));
+    }
+    let scopes = claims.scope.to_text();
+    let scopes: HashSet<&str> = scopes.split(' ').collect();
+    let has = |granted: &&GrantedScope| scopes.contains(&*granted.name) && claims.aud.contains(&granted.api.identifier);
+    let granted: Box<[GrantedScope]> = actor.granted.iter().filter(has).cloned().collect();
+    if granted.is_empty() {
+        return Err(OAuthError::new(
+            OAuthErrorCode::InvalidScope,
+            "Nothing is left: this app was granted none of the scopes of the subject_token.",
+        ));
+    }
+    let person = claims.login.map(|login| Person { subject: claims.sub.clone(), login });
+    let acting = Actor { sub: actor.client_id.to_string().into(), act: before };
+    Ok(Exchanged {
+        client: Client { granted, ..actor.clone() },
+        person,
+        delegation: Delegation { subject: claims.sub, actor: acting },
+        expires_at,
+        issued_at: claims.iat.max(authority.directory.cut_off(&owner)).min(caller.now),
+    })
+}
+
+/// A token that is good now.
+struct Subject {
+    claims: ReadClaims,
+    /// Whose it is.
+    owner: Arc<Client>,
+    /// The longest that what is issued for it may live.
+    longest: Option<Duration>,
+}
+
+impl Subject {
+    async fn verify(
+        authority: &Authority,
+        caller: &Caller,
+        actor: &Client,
+        subject: SubjectToken<'_>,
+    ) -> Result<Self, OAuthError> {
+        match subject {
+            SubjectToken::AccessToken(token) => {
+                let verified = access::verify(authority, token, caller.now).await;
+                let valid = verified.map_err(|error| match error {
+                    AccessError::Refused(reason) => refused(&reason.to_string()),
+                    AccessError::Unavailable(reason) => OAuthError::unavailable(reason.to_string()),
+                })?;
+                Ok(Self { claims: valid.token.claims.clone(), owner: valid.client, longest: None })
+            }
+            SubjectToken::ForeignJwt(jwt) => {
+                let unverified = UnverifiedForeignJwt::parse(jwt).map_err(refused_jwt)?;
+                let tenant = Some(&*actor.organisation.slug);
+                let narrowing = Narrowing { tenant, address: Some(caller.address), ..Narrowing::default() };
+                let verified = foreign_jwt::verify(authority, unverified, Way::Subject, narrowing, caller.now).await;
+                let verified = verified.map_err(refused_jwt)?;
+                let claims = verified.read_claims(authority.directory.management_api()).map_err(refused_jwt)?;
+                let longest = verified.client.lifetime;
+                Ok(Self { claims, owner: verified.client, longest })
+            }
+        }
+    }
+}
+
+fn refused(why: &str) -> OAuthError {
+    OAuthError::new(OAuthErrorCode::InvalidRequest, format!("The subject_token is not accepted. {why}"))
+}
+
+fn refused_jwt(error: TrustError) -> OAuthError {
+    match error {
+        TrustError::Unavailable(reason) => OAuthError::unavailable(reason),
+        error => refused(error.public()).with_detail(format!("the subject_token is refused: {error}")),
+    }
+}
