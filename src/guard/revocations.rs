@@ -103,9 +103,9 @@ impl RevocationList {
     pub(super) fn revokes(&self, token: &ReadClaims) -> bool {
         let tenant = &token.tenant;
         // A token that was exchanged dies with everybody who had a hand in it.
-        let actors = token.act.iter().flat_map(Actor::chain).map(|actor| &actor.sub);
-        let subject = token.act.as_ref().map(|_| &token.sub);
-        let ends_with = |client: &Box<str>| {
+        let actors = token.act.iter().flat_map(Actor::chain).map(|actor| &*actor.sub);
+        let subject = token.act.as_ref().map(|_| &*token.sub);
+        let ends_with = |client: &str| {
             let cut_off = self.not_before.clients.get(client);
             cut_off.is_some_and(|cut_off| token.iat < *cut_off) || self.disabled.clients.contains(client)
         };
@@ -113,7 +113,7 @@ impl RevocationList {
         self.revoked.contains_key(&token.jti)
             || cut_offs.into_iter().flatten().any(|cut_off| token.iat < *cut_off)
             || self.disabled.tenants.contains(tenant)
-            || std::iter::once(&token.client_id).chain(subject).chain(actors).any(ends_with)
+            || std::iter::once(&*token.client_id).chain(subject).chain(actors).any(ends_with)
     }
 }
 
