@@ -3,6 +3,7 @@
 
 mod apps;
 mod changes;
+mod fetch_permits;
 mod foreign_keys;
 pub mod outbound;
 pub mod providers;

@@ -3,7 +3,9 @@
 mod known;
 mod outcomes;
 
-use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, Queryable, RunQueryDsl};
+use std::sync::Arc;
+
+use diesel::{BoolExpressionMethods, ExpressionMethods, OptionalExtension, QueryDsl, Queryable, RunQueryDsl};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -11,7 +13,7 @@ pub use self::known::{KeyPlace, KnownIssuer, list_known};
 pub use self::outcomes::{OutcomeCount, add_outcomes, delete_stale_outcomes, list_outcomes};
 use super::conn::{AnyConnection, is_storable};
 use super::error::DbError;
-use super::organisations::parse_id;
+use super::organisations::{self, parse_id};
 use super::schema::{trusted_issuer_scopes, trusted_issuers};
 use super::usage;
 use crate::clock::Timestamp;
@@ -169,19 +171,50 @@ pub fn find(conn: &mut AnyConnection, id: ClientId) -> Result<Option<TrustedIssu
     row.map(|row| row.with_scopes(conn)).transpose()
 }
 
-/// Those of every organisation that trust the issuer of that name, at most `limit`, the oldest first.
+/// For whom a JWT is, as far as that is known before it is looked at.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Meant {
+    /// Whoever trusts its issuer.
+    Anybody,
+    /// The organisation with that slug.
+    Organisation(Arc<str>),
+    /// This app, or the users that this issuer names.
+    Client(ClientId),
+    /// What an app may ask for that proved who it is: itself, and the users of its organisation.
+    OfApp(ClientId, Uuid),
+}
+
+/// Those that trust the issuer of that name, of the ones that are meant, at most `limit`, the oldest first.
 ///
 /// # Errors
 /// When the database does not answer.
-pub fn list_of_issuer(conn: &mut AnyConnection, issuer: &str, limit: i64) -> Result<Vec<TrustedIssuerRecord>, DbError> {
+pub fn list_of_issuer(
+    conn: &mut AnyConnection,
+    issuer: &str,
+    meant: &Meant,
+    limit: i64,
+) -> Result<Vec<TrustedIssuerRecord>, DbError> {
     if !is_storable(issuer) {
         return Ok(Vec::new());
     }
-    let rows: Vec<Row> = trusted_issuers::table
-        .filter(trusted_issuers::issuer.eq(issuer))
-        .order((trusted_issuers::created_at, trusted_issuers::id))
-        .limit(limit)
-        .load(conn)?;
+    let of_issuer = trusted_issuers::table.filter(trusted_issuers::issuer.eq(issuer)).into_boxed();
+    let names_users = || trusted_issuers::app_id.is_null();
+    let of_meant = match meant {
+        Meant::Anybody => of_issuer,
+        Meant::Organisation(slug) => {
+            let Some(organisation) = organisations::find_by_slug(conn, slug)? else { return Ok(Vec::new()) };
+            of_issuer.filter(trusted_issuers::organisation_id.eq(organisation.id.to_string()))
+        }
+        Meant::Client(client_id) => {
+            let users = names_users().and(trusted_issuers::id.eq(client_id.to_string()));
+            of_issuer.filter(trusted_issuers::app_id.eq(client_id.to_string()).or(users))
+        }
+        Meant::OfApp(app, organisation_id) => {
+            let users = names_users().and(trusted_issuers::organisation_id.eq(organisation_id.to_string()));
+            of_issuer.filter(trusted_issuers::app_id.eq(app.to_string()).or(users))
+        }
+    };
+    let rows: Vec<Row> = of_meant.order((trusted_issuers::created_at, trusted_issuers::id)).limit(limit).load(conn)?;
     rows.into_iter().map(|row| row.with_scopes(conn)).collect()
 }
 

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use quick_cache::sync::Cache;
+use uuid::Uuid;
 
 use super::Directory;
 use super::remote_keys::{RemoteKeys, RemoteSet};
@@ -54,13 +55,15 @@ impl ForeignKeys {
 }
 
 impl Directory {
-    /// Verifies a JWS with the keys of whoever says that it made it.
+    /// Verifies a JWS with the keys of whoever says that it made it. If they must be fetched, that is one of the fetches of
+    /// `organisation_id`; the operator's own are of none.
     ///
     /// # Errors
     /// Why it is not accepted.
     pub async fn verify_foreign(
         &self,
         keys: &KeySource,
+        organisation_id: Option<Uuid>,
         jws: &UnverifiedJws<'_>,
         now: Timestamp,
     ) -> Result<(), SignatureError> {
@@ -69,7 +72,10 @@ impl Directory {
                 let keys = self.foreign_keys.registered(document)?;
                 keys.verify(jws).map(drop).map_err(SignatureError::Refused)
             }
-            KeySource::JwksUri(url) => self.foreign_keys.remote.verify(&RemoteSet::Url(url.clone()), jws, now).await,
+            KeySource::JwksUri(url) => {
+                let (set, organisation_id) = (RemoteSet::Url(url.clone()), organisation_id.unwrap_or_default());
+                self.foreign_keys.remote.verify(&set, organisation_id, jws, now).await
+            }
         }
     }
 }

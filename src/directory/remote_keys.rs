@@ -7,19 +7,19 @@ use std::time::Duration;
 
 use quick_cache::sync::Cache;
 use serde_json::Value;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
+use uuid::Uuid;
 
+use super::fetch_permits::FetchPermits;
 use super::foreign_keys::SignatureError;
 use super::outbound::{Fetched, Fetcher};
 use crate::clock::Timestamp;
 use crate::keys::jws::UnverifiedJws;
-use crate::keys::key_set::PublicKeys;
+use crate::keys::key_set::{KeySetError, PublicKeys};
 use crate::oauth::json::read_object;
 
 /// Sets remembered; the ones used least are forgotten first.
 const SETS_REMEMBERED: usize = 4_096;
-/// Fetches at once, each on a thread of its own; the next is told to try later.
-const FETCHES_AT_ONCE: usize = 16;
 /// Keys are kept for as long as their answer says, but within these.
 const SHORTEST_KEPT: Duration = Duration::from_secs(300);
 const LONGEST_KEPT: Duration = Duration::from_secs(24 * 3_600);
@@ -133,6 +133,23 @@ impl State {
         self.kept.as_ref().filter(|kept| now < kept.fresh_until + LONGEST_STALE)
     }
 
+    /// The keys, or why there are none.
+    fn keys(&self, now: Timestamp) -> Result<Arc<PublicKeys>, String> {
+        self.usable(now).map(|kept| kept.keys.clone()).ok_or_else(|| {
+            let reason = self.failure.as_deref().unwrap_or("the fetch did not end");
+            format!("its keys cannot be fetched: {reason}")
+        })
+    }
+
+    fn under_way(&self) -> Option<&watch::Receiver<()>> {
+        self.under_way.as_ref().filter(|under_way| under_way.has_changed().is_ok())
+    }
+
+    /// Whether a fetch may begin or is under way.
+    fn may_bring_newer(&self, now: Timestamp) -> bool {
+        self.under_way().is_some() || self.may_fetch(now)
+    }
+
     fn take_in(&mut self, fetched: Result<(PublicKeys, Option<Duration>), String>, now: Timestamp) {
         match fetched {
             Ok((keys, max_age)) => {
@@ -166,7 +183,7 @@ impl Entry {
 pub(super) struct RemoteKeys {
     fetcher: Arc<Fetcher>,
     entries: Cache<RemoteSet, Arc<Entry>>,
-    running: Arc<Semaphore>,
+    permits: FetchPermits,
 }
 
 impl RemoteKeys {
@@ -174,7 +191,7 @@ impl RemoteKeys {
         Self {
             fetcher: Arc::new(Fetcher::new(allow_private)),
             entries: Cache::new(SETS_REMEMBERED),
-            running: Arc::new(Semaphore::new(FETCHES_AT_ONCE)),
+            permits: FetchPermits::default(),
         }
     }
 
@@ -183,25 +200,59 @@ impl RemoteKeys {
         made.unwrap_or_default()
     }
 
-    /// Verifies a JWS with the keys of a set. If they lack its key, they are fetched anew, once in a while.
+    /// Verifies a JWS with the keys of a set. If they lack its key, they are fetched anew, once in a while. A fetch is one of
+    /// those of that organisation.
     pub(super) async fn verify(
         &self,
         set: &RemoteSet,
+        organisation_id: Uuid,
         jws: &UnverifiedJws<'_>,
         now: Timestamp,
     ) -> Result<(), SignatureError> {
-        let keys = self.find(set, now).await?;
-        let refusal = match keys.verify(jws) {
-            Ok(_) => return Ok(()),
+        match self.verify_at_hand(set, organisation_id, jws, now) {
+            Some(verified) => verified.map_err(SignatureError::Refused),
+            None => self.verify_fetched(set, organisation_id, jws, now).await,
+        }
+    }
+
+    /// Fetches the keys or waits for those that are being fetched, and verifies a JWS with them.
+    pub(super) async fn verify_fetched(
+        &self,
+        set: &RemoteSet,
+        organisation_id: Uuid,
+        jws: &UnverifiedJws<'_>,
+        now: Timestamp,
+    ) -> Result<(), SignatureError> {
+        let entry = self.entry(set);
+        if let Some(mut under_way) = self.fetch(set, &entry, organisation_id, now)? {
+            // Nothing is ever sent: the sender goes when the fetch is done.
+            let _done = under_way.changed().await;
+        }
+        let keys = entry.state().keys(now).map_err(SignatureError::NoKeys)?;
+        keys.verify(jws).map(drop).map_err(SignatureError::Refused)
+    }
+
+    /// Verifies a JWS with the keys in memory, also while newer ones are fetched; `None` where only a fetch can tell.
+    pub(super) fn verify_at_hand(
+        &self,
+        set: &RemoteSet,
+        organisation_id: Uuid,
+        jws: &UnverifiedJws<'_>,
+        now: Timestamp,
+    ) -> Option<Result<(), KeySetError>> {
+        let entry = self.entry(set);
+        let kept = entry.state().usable(now).cloned()?;
+        if kept.is_old(now) {
+            // The keys in hand are good meanwhile, so it does not matter when or whether it is done.
+            let _under_way = self.fetch(set, &entry, organisation_id, now);
+        }
+        let refusal = match kept.keys.verify(jws) {
+            Ok(_) => return Some(Ok(())),
             Err(refusal) => refusal,
         };
         // A JWS that names no key may have been signed with one that is not known here yet.
-        if jws.kid().is_none_or(|kid| !keys.has(kid))
-            && let Some(newer) = self.find_newer(set, &keys, now).await?
-        {
-            return newer.verify(jws).map(drop).map_err(SignatureError::Refused);
-        }
-        Err(SignatureError::Refused(refusal))
+        let may_be_newer = jws.kid().is_none_or(|kid| !kept.keys.has(kid)) && entry.state().may_bring_newer(now);
+        (!may_be_newer).then_some(Err(refusal))
     }
 
     /// Fetches a set and forgets it again: to see whether it can be had. Blocks.
@@ -222,63 +273,22 @@ impl RemoteKeys {
         }
     }
 
-    /// The keys of a set. Those in memory are answered at once, also while newer ones are fetched; waits only where
-    /// there are none.
-    async fn find(&self, set: &RemoteSet, now: Timestamp) -> Result<Arc<PublicKeys>, SignatureError> {
-        let entry = self.entry(set);
-        let known = entry.state().usable(now).cloned();
-        if let Some(kept) = known {
-            if kept.is_old(now) {
-                // The keys in hand are good meanwhile, so it does not matter when or whether it is done.
-                let _under_way = self.fetch(set, &entry, now);
-            }
-            return Ok(kept.keys);
-        }
-        self.wait_for_fetch(set, &entry, now).await?;
-        let state = entry.state();
-        state.usable(now).map(|kept| kept.keys.clone()).ok_or_else(|| {
-            let reason = state.failure.as_deref().unwrap_or("the fetch did not end");
-            SignatureError::NoKeys(format!("its keys cannot be fetched: {reason}"))
-        })
-    }
-
-    /// The keys of a set, fetched again because those in memory, `seen`, lack one; `None` when that was done so lately
-    /// that it must wait.
-    async fn find_newer(
-        &self,
-        set: &RemoteSet,
-        seen: &Arc<PublicKeys>,
-        now: Timestamp,
-    ) -> Result<Option<Arc<PublicKeys>>, SignatureError> {
-        let entry = self.entry(set);
-        self.wait_for_fetch(set, &entry, now).await?;
-        let state = entry.state();
-        Ok(state.kept.as_ref().map(|kept| kept.keys.clone()).filter(|keys| !Arc::ptr_eq(keys, seen)))
-    }
-
-    async fn wait_for_fetch(&self, set: &RemoteSet, entry: &Arc<Entry>, now: Timestamp) -> Result<(), SignatureError> {
-        if let Some(mut under_way) = self.fetch(set, entry, now)? {
-            // Nothing is ever sent: the sender goes when the fetch is done.
-            let _done = under_way.changed().await;
-        }
-        Ok(())
-    }
-
     /// Begins a fetch or joins the one that is under way; `None` while none may begin.
     fn fetch(
         &self,
         set: &RemoteSet,
         entry: &Arc<Entry>,
+        organisation_id: Uuid,
         now: Timestamp,
     ) -> Result<Option<watch::Receiver<()>>, SignatureError> {
         let mut state = entry.state();
-        if let Some(under_way) = state.under_way.as_ref().filter(|under_way| under_way.has_changed().is_ok()) {
+        if let Some(under_way) = state.under_way() {
             return Ok(Some(under_way.clone()));
         }
         if !state.may_fetch(now) {
             return Ok(None);
         }
-        let permit = self.running.clone().try_acquire_owned().map_err(|_all_taken| SignatureError::Overloaded)?;
+        let permit = self.permits.take(organisation_id).ok_or(SignatureError::Overloaded)?;
         let (done, under_way) = watch::channel(());
         let (fetcher, set, entry) = (self.fetcher.clone(), set.clone(), entry.clone());
         let work = move || {

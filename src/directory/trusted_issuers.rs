@@ -13,6 +13,7 @@ use super::apps::LookupError;
 use super::foreign_keys::SignatureError;
 use super::remote_keys::{RemoteSet, RemoteStatus};
 use crate::clock::Timestamp;
+pub use crate::db::trusted_issuers::Meant;
 use crate::db::trusted_issuers::{self, TrustedIssuerRecord};
 use crate::db::{AnyConnection, Database, DbError, members};
 use crate::keys::KeyError;
@@ -23,11 +24,12 @@ use crate::keys::jws::UnverifiedJws;
 use crate::keys::key_set::{KeySetError, PublicKeys};
 use crate::oauth::trust::{IssuerKeys, TrustError};
 
-/// Issuers held, by `iss`, those that nobody trusts among them.
+/// Issuers held, by `iss` and who is meant, those that nobody trusts among them.
 const ISSUERS_REMEMBERED: usize = 16_384;
 /// Members held, by organisation and login, those that there are not among them.
 const MEMBERS_REMEMBERED: usize = 65_536;
-/// Entries of one `iss` that are looked through; of an issuer whom more trust, requests must say which is meant.
+/// Entries of one `iss` that are looked through for one request; of an issuer whom more trust, requests must say which is
+/// meant.
 pub const MOST_CANDIDATES: usize = 64;
 /// Loads that ask the database at once, and those that may wait: the next is told to try later.
 const LOADS_RUNNING: usize = 4;
@@ -87,7 +89,7 @@ pub(super) struct TrustedIssuers {
     /// Those of the operating system that the operator named.
     system_authorities: Option<Arc<CertificateAuthorities>>,
     chains: RememberedChains,
-    by_issuer: Cache<Arc<str>, Arc<[Arc<TrustedIssuer>]>>,
+    by_issuer: Cache<(Arc<str>, Meant), Arc<[Arc<TrustedIssuer>]>>,
     /// Whether an organisation has an active user of that login.
     members: Cache<(Uuid, Arc<str>), bool>,
     /// How many times something was forgotten: what was read from the database before the last time is not kept. Locked
@@ -155,27 +157,31 @@ impl TrustedIssuers {
 }
 
 impl Directory {
-    /// The entries of every organisation that trusts the issuer of that name.
+    /// The entries that trust the issuer of that name, of those that are meant: up to one more than [`MOST_CANDIDATES`].
     ///
     /// # Errors
     /// When they are not in memory and the database does not answer, when too many loads wait, or when nothing was heard
     /// from the database for so long that memory may be wrong.
-    pub async fn find_trusted_issuers(&self, issuer: &str) -> Result<Arc<[Arc<TrustedIssuer>]>, LookupError> {
+    pub async fn find_trusted_issuers(
+        &self,
+        issuer: &str,
+        meant: Meant,
+    ) -> Result<Arc<[Arc<TrustedIssuer>]>, LookupError> {
         if self.is_stale() {
             return Err(LookupError::Stale);
         }
         let issuers = &self.trusted_issuers;
-        let name: Arc<str> = issuer.into();
+        let key: (Arc<str>, Meant) = (issuer.into(), meant);
         let read = {
-            let (name, system) = (name.clone(), issuers.system_authorities.clone());
+            let ((name, meant), system) = (key.clone(), issuers.system_authorities.clone());
             move |conn: &mut AnyConnection| {
                 let limit = i64::try_from(MOST_CANDIDATES + 1).unwrap_or(i64::MAX);
-                let records = trusted_issuers::list_of_issuer(conn, &name, limit)?;
+                let records = trusted_issuers::list_of_issuer(conn, &name, &meant, limit)?;
                 let issuer = |record| Arc::new(TrustedIssuer::new(record, system.as_ref()));
                 Ok(records.into_iter().map(issuer).collect())
             }
         };
-        issuers.find(&issuers.by_issuer, &name, read).await
+        issuers.find(&issuers.by_issuer, &key, read).await
     }
 
     /// Whether an organisation has a user of that login who may do anything.
@@ -193,36 +199,55 @@ impl Directory {
         issuers.find(&issuers.members, &key, read).await
     }
 
-    /// Verifies a JWS with the keys of a trusted issuer.
+    /// Verifies a JWS with the keys of a trusted issuer that are at hand; `None` where they must be fetched first.
+    pub fn verify_at_hand(
+        &self,
+        issuer: &TrustedIssuer,
+        jws: &UnverifiedJws<'_>,
+        now: Timestamp,
+    ) -> Option<Result<(), TrustError>> {
+        let record = &issuer.record;
+        if !record.policy.algorithms.iter().any(|algorithm| algorithm.name() == jws.alg()) {
+            return Some(Err(TrustError::Algorithm));
+        }
+        match &issuer.keys {
+            Keys::Registered(keys) => Some(keys.verify(jws).map(drop).map_err(refused)),
+            Keys::Remote(set) => {
+                let verified = self.foreign_keys.remote.verify_at_hand(set, record.organisation_id, jws, now);
+                verified.map(|verified| verified.map_err(refused))
+            }
+            Keys::Certificates(pinned) => {
+                Some(pinned.verify(jws, now).map(drop).map_err(|error| refused_by_certificate(&error)))
+            }
+            Keys::Authorities { authorities, counts_common_name } => {
+                let verified = self.trusted_issuers.chains.verify(authorities, jws, now).map_err(refused_by_chain);
+                let names = &record.policy.certificate_names;
+                Some(verified.and_then(|(_, leaf)| check_names(names, &leaf, *counts_common_name)))
+            }
+            Keys::Unusable(reason) => Some(Err(TrustError::NoKeys(format!("its keys cannot be used: {reason}")))),
+        }
+    }
+
+    /// Verifies a JWS with the keys of a trusted issuer, fetched anew if they may be.
     ///
     /// # Errors
     /// Why it is not accepted.
-    pub async fn verify_of_issuer(
+    pub async fn verify_fetched(
         &self,
         issuer: &TrustedIssuer,
         jws: &UnverifiedJws<'_>,
         now: Timestamp,
     ) -> Result<(), TrustError> {
-        if !issuer.record.policy.algorithms.iter().any(|algorithm| algorithm.name() == jws.alg()) {
-            return Err(TrustError::Algorithm);
-        }
-        match &issuer.keys {
-            Keys::Registered(keys) => keys.verify(jws).map(drop).map_err(refused),
-            Keys::Remote(set) => self.foreign_keys.remote.verify(set, jws, now).await.map_err(|error| match error {
-                SignatureError::Refused(error) => refused(error),
-                SignatureError::NoKeys(reason) => TrustError::NoKeys(reason),
-                SignatureError::Overloaded => TrustError::Unavailable(error.to_string()),
-            }),
-            Keys::Certificates(pinned) => {
-                pinned.verify(jws, now).map(drop).map_err(|error| refused_by_certificate(&error))
-            }
-            Keys::Authorities { authorities, counts_common_name } => {
-                let verified = self.trusted_issuers.chains.verify(authorities, jws, now);
-                let (_, leaf) = verified.map_err(refused_by_chain)?;
-                check_names(&issuer.record.policy.certificate_names, &leaf, *counts_common_name)
-            }
-            Keys::Unusable(reason) => Err(TrustError::NoKeys(format!("its keys cannot be used: {reason}"))),
-        }
+        let Keys::Remote(set) = &issuer.keys else {
+            return self.verify_at_hand(issuer, jws, now).unwrap_or(Err(TrustError::UnknownIssuer));
+        };
+        let organisation_id = issuer.record.organisation_id;
+        let verified = self.foreign_keys.remote.verify_fetched(set, organisation_id, jws, now).await;
+        verified.map_err(|error| match error {
+            SignatureError::Refused(error) => refused(error),
+            SignatureError::NoKeys(reason) => TrustError::NoKeys(reason),
+            SignatureError::Overloaded => TrustError::Unavailable(error.to_string()),
+        })
     }
 
     /// Fetches an issuer's keys if they are somewhere else, whatever is in memory. Blocks.

@@ -7,6 +7,7 @@ use super::dpop::check_nonce;
 use super::foreign_jwt::{self, Narrowing, UnverifiedForeignJwt};
 use crate::clock::Timestamp;
 use crate::directory::LookupError;
+use crate::directory::trusted_issuers::Meant;
 use crate::keys::dpop::{BindingError, Shown, Use, check_binding};
 use crate::keys::verify::{SignedToken, TokenError};
 use crate::oauth::claims::ReadClaims;
@@ -98,7 +99,8 @@ pub(super) async fn check_delegation(
     }
     // A user's: the trusted issuer who named the user stands in front, and is the client of the user's own tokens.
     let issuer = claims.sub.split_once('|').map_or("", |(issuer, _)| issuer);
-    let trusted = authority.directory.find_trusted_issuers(issuer).await.map_err(AccessError::Unavailable)?;
+    let here = Meant::Organisation(client.organisation.slug.clone());
+    let trusted = authority.directory.find_trusted_issuers(issuer, here).await.map_err(AccessError::Unavailable)?;
     let of_users = trusted.iter().map(|issuer| &issuer.record);
     let of_users = of_users.filter(|record| record.app.is_none() && record.organisation_id == client.organisation.id);
     for record in of_users {

@@ -132,7 +132,7 @@ async fn check(
             check_secret(authority, caller, &client, secret).await.map(Some)
         }
         (ClientAuthentication::PrivateKeyJwt(keys), ReadCredentials::Assertion(assertion)) => {
-            assertion.check(authority, caller, client.client_id, keys).await.map(|()| None)
+            assertion.check(authority, caller, &client, keys).await.map(|()| None)
         }
         (registered, _) => {
             work_in_vain(authority, read);

@@ -3,19 +3,22 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use futures_util::stream::{FuturesUnordered, StreamExt};
 use uuid::Uuid;
 
 use super::authority::Authority;
 use crate::clock::Timestamp;
 use crate::db::AnyConnection;
 use crate::db::used_jti::{self, Jti};
-use crate::directory::trusted_issuers::{MOST_CANDIDATES, TrustedIssuer};
+use crate::directory::trusted_issuers::{MOST_CANDIDATES, Meant, TrustedIssuer};
 use crate::keys::jws::UnverifiedJws;
 use crate::oauth::claims::{OneOrMany, Person, ReadClaims, ScopeClaim};
 use crate::oauth::client::GrantedScope;
 use crate::oauth::trust::{ForeignClaims, LONGEST_FOREIGN_JWT, TrustError, Way, qualified_subject};
 use crate::oauth::{Api, Client, ClientId};
 
+/// In octets, and longer than any is: what is remembered of strangers' requests is bounded.
+const LONGEST_SLUG: usize = 64;
 /// Under which ids of third parties' JWTs are remembered, whichever way they came, apart from those of clients' own.
 const PURPOSE: &str = "third-party-jwt";
 
@@ -38,6 +41,18 @@ pub(super) struct Narrowing<'a> {
     pub(super) asker: Option<&'a Client>,
     /// From where it is shown, if an app is to get a token for it: the app may be allowed few networks.
     pub(super) address: Option<IpAddr>,
+}
+
+impl Narrowing<'_> {
+    /// Which entries are looked for: of an issuer whom very many trust, as few as can be. `None` for what can be nobody's.
+    fn meant(&self) -> Option<Meant> {
+        match (self.asker, self.client_id, self.tenant) {
+            (Some(asker), _, _) => Some(Meant::OfApp(asker.client_id, asker.organisation.id)),
+            (None, Some(client_id), _) => ClientId::parse(client_id).map(Meant::Client),
+            (None, None, Some(slug)) => (slug.len() <= LONGEST_SLUG).then(|| Meant::Organisation(slug.into())),
+            (None, None, None) => Some(Meant::Anybody),
+        }
+    }
 }
 
 /// A third party's JWT that is good here. Only [`verify`] makes one.
@@ -132,24 +147,32 @@ pub(super) async fn verify(
     if candidates.is_empty() && way == Way::ClientAssertion {
         unverified.verify_in_vain(authority);
     }
-    let mut taken: Option<(Candidate, Option<Person>)> = None;
-    let mut refusal = TrustError::UnknownIssuer;
+    let mut findings = Findings::default();
+    let check = Check { authority, unverified: &unverified, way, address: narrowing.address, now };
+    let mut waiting = Vec::new();
     for candidate in candidates {
-        match check(authority, &unverified, &candidate, way, narrowing.address, now).await {
-            Ok(person) => match &taken {
-                None => taken = Some((candidate, person)),
-                // Two entries for one app are alternatives, of which the older counts.
-                Some((first, _)) if first.client.client_id == candidate.client.client_id => {}
-                Some(_) => return Err(TrustError::Ambiguous),
-            },
-            Err(error) => {
-                authority.trust_counts.refused(candidate.issuer.record.id, &error);
-                if error.progress() > refusal.progress() {
-                    refusal = error;
-                }
-            }
+        match authority.directory.verify_at_hand(&candidate.issuer, &unverified.jws, now) {
+            Some(signature) => findings.add(authority, check.run(&candidate, signature).await, candidate)?,
+            None => waiting.push(candidate),
         }
     }
+    // Keys that are somewhere else are waited for only if nobody needs none of them, all at once, and no longer than until
+    // one will do: the slow server of one organisation delays no JWT of another that trusts the same issuer.
+    let mut fetches: FuturesUnordered<_> = waiting
+        .into_iter()
+        .filter(|_| findings.taken.is_none())
+        .map(|candidate| async {
+            let signature = authority.directory.verify_fetched(&candidate.issuer, &unverified.jws, now).await;
+            (check.run(&candidate, signature).await, candidate)
+        })
+        .collect();
+    while findings.taken.is_none()
+        && let Some((outcome, candidate)) = fetches.next().await
+    {
+        findings.add(authority, outcome, candidate)?;
+    }
+    drop(fetches);
+    let Findings { taken, refusal } = findings;
     let Some((Candidate { issuer, client }, person)) = taken else { return Err(refusal) };
     if issuer.record.policy.single_use {
         let used = use_once(authority, &issuer, &unverified.claims).await;
@@ -172,7 +195,8 @@ async fn candidates(
     if issuer == authority.issuer() || ClientId::parse(issuer).is_some() {
         return Ok(Vec::new());
     }
-    let trusted = authority.directory.find_trusted_issuers(issuer).await.map_err(unavailable)?;
+    let Some(meant) = narrowing.meant() else { return Ok(Vec::new()) };
+    let trusted = authority.directory.find_trusted_issuers(issuer, meant).await.map_err(unavailable)?;
     if trusted.len() > MOST_CANDIDATES {
         return Err(TrustError::Ambiguous);
     }
@@ -191,6 +215,10 @@ async fn candidates(
         }
         let client = authority.directory.find_client(client_id).await.map_err(unavailable)?;
         let Some(client) = client else { continue };
+        // As a bearer token it comes without a proof, which the app's own tokens need.
+        if way == Way::Bearer && client.dpop_required {
+            continue;
+        }
         let may_ask = |asker: &Client| {
             asker.organisation.id == client.organisation.id && record.app.is_none_or(|app| app == asker.client_id)
         };
@@ -203,23 +231,68 @@ async fn candidates(
     Ok(candidates)
 }
 
-/// Everything but whether it was used before. The signature first: a stranger learns nothing of what the claims must be.
-async fn check(
-    authority: &Authority,
-    unverified: &UnverifiedForeignJwt<'_>,
-    candidate: &Candidate,
+/// What came of the entries that were asked.
+struct Findings {
+    taken: Option<(Candidate, Option<Person>)>,
+    refusal: TrustError,
+}
+
+impl Default for Findings {
+    fn default() -> Self {
+        Self { taken: None, refusal: TrustError::UnknownIssuer }
+    }
+}
+
+impl Findings {
+    fn add(
+        &mut self,
+        authority: &Authority,
+        outcome: Result<Option<Person>, TrustError>,
+        candidate: Candidate,
+    ) -> Result<(), TrustError> {
+        match outcome {
+            Ok(person) => match &self.taken {
+                None => self.taken = Some((candidate, person)),
+                // Two entries for one app are alternatives, of which the older counts.
+                Some((first, _)) if first.client.client_id == candidate.client.client_id => {}
+                Some(_) => return Err(TrustError::Ambiguous),
+            },
+            Err(error) => {
+                authority.trust_counts.refused(candidate.issuer.record.id, &error);
+                if error.progress() > self.refusal.progress() {
+                    self.refusal = error;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Everything but whether it was used before.
+struct Check<'a> {
+    authority: &'a Authority,
+    unverified: &'a UnverifiedForeignJwt<'a>,
     way: Way,
     address: Option<IpAddr>,
     now: Timestamp,
-) -> Result<Option<Person>, TrustError> {
-    let (issuer, claims) = (&candidate.issuer, &unverified.claims);
-    let policy = &issuer.record.policy;
-    authority.directory.verify_of_issuer(issuer, &unverified.jws, now).await?;
-    policy.check(unverified.jws.typ(), claims, way, now).try_for_each(|(_, checked)| checked)?;
-    if address.is_some_and(|address| !candidate.client.allowed_networks.allow(address)) {
-        return Err(TrustError::ForeignNetwork);
+}
+
+impl Check<'_> {
+    /// Whom it stands for at that entry. The signature first: a stranger learns nothing of what the claims must be.
+    async fn run(
+        &self,
+        candidate: &Candidate,
+        signature: Result<(), TrustError>,
+    ) -> Result<Option<Person>, TrustError> {
+        signature?;
+        let (claims, policy) = (&self.unverified.claims, &candidate.issuer.record.policy);
+        let checked = policy.check(self.unverified.jws.typ(), claims, self.way, self.now);
+        checked.into_iter().try_for_each(|(_, checked)| checked)?;
+        if self.address.is_some_and(|address| !candidate.client.allowed_networks.allow(address)) {
+            return Err(TrustError::ForeignNetwork);
+        }
+        person(self.authority, candidate, claims).await
     }
-    person(authority, candidate, claims).await
 }
 
 /// Whom the JWT stands for, if that is a user; `NotRegistered` also when it is an app or organisation that is disabled.

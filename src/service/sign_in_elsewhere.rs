@@ -313,7 +313,7 @@ async fn verified(
     let refused = |why: &dyn fmt::Display| Refusal::Provider(format!("its ID token is refused: {why}"));
     let jws = UnverifiedJws::parse(token.reveal(), LONGEST_ID_TOKEN).map_err(|error| refused(&error))?;
     let keys = KeySource::JwksUri(jwks_uri.into());
-    authority.directory.verify_foreign(&keys, &jws, now).await.map_err(|error| refused(&error))?;
+    authority.directory.verify_foreign(&keys, None, &jws, now).await.map_err(|error| refused(&error))?;
     // From here on it is what was signed.
     let claims = IdClaims::read(jws.unverified_payload()).map_err(|error| refused(&error))?;
     let expected = Expected { issuer: &setting.issuer, client_id: &setting.client_id, nonce };

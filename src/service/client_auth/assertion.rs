@@ -8,7 +8,7 @@ use crate::directory::SignatureError;
 use crate::keys::jws::UnverifiedJws;
 use crate::oauth::assertion::{AssertionClaims, LONGEST_ASSERTION};
 use crate::oauth::client::{KeySource, PresentedAssertion};
-use crate::oauth::{ClientId, OAuthError};
+use crate::oauth::{Client, ClientId, OAuthError};
 use crate::service::{Authority, Caller};
 
 /// Under which ids of client assertions are remembered, apart from those of other JWTs.
@@ -39,15 +39,16 @@ impl<'a> ReadAssertion<'a> {
         &self,
         authority: &Authority,
         caller: &Caller,
-        client_id: ClientId,
+        client: &Client,
         keys: &KeySource,
     ) -> Result<(), OAuthError> {
-        let verified = authority.directory.verify_foreign(keys, &self.jws, caller.now).await;
+        let organisation_id = Some(client.organisation.id);
+        let verified = authority.directory.verify_foreign(keys, organisation_id, &self.jws, caller.now).await;
         verified.map_err(|error| match error {
             SignatureError::Overloaded => OAuthError::unavailable(error.to_string()),
             error => refused(error),
         })?;
-        self.claims.check(self.jws.typ(), client_id, authority.issuer(), caller.now).map_err(refused)
+        self.claims.check(self.jws.typ(), client.client_id, authority.issuer(), caller.now).map_err(refused)
     }
 
     /// Uses the assertion up. After everything else: who cannot sign for the client must not burn its ids.
