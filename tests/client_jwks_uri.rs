@@ -20,7 +20,7 @@ use crate::support::signer::Signer;
 use crate::support::{Credentials, TestApp};
 
 /// A fetch is given up after five seconds: who needs less than this did not wait for one.
-const NOT_HELD_UP: Duration = Duration::from_millis(4_500);
+pub const NOT_HELD_UP: Duration = Duration::from_millis(4_500);
 
 /// What the server of the keys does with a connection, after it has read a request.
 pub type Reply = Arc<dyn Fn(&mut TcpStream) + Send + Sync>;
@@ -32,7 +32,7 @@ pub struct KeyServer {
     reply: Arc<Mutex<Reply>>,
 }
 
-fn answer(head: &str, body: impl Into<Vec<u8>>) -> Reply {
+pub fn answer(head: &str, body: impl Into<Vec<u8>>) -> Reply {
     let (head, body) = (head.to_owned(), body.into());
     Arc::new(move |stream| {
         let head = format!("HTTP/1.1 {head}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
@@ -66,11 +66,11 @@ impl KeyServer {
         Self { url, asked, reply }
     }
 
-    fn asked(&self) -> usize {
+    pub fn asked(&self) -> usize {
         self.asked.load(Ordering::SeqCst)
     }
 
-    fn reply_with(&self, reply: Reply) {
+    pub fn reply_with(&self, reply: Reply) {
         *self.reply.lock().unwrap() = reply;
     }
 }
@@ -170,7 +170,7 @@ fn a_new_key_is_found_although_the_assertion_does_not_name_it() {
 }
 
 /// Ways in which a server of keys may be hostile or broken.
-fn hostile(trap: &str) -> Vec<(&'static str, Reply)> {
+pub fn hostile(trap: &str) -> Vec<(&'static str, Reply)> {
     let json = "200 OK\r\ncontent-type: application/json";
     let oct = json!({ "keys": [{ "kty": "oct", "kid": "k", "alg": "HS256", "k": "AAAA" }] });
     let many = json!({ "keys": (0..2_000).map(|_| Signer::ed25519("k").jwk).collect::<Vec<_>>() });

@@ -70,6 +70,8 @@ mod sign_up;
 mod snippets;
 mod team;
 mod token_exchange;
+mod third_party_keys;
+mod third_party_table;
 mod token_request;
 mod trusted_certificates;
 mod trusted_issuers;

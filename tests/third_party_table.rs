@@ -1,0 +1,1050 @@
+//! Everything that was ever wrong with a JWT of somebody else, against every way in: checks 51 to 93. The keys and the
+//! signatures are the test's own.
+
+use std::fmt;
+use std::net::TcpListener;
+use std::sync::Barrier;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use aws_lc_rs::hmac;
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use brevet::clock::{Clock, SystemClock};
+use brevet::db::AnyConnection;
+use brevet::db::developers::Role;
+use brevet::db::used_jti::{self, Jti};
+use brevet::directory::Tail;
+use brevet::oauth::ClientId;
+use brevet::oauth::trust::{ClaimRule, IssuerKeys};
+use brevet::secret::Secret;
+use brevet::service::accounts::{self, NewMember};
+use brevet::service::apps::NewApp;
+use brevet::service::trusted_issuers::{self, IssuerSettings, StandsFor};
+use rsa::pkcs1::EncodeRsaPublicKey;
+use rsa::pkcs8::{EncodePublicKey, LineEnding};
+use serde_json::{Value, json};
+
+use crate::client_assertion::ISSUER;
+use crate::support::http::{self, Answer};
+use crate::support::process::{Server, brevet, create_app, data_directory};
+use crate::support::signer::Signer;
+use crate::support::{Credentials, PASSWORD, START, TestApp, decode_jwt, new_app};
+use crate::trusted_issuers::{AUD, ISS, settings};
+
+pub const NO_THROTTLE: (&str, &str) = ("throttle-failures", "off");
+const GRANT: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
+const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+/// What is promised: a change is known on every node within this.
+const PROMISE: Duration = Duration::from_secs(1);
+/// A machine that is busy with other tests may need longer now and then.
+const LIMIT: Duration = Duration::from_secs(5);
+
+crate::support::postgres::on_both_databases! {
+    of_twelve_copies_at_once_on_two_nodes_and_all_ways_one_is_good
+    a_jwt_is_good_once_across_all_ways_and_nobody_else_uses_it_up
+    what_is_trusted_no_more_is_refused_on_every_node
+    an_issuer_whom_very_many_trust_serves_those_who_are_named
+}
+
+/// A way in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    Grant,
+    Assertion,
+    Ticket,
+    Bearer,
+}
+
+pub const WAYS: [Way; 4] = [Way::Grant, Way::Assertion, Way::Ticket, Way::Bearer];
+
+fn encoded(text: &str) -> String {
+    url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
+}
+
+impl Way {
+    /// Shows a JWT.
+    pub fn send(self, url: &str, jwt: &str) -> Answer {
+        let (token, jwt_in_form) = (format!("{url}/connect/token"), encoded(jwt));
+        match self {
+            Self::Grant => http::post_form(&token, &[], &format!("grant_type={GRANT}&assertion={jwt_in_form}")),
+            Self::Assertion => {
+                let kind = format!("client_assertion_type={ASSERTION_TYPE}");
+                let body = format!("grant_type=client_credentials&{kind}&client_assertion={jwt_in_form}");
+                http::post_form(&token, &[], &body)
+            }
+            Self::Ticket => http::post_form(&format!("{url}/server/jwt"), &[], &format!("JwtToken={jwt_in_form}")),
+            Self::Bearer => {
+                let authorization = format!("Bearer {jwt}");
+                http::get(&format!("{url}/api/v1/whoami"), &[("authorization", &authorization)])
+            }
+        }
+    }
+
+    /// The answer is this way's refusal, and nothing in it helps whoever asked.
+    pub fn assert_refused(self, answer: &Answer, what: &dyn fmt::Display) {
+        let seen = format!("{self:?}: {what}: {} {}", answer.status, answer.body);
+        assert_eq!(answer.header("authticket"), "", "{seen}");
+        let body = answer.json();
+        assert!(body.get("ticket").is_none() && body.get("access_token").is_none(), "{seen}");
+        assert!(!answer.body.contains("mallory"), "a claim comes back: {seen}");
+        let expected = match self {
+            Self::Grant => (400, "invalid_grant"),
+            Self::Assertion => (401, "invalid_client"),
+            Self::Ticket => (401, "invalid_grant"),
+            Self::Bearer => (401, "invalid_token"),
+        };
+        assert_eq!((answer.status.as_u16(), answer.error().as_str()), expected, "{seen}");
+        if self == Self::Assertion {
+            // The one answer to whoever is not known.
+            assert_eq!(body["error_description"], "Client authentication failed.", "{seen}");
+        }
+        assert!(answer.header("cache-control").contains("no-store"), "{seen}");
+    }
+}
+
+/// A server that trusts an issuer whose `alice` stands for an app.
+pub struct Stage {
+    pub app: TestApp,
+    pub client: Credentials,
+    pub signer: Signer,
+    pub issuer: ClientId,
+}
+
+impl Stage {
+    pub fn new(settings: &[(&str, &str)]) -> Self {
+        Self::with_key(settings, Signer::p256("k"))
+    }
+
+    fn with_key(more: &[(&str, &str)], signer: Signer) -> Self {
+        let app = TestApp::with(&[more, &[NO_THROTTLE]].concat());
+        let client = app.create_app(&["billing:read", "billing:write"]);
+        let issuer = trust(&app, settings(&signer, StandsFor::App(client.id())));
+        Self { app, client, signer, issuer }
+    }
+
+    pub fn claims(&self) -> Value {
+        claims(self.app.clock.now().seconds())
+    }
+
+    fn with(&self, name: &str, value: impl Into<Value>) -> Value {
+        let mut claims = self.claims();
+        claims[name] = value.into();
+        claims
+    }
+
+    fn without(&self, name: &str) -> Value {
+        let mut claims = self.claims();
+        claims.as_object_mut().unwrap().remove(name);
+        claims
+    }
+
+    fn header(&self, name: &str, value: impl Into<Value>) -> Value {
+        let mut header = self.signer.header();
+        header[name] = value.into();
+        header
+    }
+
+    fn refused_by(&self, way: Way, jwt: &str, what: &dyn fmt::Display) {
+        let began_at = Instant::now();
+        way.assert_refused(&way.send(&self.app.url, jwt), what);
+        assert!(began_at.elapsed() < Duration::from_secs(10), "{way:?}: {what}: {:?}", began_at.elapsed());
+    }
+
+    /// Refused by every way in.
+    fn refused(&self, jwt: &str, what: &dyn fmt::Display) {
+        WAYS.iter().for_each(|way| self.refused_by(*way, jwt, what));
+    }
+
+    /// Accepted by every way in, each time with an id of its own.
+    fn good(&self, what: &dyn fmt::Display, make: impl Fn(Value) -> String) {
+        for way in WAYS {
+            let answer = way.send(&self.app.url, &make(self.claims()));
+            assert_eq!(answer.status.as_u16(), 200, "{way:?}: {what}: {}", answer.body);
+        }
+    }
+
+    /// After all that was refused, a good one is good.
+    fn good_after_all(&self) {
+        self.good(&"after all of them", |claims| self.signer.sign(&claims));
+    }
+}
+
+pub fn trust(app: &TestApp, settings: IssuerSettings) -> ClientId {
+    let made = trusted_issuers::create(&app.management, "acme", settings).unwrap();
+    app.catch_up();
+    made.record.id
+}
+
+pub fn claims(now: i64) -> Value {
+    let jti = uuid::Uuid::new_v4().to_string();
+    json!({ "iss": ISS, "sub": "alice", "aud": AUD, "exp": now + 300, "nbf": now, "iat": now, "jti": jti })
+}
+
+/// Check 51.
+#[test]
+fn a_good_one_may_look_in_several_ways() {
+    let stage = Stage::new(&[]);
+    let now = START.seconds();
+    for typ in ["JWT", "jwt", "client-authentication+jwt", "JOSE"] {
+        stage.good(&typ, |claims| stage.signer.sign_with(&stage.header("typ", typ), &claims));
+    }
+    let changed = |name: &'static str, value: Value| (name, value);
+    for (name, value) in [
+        changed("aud", json!([AUD])),
+        changed("nbf", json!(now + 8)),
+        changed("iat", json!(now + 8)),
+        changed("iat", json!(now as f64 + 0.25)),
+        changed("exp", json!(now - 30)),
+        changed("exp", json!(now + 86_400)),
+        changed("x", json!({ "y": [1, null, true, "é"] })),
+    ] {
+        stage.good(&format!("{name} = {value}"), |mut claims| {
+            claims[name] = value.clone();
+            stage.signer.sign(&claims)
+        });
+    }
+    for name in ["nbf", "iat"] {
+        stage.good(&format!("without {name}"), |mut claims| {
+            claims.as_object_mut().unwrap().remove(name);
+            stage.signer.sign(&claims)
+        });
+    }
+    stage.good(&"without a kid", |claims| stage.signer.sign_with(&json!({ "alg": "ES256" }), &claims));
+}
+
+/// Checks 52 to 55, 72 to 76 and 83.
+#[test]
+fn claims_that_do_not_hold_are_refused_by_every_way_in() {
+    let stage = Stage::new(&[]);
+    let now = START.seconds();
+    let id = stage.client.client_id.as_str();
+    let wrong = |name: &'static str, values: Vec<Value>| values.into_iter().map(move |value| (name, value));
+    let issuers = vec![
+        json!("https://unknown.example"),
+        json!(null),
+        json!(7),
+        json!([ISS]),
+        json!({}),
+        json!(""),
+        json!(ISS.to_uppercase()),
+        json!(format!("{ISS}/")),
+        json!(format!("{ISS} ")),
+        json!(format!("{ISS}\u{0}")),
+        json!(format!("{ISS}|x")),
+        json!(&ISS[..ISS.len() - 1]),
+        json!(ISSUER),
+        json!(id),
+        json!("x".repeat(20_000)),
+    ];
+    let subjects = vec![
+        json!("mallory"),
+        json!(null),
+        json!(7),
+        json!({}),
+        json!(["mallory"]),
+        json!(""),
+        json!("Alice"),
+        json!("alice "),
+        json!("alice\u{0}"),
+        json!(id),
+        json!("x".repeat(10_000)),
+    ];
+    let audiences = vec![
+        json!(null),
+        json!(""),
+        json!([]),
+        json!({}),
+        json!(7),
+        json!([[AUD]]),
+        json!([AUD, 7]),
+        json!({ AUD: 1 }),
+        json!("*"),
+        json!("urn:acme"),
+        json!(format!("{AUD}/x")),
+        json!(format!("{AUD}?x")),
+        json!(format!("{AUD}#x")),
+        json!(format!("x@{AUD}")),
+        json!(AUD.to_uppercase()),
+        json!(id),
+        json!(ISSUER),
+        json!(format!("{ISSUER}/connect/token")),
+        json!("https://billing.example"),
+        json!(vec!["urn:x"; 33]),
+    ];
+    let expiries = vec![
+        json!(now - 300),
+        json!(now - 60),
+        json!(0),
+        json!(-1),
+        json!(format!("{}", now + 60)),
+        json!(null),
+        json!(true),
+        json!([now + 60]),
+        json!({}),
+        json!(i64::MAX),
+        json!(u64::MAX),
+        json!(1e300),
+        json!(-1e308),
+        json!((now + 60) * 1_000),
+        json!(now + 315_360_000),
+        json!(now + 86_400 + 61),
+    ];
+    let beginnings = vec![
+        json!(now + 3_600),
+        json!("1"),
+        json!({}),
+        json!([]),
+        json!(null),
+        json!(true),
+        json!(i64::MAX),
+        json!(u64::MAX),
+        json!(1e300),
+    ];
+    let ids = vec![
+        json!(null),
+        json!(""),
+        json!(7),
+        json!([]),
+        json!("a\u{0}b"),
+        json!("a\nb"),
+        json!("x".repeat(257)),
+        json!("x".repeat(12_000)),
+    ];
+    let cases = wrong("iss", issuers)
+        .chain(wrong("sub", subjects))
+        .chain(wrong("aud", audiences))
+        .chain(wrong("exp", expiries))
+        .chain(wrong("nbf", beginnings.clone()))
+        .chain(wrong("iat", beginnings))
+        .chain(wrong("jti", ids));
+    for (name, value) in cases {
+        let jwt = stage.signer.sign(&stage.with(name, value.clone()));
+        let shown: String = format!("{name} = {value}").chars().take(80).collect();
+        stage.refused(&jwt, &shown);
+    }
+    for name in ["iss", "sub", "aud", "exp", "jti"] {
+        stage.refused(&stage.signer.sign(&stage.without(name)), &format!("without {name}"));
+    }
+    // Check 75, at any depth.
+    for name in ["iss", "aud", "exp", "sub", "jti", "x"] {
+        let claims = stage.with("x", 1);
+        let twice = claims.to_string().replacen('{', &format!("{{\"{name}\":{},", claims[name]), 1);
+        let jwt = stage.signer.sign_octets(stage.signer.header().to_string().as_bytes(), twice.as_bytes());
+        stage.refused(&jwt, &format!("{name} twice"));
+    }
+    let within = stage.claims().to_string().replacen('{', r#"{"x":{"a":1,"a":2},"#, 1);
+    let jwt = stage.signer.sign_octets(stage.signer.header().to_string().as_bytes(), within.as_bytes());
+    stage.refused(&jwt, &"a member twice within another");
+    stage.good_after_all();
+}
+
+/// Check 56: whoever else a JWT is for could use it to pass for the client, but may be told whom it is about.
+#[test]
+fn a_jwt_for_several_proves_nobody_s_identity() {
+    let stage = Stage::new(&[]);
+    let for_both = || stage.signer.sign(&stage.with("aud", json!([AUD, "https://other.example"])));
+    stage.refused_by(Way::Assertion, &for_both(), &"for others, too");
+    for way in [Way::Grant, Way::Ticket, Way::Bearer] {
+        way.send(&stage.app.url, &for_both()).assert_status(200);
+    }
+}
+
+/// Checks 57 to 59.
+#[test]
+fn an_assertion_comes_alone_in_the_body_with_its_type_and_for_its_own_app() {
+    let stage = Stage::new(&[]);
+    let other = stage.app.create_app(&["billing:read"]);
+    let jwt = || stage.signer.sign(&stage.claims());
+    let kind = format!("client_assertion_type={ASSERTION_TYPE}");
+    let post = |body: &str| stage.app.token_request(&[], body);
+    for id in [other.client_id.as_str(), &stage.client.client_id.to_uppercase(), "x", &stage.issuer.to_string()] {
+        let by_grant = post(&format!("grant_type={GRANT}&assertion={}&client_id={id}", jwt()));
+        Way::Grant.assert_refused(&by_grant, &id);
+        let by_assertion =
+            post(&format!("grant_type=client_credentials&{kind}&client_assertion={}&client_id={id}", jwt()));
+        Way::Assertion.assert_refused(&by_assertion, &id);
+    }
+    for id in [&stage.client.client_id] {
+        post(&format!("grant_type={GRANT}&assertion={}&client_id={id}", jwt())).assert_status(200);
+        post(&format!("grant_type=client_credentials&{kind}&client_assertion={}&client_id={id}", jwt()))
+            .assert_status(200);
+    }
+    // A client that proved who it is gets nothing for what stands for another.
+    let basic = other.basic();
+    let body = format!("grant_type={GRANT}&assertion={}", jwt());
+    Way::Grant.assert_refused(&stage.app.token_request(&[("authorization", &basic)], &body), &"another client asks");
+    let basic = stage.client.basic();
+    stage.app.token_request(&[("authorization", &basic)], &body).assert_status(200);
+
+    for wrong in [
+        String::new(),
+        "&client_assertion_type=".to_owned(),
+        format!("&client_assertion_type={}", ASSERTION_TYPE.to_uppercase()),
+        "&client_assertion_type=urn:ietf:params:oauth:client-assertion-type:saml2-bearer".to_owned(),
+        format!("&client_assertion_type={GRANT}"),
+    ] {
+        let answer = post(&format!("grant_type=client_credentials&client_assertion={}{wrong}", jwt()));
+        Way::Assertion.assert_refused(&answer, &wrong);
+    }
+    for (what, answer) in [
+        ("two assertions", post(&format!("grant_type={GRANT}&assertion={0}&assertion={0}", jwt()))),
+        (
+            "two client assertions",
+            post(&format!("grant_type=client_credentials&{kind}&client_assertion={0}&client_assertion={0}", jwt())),
+        ),
+        ("two JWTs", stage.app.post("/server/jwt", &[], &format!("JwtToken={0}&JwtToken={0}", jwt()))),
+        ("a JWT in the URL", stage.app.post(&format!("/server/jwt?JwtToken={}", jwt()), &[], "x=1")),
+        (
+            "a client assertion in the URL",
+            stage.app.post(
+                &format!("/connect/token?{kind}&client_assertion={}", jwt()),
+                &[],
+                "grant_type=client_credentials",
+            ),
+        ),
+        ("a token in the URL", stage.app.get(&format!("/api/v1/whoami?access_token={}", jwt()), &[])),
+        ("no JWT", stage.app.post("/server/jwt", &[], "JwtToken=")),
+    ] {
+        assert_eq!((answer.status.as_u16(), answer.error().as_str()), (400, "invalid_request"), "{what}");
+    }
+    let bearer = format!("Bearer {}", jwt());
+    let answer = stage.app.token_request(&[("authorization", &bearer)], "grant_type=client_credentials");
+    Way::Assertion.assert_refused(&answer, &"as a bearer token at the token endpoint");
+    stage.good_after_all();
+}
+
+/// Checks 60 to 64, 69 and 70.
+#[test]
+fn headers_that_ask_for_anything_else_are_refused_and_nothing_is_fetched() {
+    // Fetching from loopback is allowed, so that what is not fetched is not asked for.
+    let stage = Stage::new(&[("outbound-allow-private", "true")]);
+    let canary = TcpListener::bind("127.0.0.1:0").unwrap();
+    canary.set_nonblocking(true).unwrap();
+    let trap = format!("http://{}/keys", canary.local_addr().unwrap());
+    let attacker = Signer::p256("k");
+    let refused = |signer: &Signer, header: &Value| {
+        let shown: String = header.to_string().chars().take(120).collect();
+        stage.refused(&signer.sign_with(header, &stage.claims()), &shown);
+    };
+    for alg in ["none", "None", "NONE", "nOnE", " none", "", "RS1", "es256", "ES256K", "HS256", "RS256", "EdDSA"] {
+        refused(&stage.signer, &json!({ "alg": alg, "kid": "k" }));
+        let unsigned = stage.signer.sign_with(&json!({ "alg": alg, "kid": "k" }), &stage.claims());
+        let cut = unsigned.rsplit_once('.').unwrap().0;
+        stage.refused(&format!("{cut}."), &format!("{alg} without a signature"));
+    }
+    for header in [json!({ "kid": "k" }), json!({ "alg": null, "kid": "k" }), json!({ "alg": ["ES256"], "kid": "k" })] {
+        refused(&stage.signer, &header);
+    }
+    for kid in [
+        json!("../../k"),
+        json!("k' OR 1=1 --"),
+        json!("k\u{0}"),
+        json!("k\r\nX: y"),
+        json!(7),
+        json!(["k"]),
+        json!({}),
+        json!(trap),
+        json!("file:///etc/passwd"),
+        json!("K"),
+        json!("x".repeat(10_000)),
+    ] {
+        refused(&stage.signer, &json!({ "alg": "ES256", "kid": kid }));
+    }
+    let userinfo = format!("{}@{}", ISS, &trap["http://".len()..]);
+    for more in [
+        json!({}),
+        json!({ "jwk": attacker.jwk }),
+        json!({ "x5c": [STANDARD.encode("a certificate")] }),
+        json!({ "jku": trap }),
+        json!({ "jku": userinfo }),
+        json!({ "jku": "file:///etc/passwd" }),
+        json!({ "x5u": trap }),
+        json!({ "x5u": userinfo }),
+    ] {
+        for named in [true, false] {
+            let mut header = more.clone();
+            header["alg"] = json!("ES256");
+            if named {
+                header["kid"] = json!("k");
+            }
+            refused(&attacker, &header);
+        }
+    }
+    // The issuer's own JWT may say where keys are: nobody listens.
+    stage.good(&"jku and x5u of the issuer's own", |claims| {
+        let header = json!({ "alg": "ES256", "kid": "k", "jku": trap, "x5u": trap });
+        stage.signer.sign_with(&header, &claims)
+    });
+    for (name, value) in [
+        ("crit", json!(["exp"])),
+        ("crit", json!(["x"])),
+        ("crit", json!([])),
+        ("crit", json!(null)),
+        ("b64", json!(false)),
+        ("b64", json!(true)),
+        ("zip", json!("DEF")),
+        ("enc", json!("A256GCM")),
+        ("typ", json!("at+jwt")),
+        ("typ", json!("application/at+jwt")),
+        ("typ", json!("AT+JWT")),
+        ("typ", json!("dpop+jwt")),
+        ("typ", json!("logout+jwt")),
+        ("typ", json!("secevent+jwt")),
+        ("typ", json!("token-introspection+jwt")),
+        ("typ", json!("")),
+        ("typ", json!(7)),
+    ] {
+        refused(&stage.signer, &stage.header(name, value));
+    }
+    for twice in [r#"{"alg":"none","alg":"ES256","kid":"k"}"#, r#"{"alg":"ES256","kid":"x","kid":"k"}"#] {
+        let jwt = stage.signer.sign_octets(twice.as_bytes(), stage.claims().to_string().as_bytes());
+        stage.refused(&jwt, &twice);
+    }
+    assert_eq!(canary.accept().unwrap_err().kind(), std::io::ErrorKind::WouldBlock, "something was fetched");
+    stage.good_after_all();
+}
+
+/// Check 65.
+#[test]
+fn a_key_is_good_for_its_own_issuer_alone() {
+    let stage = Stage::new(&[]);
+    let other_key = Signer::p256("other");
+    let mut other = settings(&other_key, StandsFor::App(stage.client.id()));
+    other.issuer = "https://other.example".to_owned();
+    trust(&stage.app, other);
+    stage.refused(&other_key.sign(&stage.claims()), &"the key of another trusted issuer");
+    let as_other = stage.with("iss", "https://other.example");
+    stage.refused(&stage.signer.sign(&as_other), &"the other way round");
+    stage.good(&"its own", |mut claims| {
+        claims["iss"] = json!("https://other.example");
+        other_key.sign(&claims)
+    });
+}
+
+/// Checks 66 to 68.
+#[test]
+fn a_public_key_is_no_secret_to_sign_with() {
+    let stage = Stage::with_key(&[], Signer::rsa("k", "RS256"));
+    let n = URL_SAFE_NO_PAD.decode(stage.signer.jwk["n"].as_str().unwrap()).unwrap();
+    let number = |octets: &[u8]| rsa::BigUint::from_bytes_be(octets);
+    let public = rsa::RsaPublicKey::new(number(&n), number(&[1, 0, 1])).unwrap();
+    let pem = public.to_public_key_pem(LineEnding::LF).unwrap();
+    let secrets: Vec<Vec<u8>> = vec![
+        pem.clone().into(),
+        pem.trim().into(),
+        pem.lines().filter(|line| !line.starts_with('-')).collect::<String>().into(),
+        public.to_public_key_der().unwrap().into_vec(),
+        public.to_pkcs1_pem(LineEnding::LF).unwrap().into(),
+        public.to_pkcs1_der().unwrap().into_vec(),
+        n,
+        stage.signer.jwk["n"].as_str().unwrap().into(),
+        stage.signer.jwk.to_string().into(),
+        stage.signer.jwks().into(),
+        b"k".to_vec(),
+        stage.client.secret.clone().into(),
+        Vec::new(),
+    ];
+    for (alg, algorithm) in [("HS256", hmac::HMAC_SHA256), ("HS384", hmac::HMAC_SHA384), ("HS512", hmac::HMAC_SHA512)] {
+        for secret in &secrets {
+            for named in [alg, "RS256"] {
+                let header = json!({ "alg": named, "kid": "k" }).to_string();
+                let signed = format!(
+                    "{}.{}",
+                    URL_SAFE_NO_PAD.encode(header),
+                    URL_SAFE_NO_PAD.encode(stage.claims().to_string())
+                );
+                let tag = hmac::sign(&hmac::Key::new(algorithm, secret), signed.as_bytes());
+                stage.refused(&format!("{signed}.{}", URL_SAFE_NO_PAD.encode(tag)), &alg);
+            }
+        }
+    }
+    stage.good_after_all();
+}
+
+/// Check 71. A token of our own is good at resource routes, of course, and no third party's JWT anywhere.
+#[test]
+fn our_own_token_is_no_jwt_of_a_third_party_and_the_other_way_round() {
+    let stage = Stage::new(&[]);
+    let token = stage.app.token(&stage.client);
+    let ticket = Way::Ticket.send(&stage.app.url, &stage.signer.sign(&stage.claims())).assert_status(200).json();
+    for ours in [token.as_str(), ticket["ticket"].as_str().unwrap()] {
+        for way in [Way::Grant, Way::Assertion, Way::Ticket] {
+            stage.refused_by(way, ours, &"our own access token");
+        }
+        Way::Bearer.send(&stage.app.url, ours).assert_status(200);
+    }
+    let (header, _) = decode_jwt(&token);
+    let mut dressed = stage.with("iss", ISSUER);
+    for (name, value) in [
+        ("client_id", json!(stage.client.client_id)),
+        ("sub", json!(stage.client.client_id)),
+        ("scope", json!("billing:read")),
+        ("tenant", json!("acme")),
+        ("aud", json!([AUD, ISSUER, "https://billing.example"])),
+    ] {
+        dressed[name] = value;
+    }
+    for typ in ["at+jwt", "JWT"] {
+        for kid in [&header["kid"], &json!("k")] {
+            let header = json!({ "alg": "ES256", "typ": typ, "kid": kid });
+            stage.refused(&stage.signer.sign_with(&header, &dressed), &"dressed as ours");
+        }
+    }
+    stage.good_after_all();
+}
+
+/// Checks 84 and 85.
+#[test]
+fn what_is_not_a_jwt_in_compact_form_is_refused() {
+    let stage = Stage::new(&[]);
+    let header = stage.signer.header().to_string();
+    let signed = |payload: &[u8]| stage.signer.sign_octets(header.as_bytes(), payload);
+    let payload = stage.claims().to_string();
+    let within = |member: &str| payload.replacen('{', &format!("{{{member},"), 1);
+    let deep = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+    let exp = format!("{}", START.seconds() + 300);
+    let bad: Vec<u8> = payload.replace("iss", "is?").bytes().map(|b| if b == b'?' { 0xff } else { b }).collect();
+    for (what, jwt) in [
+        ("null", signed(b"null")),
+        ("a list", signed(json!([ISS, "alice", AUD]).to_string().as_bytes())),
+        ("a text", signed(b"\"x\"")),
+        ("nothing", signed(b"")),
+        ("NaN", signed(payload.replace(&exp, "NaN").as_bytes())),
+        ("Infinity", signed(payload.replace(&exp, "Infinity").as_bytes())),
+        ("a BOM", signed(format!("\u{feff}{payload}").as_bytes())),
+        ("trailing octets", signed(format!("{payload}x").as_bytes())),
+        ("two objects", signed(format!("{payload}{payload}").as_bytes())),
+        ("bad UTF-8 after it", signed(&[payload.as_bytes(), b"\xff"].concat())),
+        ("bad UTF-8 in it", signed(&bad)),
+        ("a half surrogate", signed(within(r#""x":"\ud800""#).as_bytes())),
+        ("deep", signed(deep(5_000).as_bytes())),
+        ("deep in a claim of ours", signed(payload.replace(&json!(AUD).to_string(), &deep(5_000)).as_bytes())),
+        ("deep in a claim of theirs", signed(within(&format!("\"x\":{}", deep(5_000))).as_bytes())),
+        ("deep and unclosed", signed("{\"a\":".repeat(2_000).as_bytes())),
+        ("a deep header", stage.signer.sign_octets(deep(5_000).as_bytes(), payload.as_bytes())),
+    ] {
+        stage.refused(&jwt, &what);
+    }
+    let good = stage.signer.sign(&stage.claims());
+    let parts: Vec<&str> = good.split('.').collect();
+    let [header, payload, signature] = parts.as_slice() else { panic!("{good}") };
+    let jwe = |header: Value| format!("{}..AAAA.AAAA.AAAA", URL_SAFE_NO_PAD.encode(header.to_string()));
+    let p2c = json!({ "alg": "PBES2-HS256+A128KW", "enc": "A128GCM", "p2s": "AAAA", "p2c": 2_147_483_647_u32 });
+    for (what, jwt) in [
+        ("detached", format!("{header}..{signature}")),
+        ("without a header", format!(".{payload}.{signature}")),
+        ("without a signature", format!("{header}.{payload}.")),
+        ("of two parts", format!("{header}.{payload}")),
+        ("of four parts", format!("{good}.{signature}")),
+        ("of five parts", format!("{good}.{signature}.{signature}")),
+        ("with padding", format!("{good}=")),
+        ("a signature in DER", stage_der(&good)),
+        ("a JWE with a shared key", jwe(json!({ "alg": "dir", "enc": "A256GCM" }))),
+        ("a JWE with a password", jwe(p2c)),
+        ("a compressed JWE", jwe(json!({ "alg": "dir", "enc": "A256GCM", "zip": "DEF" }))),
+        ("no JWT at all", "x".to_owned()),
+        ("a cut one", good[..good.len() - 4].to_owned()),
+    ] {
+        stage.refused(&jwt, &what);
+    }
+    // What cannot stand in a header of HTTP cannot be shown as a bearer token.
+    let general = json!({ "protected": header, "payload": payload, "signature": signature });
+    let flattened = json!({ "payload": payload, "signatures": [{ "protected": header, "signature": signature }] });
+    for (what, jwt) in [
+        ("as JSON", general.to_string()),
+        ("flattened", flattened.to_string()),
+        ("with a space before", format!(" {good}")),
+        ("with a space after", format!("{good} ")),
+        ("with a space within", good.replacen('.', ". ", 1)),
+    ] {
+        for way in [Way::Grant, Way::Assertion, Way::Ticket] {
+            stage.refused_by(way, &jwt, &what);
+        }
+    }
+    for way in [Way::Grant, Way::Assertion, Way::Ticket] {
+        let answer = way.send(&stage.app.url, &format!("{good}\n"));
+        assert!(matches!(answer.status.as_u16(), 400 | 401), "{way:?}: {}", answer.body);
+    }
+    // Longer than anybody's: 20,000 levels fit into what may be sent, and into no JWT.
+    for jwt in [signed(deep(10_000).as_bytes()), signed(deep(20_000).as_bytes()), "A".repeat(33_000)] {
+        for way in [Way::Grant, Way::Assertion, Way::Ticket] {
+            stage.refused_by(way, &jwt, &"a very long one");
+        }
+    }
+    let huge = "A".repeat(70_000);
+    for way in [Way::Grant, Way::Assertion, Way::Ticket] {
+        assert_eq!(way.send(&stage.app.url, &huge).status.as_u16(), 413, "{way:?}");
+    }
+    stage.good(&"as it is", |claims| stage.signer.sign(&claims));
+}
+
+/// The same signature as openssl writes it, which is not how a JWS has it.
+fn stage_der(jwt: &str) -> String {
+    let (signed, signature) = jwt.rsplit_once('.').unwrap();
+    let fixed = URL_SAFE_NO_PAD.decode(signature).unwrap();
+    let integer = |half: &[u8]| {
+        let mut octets = half.to_vec();
+        if octets[0] & 0x80 != 0 {
+            octets.insert(0, 0);
+        }
+        [&[2, u8::try_from(octets.len()).unwrap()], octets.as_slice()].concat()
+    };
+    let body = [integer(&fixed[..32]), integer(&fixed[32..])].concat();
+    let der = [&[0x30, u8::try_from(body.len()).unwrap()], body.as_slice()].concat();
+    format!("{signed}.{}", URL_SAFE_NO_PAD.encode(der))
+}
+
+/// Checks 77 and 79 to 81.
+fn a_jwt_is_good_once_across_all_ways_and_nobody_else_uses_it_up(settings_of_server: &[(&str, &str)]) {
+    let stage = Stage::new(settings_of_server);
+    let url = &stage.app.url;
+    for first in WAYS {
+        let claims = stage.claims();
+        let jwt = stage.signer.sign(&claims);
+        first.send(url, &jwt).assert_status(200);
+        stage.refused(&jwt, &format!("after {first:?}"));
+        let mut again = claims;
+        again["exp"] = json!(START.seconds() + 200);
+        stage.refused(&stage.signer.sign(&again), &"another with the same jti");
+    }
+    for way in WAYS {
+        let claims = stage.claims();
+        let mut wrong = claims.clone();
+        wrong["aud"] = json!("https://elsewhere.example");
+        stage.refused(&Signer::p256("k").sign(&claims), &"a bad signature first");
+        stage.refused(&stage.signer.sign(&wrong), &"a wrong audience first");
+        wrong["aud"] = claims["aud"].clone();
+        wrong["sub"] = json!("mallory");
+        stage.refused(&stage.signer.sign(&wrong), &"a wrong subject first");
+        way.send(url, &stage.signer.sign(&claims)).assert_status(200);
+
+        // Burnt for another purpose, and by another organisation that trusts keys of its own under the same name.
+        let claims = stage.claims();
+        let (jti, forget_at) = (claims["jti"].as_str().unwrap().to_owned(), START + Duration::from_secs(600));
+        let id = stage.client.client_id.clone();
+        let burn = move |conn: &mut AnyConnection| used_jti::record(conn, &id, "client_assertion", &jti, forget_at);
+        assert_eq!(stage.app.management.database().write(burn).unwrap(), Jti::Fresh);
+        way.send(url, &stage.signer.sign(&claims)).assert_status(200);
+    }
+    let theirs = Signer::p256("k");
+    stage.app.create_organisation("rival");
+    stage.app.create_api("rival", "https://rival.example", &["rival:read"]);
+    let rival = stage.app.create_app_with("rival", new_app(&["rival:read"]));
+    let made = trusted_issuers::create(&stage.app.management, "rival", settings(&theirs, StandsFor::App(rival.id())));
+    made.unwrap();
+    stage.app.catch_up();
+    for way in WAYS {
+        let claims = stage.claims();
+        way.send(url, &theirs.sign(&claims)).assert_status(200);
+        way.send(url, &stage.signer.sign(&claims)).assert_status(200);
+        way.assert_refused(&way.send(url, &theirs.sign(&claims)), &"theirs again");
+    }
+
+    // Forgotten only when it would be refused anyway.
+    let jwt = stage.signer.sign(&stage.claims());
+    Way::Ticket.send(url, &jwt).assert_status(200);
+    stage.app.clock.advance(Duration::from_secs(359));
+    let now = stage.app.clock.now();
+    stage.app.management.database().write(move |conn| used_jti::delete_expired(conn, now)).unwrap();
+    stage.refused(&jwt, &"in its last second");
+}
+
+/// Check 78.
+fn of_twelve_copies_at_once_on_two_nodes_and_all_ways_one_is_good(settings: &[(&str, &str)]) {
+    const COPIES: usize = 12;
+    let stage = Stage::new(settings);
+    let other = TestApp::on(stage.app.data.clone(), stage.app.clock.clone(), &[settings, &[NO_THROTTLE]].concat());
+    let urls = [stage.app.url.as_str(), &other.url];
+    for ways in [WAYS, [Way::Grant; 4], [Way::Assertion; 4], [Way::Ticket; 4], [Way::Bearer; 4]] {
+        let jwt = stage.signer.sign(&stage.claims());
+        let together = Barrier::new(COPIES);
+        let statuses: Vec<u16> = thread::scope(|scope| {
+            let show = |copy: usize| {
+                let (way, url, jwt, together) = (ways[copy / 2 % 4], urls[copy % 2], &jwt, &together);
+                scope.spawn(move || {
+                    together.wait();
+                    way.send(url, jwt).status.as_u16()
+                })
+            };
+            let threads: Vec<_> = (0..COPIES).map(show).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        let count = |wanted: &[u16]| statuses.iter().filter(|status| wanted.contains(status)).count();
+        assert_eq!((count(&[200]), count(&[400, 401])), (1, COPIES - 1), "{ways:?}: {statuses:?}");
+    }
+}
+
+/// Check 82.
+#[test]
+fn what_was_used_is_used_up_even_if_the_server_is_killed_the_moment_after() {
+    let data = data_directory();
+    let app = create_app(data.path());
+    let signer = Signer::p256("k");
+    let jwks = data.path().join("issuer.json");
+    std::fs::write(&jwks, signer.jwks()).unwrap();
+    brevet(data.path())
+        .args(&["issuer", "add", "--org=acme", "--name=Portal", "--issuer", ISS, "--audience", AUD, "--single-use"])
+        .args(&["--accept-directly", "--subject=alice", "--app", &app.client_id, "--jwks", jwks.to_str().unwrap()])
+        .ok();
+    let start = || Server::start_with(data.path(), &["--throttle-failures=off"], &[]);
+    let mut used = Vec::new();
+    for way in WAYS {
+        let server = start();
+        let jwt = signer.sign(&claims(SystemClock.now().seconds()));
+        way.send(&server.url, &jwt).assert_status(200);
+        server.kill();
+        used.push(jwt);
+    }
+    let server = start();
+    for jwt in &used {
+        WAYS.iter().for_each(|way| way.assert_refused(&way.send(&server.url, jwt), &"after the kill"));
+    }
+    Way::Grant.send(&server.url, &signer.sign(&claims(SystemClock.now().seconds()))).assert_status(200);
+}
+
+/// Check 87. Tickets of users die with the trust in their issuer; what an app got is the app's.
+fn what_is_trusted_no_more_is_refused_on_every_node(more: &[(&str, &str)]) {
+    let stage = Stage::new(more);
+    let other = TestApp::on(stage.app.data.clone(), stage.app.clock.clone(), &[more, &[NO_THROTTLE]].concat());
+    let tail = |app: &TestApp| Tail::start(app.authority.directory.clone(), app.clock.clone()).unwrap();
+    let _tails = (tail(&stage.app), tail(&other));
+    let m = &stage.app.management;
+    let alice = NewMember {
+        organisation: "acme",
+        email: "alice@acme.example",
+        login: Some("alice"),
+        role: Role::Viewer,
+        password: &Secret::new(PASSWORD),
+    };
+    accounts::create(m, &alice).unwrap();
+    let users_key = Signer::p256("users");
+    let mut users = settings(&users_key, StandsFor::Users);
+    users.issuer = "https://people.example".to_owned();
+    let users = trust(&stage.app, users);
+    other.catch_up();
+    let of_users = || {
+        let mut claims = stage.claims();
+        claims["iss"] = json!("https://people.example");
+        users_key.sign(&claims)
+    };
+    let of_app = || stage.signer.sign(&stage.claims());
+    let shown = |way: Way, jwt: &str| way.send(&other.url, jwt).status == 200;
+    let ticket = |jwt: &str| {
+        let answer = Way::Ticket.send(&stage.app.url, jwt).assert_status(200);
+        answer.json()["ticket"].as_str().unwrap().to_owned()
+    };
+    let (users_ticket, app_token) = (ticket(&of_users()), ticket(&of_app()));
+    assert!(WAYS.iter().all(|way| shown(*way, &of_app())), "before");
+    assert!(shown(Way::Bearer, &users_ticket) && shown(Way::Bearer, &app_token));
+
+    let mut took = Vec::new();
+    let mut soon = |what: &str, so: &dyn Fn() -> bool| {
+        let began_at = Instant::now();
+        while !so() {
+            assert!(began_at.elapsed() < LIMIT, "not within {LIMIT:?}: {what}");
+            thread::sleep(Duration::from_millis(10));
+        }
+        took.push(began_at.elapsed());
+    };
+    let refused = |jwt: &dyn Fn() -> String| WAYS.iter().all(|way| !shown(*way, &jwt()));
+    trusted_issuers::set_enabled(m, stage.issuer, false).unwrap();
+    soon("switched off", &|| refused(&of_app));
+    trusted_issuers::set_enabled(m, stage.issuer, true).unwrap();
+    soon("switched on", &|| shown(Way::Grant, &of_app()));
+    let next = Signer::p256("next");
+    trusted_issuers::update(m, stage.issuer, settings(&next, StandsFor::App(stage.client.id()))).unwrap();
+    soon("a key that is retired", &|| refused(&of_app));
+    soon("the next key", &|| shown(Way::Grant, &next.sign(&stage.claims())));
+    trusted_issuers::set_enabled(m, users, false).unwrap();
+    soon("a ticket of an issuer that is off", &|| !shown(Way::Bearer, &users_ticket));
+    trusted_issuers::set_enabled(m, users, true).unwrap();
+    soon("the same ticket", &|| shown(Way::Bearer, &users_ticket));
+    trusted_issuers::delete(m, users).unwrap();
+    trusted_issuers::delete(m, stage.issuer).unwrap();
+    soon("removed", &|| refused(&|| next.sign(&stage.claims())) && refused(&of_users));
+    soon("a ticket of an issuer that is removed", &|| !shown(Way::Bearer, &users_ticket));
+    assert!(shown(Way::Bearer, &app_token), "an app's token is the app's");
+    took.sort_unstable();
+    assert!(took[took.len() / 2] <= PROMISE, "{took:?}");
+}
+
+/// Check 90.
+#[test]
+fn what_a_jwt_says_of_rights_here_has_no_effect() {
+    let stage = Stage::new(&[]);
+    let other = stage.app.create_app(&["billing:read"]);
+    stage.app.create_organisation("rival");
+    let make = |mut claims: Value| {
+        for (name, value) in [
+            ("scope", json!("billing:admin api:everything")),
+            ("scp", json!(["everything"])),
+            ("roles", json!(["Owner"])),
+            ("groups", json!(["admin"])),
+            ("client_id", json!(other.client_id)),
+            ("azp", json!(other.client_id)),
+            ("tenant", json!("rival")),
+            ("login", json!("root")),
+            ("act", json!({ "sub": "root" })),
+            ("cnf", json!({ "jkt": "x" })),
+            ("is_admin", json!(true)),
+        ] {
+            claims[name] = value;
+        }
+        stage.signer.sign(&claims)
+    };
+    for way in WAYS {
+        let answer = way.send(&stage.app.url, &make(stage.claims())).assert_status(200).json();
+        let who = match way {
+            Way::Bearer => answer,
+            Way::Grant | Way::Assertion => {
+                let (_, token) = stage.app.verified_jwt(answer["access_token"].as_str().unwrap());
+                token
+            }
+            Way::Ticket => stage.app.verified_jwt(answer["ticket"].as_str().unwrap()).1,
+        };
+        let scopes = match &who["scope"] {
+            Value::String(text) => text.split(' ').map(str::to_owned).collect::<Vec<_>>(),
+            list => list.as_array().unwrap().iter().map(|name| name.as_str().unwrap().to_owned()).collect(),
+        };
+        assert_eq!(scopes, ["billing:read", "billing:write"], "{way:?}");
+        assert_eq!(who["client_id"], stage.client.client_id, "{way:?}");
+        assert_eq!(who["tenant"], "acme", "{way:?}");
+        for name in ["login", "act", "roles", "is_admin", "groups", "cnf"] {
+            assert_eq!(who.get(name).filter(|value| !value.is_null()), None, "{way:?}: {name}");
+        }
+    }
+    // Only what the mapping grants can be asked for.
+    let asked = format!("grant_type={GRANT}&scope=billing:admin&assertion={}", make(stage.claims()));
+    assert_eq!(stage.app.token_request(&[], &asked).assert_status(400).error(), "invalid_scope");
+}
+
+/// Check 91.
+#[test]
+fn a_user_who_is_called_like_an_app_is_not_that_app() {
+    let stage = Stage::new(&[]);
+    let id = stage.client.client_id.as_str();
+    let namesake = NewMember {
+        organisation: "acme",
+        email: "namesake@acme.example",
+        login: Some(id),
+        role: Role::Viewer,
+        password: &Secret::new(PASSWORD),
+    };
+    accounts::create(&stage.app.management, &namesake).unwrap();
+    let mut users = settings(&stage.signer, StandsFor::Users);
+    users.issuer = "https://people.example".to_owned();
+    let issuer = trust(&stage.app, users);
+    let jwt = || {
+        let mut claims = stage.with("sub", id);
+        claims["iss"] = json!("https://people.example");
+        stage.signer.sign(&claims)
+    };
+    for way in [Way::Grant, Way::Ticket] {
+        let answer = way.send(&stage.app.url, &jwt()).assert_status(200).json();
+        let token = answer.get("ticket").unwrap_or(&answer["access_token"]).as_str().unwrap();
+        let (_, token) = stage.app.verified_jwt(token);
+        assert_eq!(token["sub"], format!("https://people.example|{id}"));
+        assert_eq!(token["client_id"], issuer.to_string());
+        assert_eq!(token["scope"], "billing:read", "what users get, not what the app has");
+    }
+    let who = Way::Bearer.send(&stage.app.url, &jwt()).assert_status(200).json();
+    assert_eq!(who["client_id"], issuer.to_string());
+    stage.refused_by(Way::Assertion, &jwt(), &"a user is no client");
+    stage.refused(&stage.signer.sign(&stage.with("sub", id)), &"nor is the app its own user");
+}
+
+/// Check 92.
+#[test]
+fn an_organisation_that_is_named_is_the_one_that_trusts() {
+    let stage = Stage::new(&[]);
+    stage.app.create_organisation("rival");
+    let jwt = stage.signer.sign(&stage.claims());
+    let post = |query: &str| stage.app.post(&format!("/server/jwt?{query}"), &[], &format!("JwtToken={jwt}"));
+    let long = format!("Tenant={}", "a".repeat(3_000));
+    for query in ["Tenant=unknown", "Tenant=rival", "Tenant=ACME", "Tenant=acme%20", "Tenant=*", &long] {
+        Way::Ticket.assert_refused(&post(query), &query);
+    }
+    for query in ["Tenant=acme&Tenant=acme", "Tenant=rival&Tenant=acme", "Tenant=acme&tenant=rival", "Tenant=acme%00"] {
+        let answer = post(query);
+        assert_eq!((answer.status.as_u16(), answer.error().as_str()), (400, "invalid_request"), "{query}");
+        assert_eq!(answer.header("authticket"), "");
+    }
+    post("Tenant=acme").assert_status(200);
+}
+
+/// Check 93.
+#[test]
+fn a_ticket_is_fresh_stands_in_body_and_header_and_dies() {
+    let stage = Stage::new(&[]);
+    let mut ids = Vec::new();
+    let mut tickets = Vec::new();
+    for _ in 0..20 {
+        let answer = Way::Ticket.send(&stage.app.url, &stage.signer.sign(&stage.claims())).assert_status(200);
+        let ticket = answer.json()["ticket"].as_str().unwrap().to_owned();
+        assert_eq!(answer.header("authticket"), ticket);
+        assert_eq!(answer.header("cache-control"), "no-store");
+        let (_, claims) = stage.app.verified_jwt(&ticket);
+        assert_eq!(answer.json()["expires_in"], claims["exp"].as_i64().unwrap() - START.seconds());
+        ids.push(claims["jti"].as_str().unwrap().to_owned());
+        tickets.push(ticket);
+    }
+    assert!(ids.iter().all(|id| id.len() >= 22), "at least 128 bits: {ids:?}");
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), tickets.len());
+    let good = |ticket: &str| Way::Bearer.send(&stage.app.url, ticket).status == 200;
+    assert!(tickets.iter().all(|ticket| good(ticket)), "as often as one likes until it expires");
+    stage.app.revoke(&stage.client, &tickets[0]).assert_status(200);
+    assert!(!good(&tickets[0]) && good(&tickets[1]), "dead when it is revoked");
+    stage.app.clock.advance(Duration::from_secs(86_400));
+    assert!(!tickets.iter().any(|ticket| good(ticket)), "dead when it is over");
+}
+
+/// An app whose tokens are bound to a key is not reached with a JWT that is bound to none.
+#[test]
+fn an_app_whose_tokens_are_bound_takes_no_bare_jwt() {
+    let stage = Stage::new(&[]);
+    let bound = NewApp { dpop_required: true, ..new_app(&["billing:read"]) };
+    let bound = stage.app.create_app_with("acme", bound);
+    let mut to_bound = settings(&stage.signer, StandsFor::App(bound.id()));
+    to_bound.issuer = "https://bound.example".to_owned();
+    trust(&stage.app, to_bound);
+    for way in WAYS {
+        let jwt = stage.signer.sign(&stage.with("iss", "https://bound.example"));
+        let answer = way.send(&stage.app.url, &jwt);
+        assert!(matches!(answer.status.as_u16(), 400 | 401), "{way:?}: {}", answer.body);
+    }
+}
+
+/// Whoever says for whom a JWT is need not be one of the few whom an unnamed request is tried with.
+fn an_issuer_whom_very_many_trust_serves_those_who_are_named(more: &[(&str, &str)]) {
+    let stage = Stage::new(more);
+    stage.app.create_organisation("rival");
+    stage.app.create_api("rival", "https://rival.example", &["rival:read"]);
+    let many = stage.app.create_app_with("rival", new_app(&["rival:read"]));
+    for number in 0..65 {
+        let mut one = settings(&stage.signer, StandsFor::App(many.id()));
+        one.rules = vec![ClaimRule::parse(&format!("sub=robot-{number}")).unwrap()];
+        trusted_issuers::create(&stage.app.management, "rival", one).unwrap();
+    }
+    stage.app.catch_up();
+    let jwt = || stage.signer.sign(&stage.claims());
+    stage.refused(&jwt(), &"for one of very many");
+    let id = &stage.client.client_id;
+    let post = |body: &str| stage.app.token_request(&[], body);
+    post(&format!("grant_type={GRANT}&assertion={}&client_id={id}", jwt())).assert_status(200);
+    let kind = format!("client_assertion_type={ASSERTION_TYPE}");
+    post(&format!("grant_type=client_credentials&{kind}&client_assertion={}&client_id={id}", jwt())).assert_status(200);
+    let basic = stage.client.basic();
+    let body = format!("grant_type={GRANT}&assertion={}", jwt());
+    stage.app.token_request(&[("authorization", &basic)], &body).assert_status(200);
+    stage.app.post("/server/jwt?Tenant=acme", &[], &format!("JwtToken={}", jwt())).assert_status(200);
+    Way::Ticket.assert_refused(
+        &stage.app.post("/server/jwt?Tenant=rival", &[], &format!("JwtToken={}", jwt())),
+        &"one of too many of that organisation",
+    );
+    let other = ClientId::generate();
+    let answer = post(&format!("grant_type={GRANT}&assertion={}&client_id={other}", jwt()));
+    Way::Grant.assert_refused(&answer, &"an app that does not trust it");
+}
