@@ -19,7 +19,7 @@ pub use self::sources::{Origin, Settings, SourceValues};
 pub use self::table::{Flag, SETTINGS, Setting};
 use self::values::{
     authority_names, boolean, check_database_url, check_issuer, check_mailbox, check_smtp_url, log_format, networks,
-    off_or, per_minute, positive_span, second_factor_rule, sign_up_mode, socket_address, whole_number,
+    off_or, path_prefix, per_minute, positive_span, second_factor_rule, sign_up_mode, socket_address, whole_number,
 };
 use crate::clock::parse_span;
 use crate::secret::Secret;
@@ -130,6 +130,10 @@ pub struct Config {
     pub sign_in_providers: Vec<SignInProvider>,
     /// `dpop-nonce`
     pub dpop_nonce: bool,
+    /// `ticket-cookie`
+    pub ticket_cookie: bool,
+    /// `ticket-path-prefix`: empty, or `/…` without a trailing slash
+    pub ticket_path_prefix: String,
     /// `trusted-proxies`
     pub trusted_proxies: Vec<IpNet>,
     /// `outbound-allow-private`
@@ -206,6 +210,8 @@ impl Config {
             require_2fa: settings.checked("require-2fa", second_factor_rule)?,
             sign_in_providers: providers(settings)?,
             dpop_nonce: settings.checked("dpop-nonce", boolean)?,
+            ticket_cookie: settings.checked("ticket-cookie", boolean)?,
+            ticket_path_prefix: settings.checked("ticket-path-prefix", path_prefix)?,
             trusted_proxies: settings.checked("trusted-proxies", networks)?,
             outbound_allow_private: settings.checked("outbound-allow-private", boolean)?,
             system_authorities: settings.checked("system-authorities", authority_names)?,
@@ -317,6 +323,12 @@ mod tests {
             ("throttle-failures", "10"),
             ("throttle-sign-ins", "ten"),
             ("require-2fa", "yes"),
+            ("ticket-cookie", "perhaps"),
+            ("ticket-path-prefix", "FlexiCapture12"),
+            ("ticket-path-prefix", "/FlexiCapture12/"),
+            ("ticket-path-prefix", "/a//b"),
+            ("ticket-path-prefix", "/../b"),
+            ("ticket-path-prefix", "/{x}"),
             ("trusted-proxies", "10.0.0.0/8,localhost"),
             ("system-authorities", "Acme\u{7}Root"),
             ("max-connections", "0"),

@@ -23,6 +23,7 @@ mod server;
 mod site;
 pub mod snippets;
 mod stream;
+mod ticket_cookie;
 mod well_known;
 
 pub use self::api::openapi::document as openapi_document;

@@ -69,6 +69,7 @@ mod sign_in_provider;
 mod sign_up;
 mod snippets;
 mod team;
+mod ticket_cookie;
 mod token_exchange;
 mod third_party_keys;
 mod third_party_table;

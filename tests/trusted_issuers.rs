@@ -54,7 +54,12 @@ pub struct Stage {
 
 impl Stage {
     pub fn new() -> Self {
-        Self::on(TestApp::new())
+        Self::with(&[])
+    }
+
+    /// The same with other settings.
+    pub fn with(with: &[(&str, &str)]) -> Self {
+        Self::on(TestApp::with(with))
     }
 
     pub fn on(app: TestApp) -> Self {

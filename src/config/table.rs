@@ -146,6 +146,18 @@ pub const SETTINGS: &[Setting] = &[
         "BOOL",
         "Demand a nonce of this server in every DPoP proof, so that none can be made in advance",
     ),
+    setting(
+        "ticket-cookie",
+        "false",
+        "BOOL",
+        "Take tickets also from the cookie FlexiCaptureTmpPrn, for old clients, and set it; only where no other site can have made the request",
+    ),
+    setting(
+        "ticket-path-prefix",
+        "",
+        "PATH",
+        "Answer /server/jwt under this path too, such as /FlexiCapture12, for old clients that have it built in",
+    ),
     setting("trusted-proxies", "", "CIDR,…", "Proxies whose X-Forwarded-For is believed; none by default"),
     setting(
         "outbound-allow-private",

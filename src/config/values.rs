@@ -43,6 +43,20 @@ pub(super) fn off_or<T>(text: &str, read: impl Fn(&str) -> Result<T, String>) ->
     if text == "off" { Ok(None) } else { read(text).map(Some).map_err(|wrong| format!("{wrong}, or `off`")) }
 }
 
+/// Empty, or whole segments of a path, none of which a browser or a proxy writes in another way.
+pub(super) fn path_prefix(text: &str) -> Result<String, String> {
+    let is_plain = |segment: &str| {
+        let of_segment = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
+        !segment.is_empty() && segment.len() <= 64 && segment.bytes().all(of_segment) && !matches!(segment, "." | "..")
+    };
+    let segments = text.strip_prefix('/').map(|rest| rest.split('/'));
+    if text.is_empty() || (text.len() <= 200 && segments.is_some_and(|mut segments| segments.all(is_plain))) {
+        Ok(text.to_owned())
+    } else {
+        Err("write a path such as /FlexiCapture12: letters, digits, `-`, `.` and `_`, no slash at the end".to_owned())
+    }
+}
+
 pub(super) fn boolean(text: &str) -> Result<bool, String> {
     match text {
         "true" | "1" | "yes" => Ok(true),

@@ -8,6 +8,7 @@ use actix_web::http::StatusCode;
 use super::caller::{authorization, caller};
 use super::dpop::{self, Asked};
 use super::error::ApiError;
+use super::ticket_cookie;
 use crate::directory::LookupError;
 use crate::keys::dpop::{BindingError, Shown};
 use crate::keys::verify::TokenError;
@@ -28,6 +29,8 @@ pub(super) enum Refusal {
     Proof(ProofError),
     /// The token lacks one of these scopes, which stand here with spaces between.
     Scope(String),
+    /// The ticket came in a cookie, and a page of another site may have made the browser send it.
+    ForeignSite,
     /// Whoever asks for the check did not say clearly what to demand: no token would do.
     UnclearDemand(&'static str),
     /// It cannot be known at the moment.
@@ -35,6 +38,8 @@ pub(super) enum Refusal {
     /// More proofs came than can be remembered.
     TooManyProofs,
 }
+
+const FOREIGN_SITE: &str = "With the ticket in a cookie this takes only GET, HEAD, and requests of pages of the same site (Sec-Fetch-Site, Origin): others could be forged. Send the ticket in the Authorization header.";
 
 /// Who refuses.
 #[derive(Debug, Clone, Copy)]
@@ -66,6 +71,7 @@ impl Refusal {
             Self::Invalid(reason) => (StatusCode::UNAUTHORIZED, Denial::InvalidToken(reason.to_string().into())),
             Self::Proof(reason) => (StatusCode::UNAUTHORIZED, Denial::Proof(*reason)),
             Self::Scope(needed) => (StatusCode::FORBIDDEN, Denial::Scopes(needed)),
+            Self::ForeignSite => (StatusCode::FORBIDDEN, Denial::NotSent(NotSent::Malformed(FOREIGN_SITE))),
             Self::UnclearDemand(what) => (StatusCode::FORBIDDEN, Denial::NotSent(NotSent::Malformed(what))),
         };
         let schemes: &[Scheme] = match (&self, door) {
@@ -117,11 +123,16 @@ pub(super) fn sent_bearer_token(request: &HttpRequest) -> Result<&str, NotSent> 
 pub(super) async fn valid_token(
     authority: &Authority,
     request: &HttpRequest,
+    door: Door<'_>,
     asked: impl FnOnce() -> Result<Asked, Refusal>,
 ) -> Result<ValidToken, Refusal> {
     let now = caller(authority, request).now;
     dpop::hand_out_nonce(authority, request, now);
-    let sent = SentToken::read(authorization(request), request.query_string());
+    let ticket = ticket_cookie::read(&authority.config, request, door)?;
+    let sent = match (SentToken::read(authorization(request), request.query_string()), &ticket) {
+        (Err(NotSent::NoToken), Some(ticket)) => SentToken::bare(ticket),
+        (sent, _) => sent,
+    };
     let SentToken { scheme, token } = sent.map_err(Refusal::NotSent)?;
     let valid = access::verify(authority, token, now).await.map_err(|error| match error {
         AccessError::Refused(reason) => Refusal::Invalid(reason),

@@ -86,8 +86,9 @@ pub(super) fn site(request: &HttpRequest) -> Result<&Data<Site>, ApiError> {
 async fn check(request: &HttpRequest, scope: Option<&'static str>) -> Result<ValidToken, ApiError> {
     let authority = &site(request)?.authority;
     let issuer = authority.issuer();
-    let refused = |refusal: Refusal| refusal.at(Door::Own { issuer }, request);
-    let valid = valid_token(authority, request, || Ok(Asked::of_us(request, issuer))).await.map_err(refused)?;
+    let door = Door::Own { issuer };
+    let refused = |refusal: Refusal| refusal.at(door, request);
+    let valid = valid_token(authority, request, door, || Ok(Asked::of_us(request, issuer))).await.map_err(refused)?;
     if let Some(scope) = scope {
         demand_audience(&valid, &[&authority.directory.management_api().identifier]).map_err(refused)?;
         demand_scopes(&valid, &[scope]).map_err(refused)?;

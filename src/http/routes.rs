@@ -11,8 +11,8 @@ use crate::oauth::metadata::path;
 
 /// Adds the public routes, under `/` and, for an issuer with a path, under that path too, so that it does not matter
 /// whether a proxy in front takes the path away.
-pub fn routes(issuer_path: &str) -> impl Fn(&mut ServiceConfig) + Clone + use<> {
-    let issuer_path = issuer_path.to_owned();
+pub fn routes(issuer_path: &str, ticket_path_prefix: &str) -> impl Fn(&mut ServiceConfig) + Clone + use<> {
+    let (issuer_path, tickets) = (issuer_path.to_owned(), tickets(ticket_path_prefix));
     move |config| {
         if !issuer_path.is_empty() {
             // RFC 8414 §3.1 and RFC 9728 §3.1 put the issuer's path behind the well-known one.
@@ -24,9 +24,19 @@ pub fn routes(issuer_path: &str) -> impl Fn(&mut ServiceConfig) + Clone + use<> 
                     &format!("{}{}", inserted(path::PROTECTED_RESOURCE), path::API),
                     well_known::protected_resource,
                 ));
-            config.service(web::scope(&issuer_path).configure(under_issuer));
+            config.service(web::scope(&issuer_path).configure(under_issuer).configure(tickets.clone()));
         }
-        config.configure(under_issuer).default_service(web::to(not_found));
+        config.configure(under_issuer).configure(tickets.clone()).default_service(web::to(not_found));
+    }
+}
+
+/// Where old clients ask for tickets: under the path that the product had which they were written for.
+fn tickets(prefix: &str) -> impl Fn(&mut ServiceConfig) + Clone + use<> {
+    let prefix = prefix.to_owned();
+    move |config| {
+        for path in path::TICKET.iter().filter(|_| !prefix.is_empty()) {
+            config.service(post(&format!("{prefix}{path}"), ticket::ticket));
+        }
     }
 }
 

@@ -148,7 +148,7 @@ fn public_server(config: &Config, site: Data<Site>, listener: TcpListener) -> Re
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         workers => workers,
     };
-    let configure = routes(&issuer_path);
+    let configure = routes(&issuer_path, &config.ticket_path_prefix);
     let (address, request_timeout) = (listener.local_addr().map_err(StartError::internal)?, config.request_timeout);
     // Head, then body; or a request that waits for the database as long as it may.
     let within = (request_timeout * 2).max(request_timeout + config.database_timeout);

@@ -71,6 +71,15 @@ pub enum NotSent {
 }
 
 impl<'a> SentToken<'a> {
+    /// A token that came by itself, in no header of its own.
+    ///
+    /// # Errors
+    /// `NoToken` when it cannot be one.
+    pub fn bare(token: &'a str) -> Result<Self, NotSent> {
+        let well_formed = !token.is_empty() && token.bytes().all(is_of_token);
+        well_formed.then_some(Self { scheme: Scheme::Bearer, token }).ok_or(NotSent::NoToken)
+    }
+
     /// Reads the `Authorization` header, the one place where a token may be.
     ///
     /// # Errors
@@ -89,7 +98,7 @@ impl<'a> SentToken<'a> {
         let (scheme, token) = text.split_once(' ').unwrap_or((text, ""));
         let scheme = Scheme::from_name(scheme).ok_or(NotSent::NoToken)?;
         let token = token.trim_start_matches(' ');
-        if token.is_empty() || !token.bytes().all(is_of_token) {
+        if Self::bare(token).is_err() {
             return Err(NotSent::Malformed(match scheme {
                 Scheme::Bearer => "The Authorization header is malformed: write Bearer, a space and the token.",
                 Scheme::Dpop => "The Authorization header is malformed: write DPoP, a space and the token.",

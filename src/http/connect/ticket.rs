@@ -12,6 +12,7 @@ use crate::http::caller::caller;
 use crate::http::error::{body_answer, oauth_answer, ticket_refusal};
 use crate::http::observe::Outcome;
 use crate::http::site::Site;
+use crate::http::ticket_cookie;
 use crate::oauth::OAuthError;
 use crate::oauth::form::parse_form;
 use crate::oauth::request::TokenParams;
@@ -40,7 +41,7 @@ pub(in crate::http) async fn ticket(site: Data<Site>, request: HttpRequest, payl
         Err(error) => return body_answer(issuer, error),
     };
     match exchange(&site, &request, &body).await {
-        Ok(issued) => answer(&issued),
+        Ok(issued) => answer(&site, &request, &issued),
         Err(TicketError::Refused(error)) => ticket_refusal(issuer, &error),
         Err(TicketError::NotIssued(error)) => oauth_answer(issuer, &error),
     }
@@ -69,12 +70,16 @@ fn tenant(query: &str) -> Result<Option<String>, OAuthError> {
     Ok(tenant.filter(|slug| !slug.is_empty()).map(ToString::to_string))
 }
 
-fn answer(issued: &IssuedToken) -> HttpResponse {
+fn answer(site: &Site, request: &HttpRequest, issued: &IssuedToken) -> HttpResponse {
     let body = TicketResponse { ticket: &issued.jwt, expires_in: issued.lifetime.as_secs() };
     let mut response = private_json(StatusCode::OK, &body);
     // A JWT in compact form can stand in a header.
     if let Ok(ticket) = issued.jwt.parse() {
         response.headers_mut().insert(AUTH_TICKET, ticket);
+    }
+    if let Some(cookie) = ticket_cookie::make(&site.authority.config, request, issued) {
+        // What cannot stand in a header is left out: the ticket is in the body all the same.
+        let _added = response.add_cookie(&cookie);
     }
     response.extensions_mut().insert(Outcome::of_client(issued.client_id));
     response

@@ -30,7 +30,7 @@ pub(in crate::http) async fn verify(site: Data<Site>, request: HttpRequest) -> R
     let demands = Demands::read(request.query_string())
         .map_err(|refusal| refusal.at(Door::Proxied { takes_proofs: false }, &request))?;
     let door = Door::Proxied { takes_proofs: demands.description.is_some() };
-    let valid = check(&site, &request, &demands).await.map_err(|refusal| refusal.at(door, &request))?;
+    let valid = check(&site, &request, door, &demands).await.map_err(|refusal| refusal.at(door, &request))?;
     let claims = &valid.token.claims;
     // Each of them always, empty or not: a proxy then replaces what a client sent under the same name.
     let mut response = no_store(&mut HttpResponse::Ok())
@@ -48,8 +48,8 @@ fn subject(sub: &str) -> HeaderValue {
     HeaderValue::from_bytes(sub.as_bytes()).unwrap_or_else(|_control_characters| HeaderValue::from_static(""))
 }
 
-async fn check(site: &Site, request: &HttpRequest, demands: &Demands) -> Result<ValidToken, Refusal> {
-    let valid = valid_token(&site.authority, request, || demands.asked(request)).await?;
+async fn check(site: &Site, request: &HttpRequest, door: Door<'_>, demands: &Demands) -> Result<ValidToken, Refusal> {
+    let valid = valid_token(&site.authority, request, door, || demands.asked(request)).await?;
     if !demands.any_audience {
         demand_audience(&valid, &demands.audiences)?;
     }

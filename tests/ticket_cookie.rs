@@ -1,0 +1,184 @@
+//! Tickets for old clients: in a cookie, and under the path that they have built in.
+
+use brevet::service::trusted_issuers::StandsFor;
+
+use crate::support::http::{self, Answer};
+use crate::trusted_issuers::{Stage, settings};
+
+const WHOAMI: &str = "/api/v1/whoami";
+const VERIFY: &str = "/connect/verify?aud=https://billing.example";
+
+fn stage(with: &[(&str, &str)]) -> Stage {
+    let stage = Stage::with(with);
+    stage.trust(settings(&stage.signer, StandsFor::Users));
+    stage
+}
+
+fn ask(stage: &Stage, path: &str, headers: &[(&str, &str)]) -> Answer {
+    stage.app.post(path, headers, &format!("JwtToken={}", stage.jwt()))
+}
+
+fn ticket(stage: &Stage) -> String {
+    ask(stage, "/server/jwt", &[]).assert_status(200).json()["ticket"].as_str().unwrap().to_owned()
+}
+
+fn cookie(ticket: &str) -> String {
+    format!("FlexiCaptureTmpPrn={ticket}")
+}
+
+#[test]
+fn a_ticket_is_good_in_the_header_and_in_the_cookie() {
+    let stage = stage(&[("ticket-cookie", "true")]);
+    let answer = ask(&stage, "/server/jwt", &[]).assert_status(200);
+    let ticket = answer.json()["ticket"].as_str().unwrap().to_owned();
+    let expected = format!("FlexiCaptureTmpPrn={ticket}; HttpOnly; SameSite=Strict; Path=/; Max-Age=86400");
+    assert_eq!(answer.header("set-cookie"), expected);
+    stage.app.get_with_token(WHOAMI, &ticket).assert_status(200);
+    let cookies = format!("theme=dark; {}; x=y", cookie(&ticket));
+    for path in [WHOAMI, VERIFY] {
+        let headers = [("cookie", cookies.as_str()), ("x-forwarded-method", "GET")];
+        stage.app.get(path, &headers).assert_status(200);
+    }
+    let who = stage.app.get(WHOAMI, &[("cookie", &cookies)]).json();
+    assert_eq!((&who["tenant"], &who["scope"]), (&"acme".into(), &"billing:read".into()));
+    assert_eq!(who["sub"], "https://portal.example|alice");
+    stage.app.revoke(&stage.client, &ticket);
+    stage.app.clock.advance(std::time::Duration::from_secs(86_400));
+    let refused = stage.app.get(WHOAMI, &[("cookie", &cookies)]).assert_status(401);
+    assert_eq!(refused.error(), "invalid_token");
+}
+
+#[test]
+fn under_https_the_cookie_is_for_https_alone() {
+    let stage = stage(&[("ticket-cookie", "true"), ("issuer", "https://id.example.com")]);
+    let set = ask(&stage, "/server/jwt", &[]).assert_status(200).header("set-cookie").to_owned();
+    assert!(set.ends_with("; HttpOnly; SameSite=Strict; Secure; Path=/; Max-Age=86400"), "{set}");
+}
+
+#[test]
+fn nothing_is_known_of_cookies_unless_the_operator_says_so() {
+    let stage = stage(&[]);
+    let answer = ask(&stage, "/server/jwt", &[]).assert_status(200);
+    assert!(!answer.headers.contains_key("set-cookie"));
+    let cookie = cookie(&ticket(&stage));
+    let refused = stage.app.get(WHOAMI, &[("cookie", &cookie)]).assert_status(401);
+    assert_eq!(refused.error(), "unauthorized");
+    ask(&stage, "/FlexiCapture12/server/jwt", &[]).assert_status(404);
+}
+
+#[test]
+fn old_clients_find_tickets_under_the_path_that_they_have_built_in() {
+    let with = [("ticket-path-prefix", "/FlexiCapture12"), ("issuer", "https://id.example.com/auth")];
+    let stage = stage(&with);
+    for path in
+        ["/FlexiCapture12/server/jwt", "/FlexiCapture12/Server/jwt?Tenant=acme", "/auth/FlexiCapture12/Server/jwt"]
+    {
+        let answer = ask(&stage, path, &[]).assert_status(200);
+        assert_eq!(answer.header("authticket"), answer.json()["ticket"].as_str().unwrap(), "{path}");
+    }
+    let refused = stage.app.get("/FlexiCapture12/server/jwt", &[]).assert_status(405);
+    assert_eq!(refused.header("allow"), "POST");
+    ask(&stage, "/flexicapture12/server/jwt", &[]).assert_status(404);
+}
+
+#[test]
+fn one_token_is_shown_and_it_looks_like_one() {
+    let stage = stage(&[("ticket-cookie", "true")]);
+    let ticket = ticket(&stage);
+    let (cookie, bearer) = (cookie(&ticket), format!("Bearer {ticket}"));
+    let two = format!("{cookie}; {cookie}");
+    let cases: &[&[(&str, &str)]] = &[
+        &[("cookie", &cookie), ("authorization", &bearer)],
+        &[("cookie", &cookie), ("authorization", "Basic eDp5")],
+        &[("cookie", &cookie), ("authorization", "")],
+        &[("cookie", &two)],
+        &[("cookie", &cookie), ("cookie", &cookie)],
+        &[("cookie", "FlexiCaptureTmpPrn=")],
+        &[("cookie", "FlexiCaptureTmpPrn=a%20b")],
+        &[("cookie", "FlexiCaptureTmpPrn=\"\u{e9}\"")],
+    ];
+    for headers in cases {
+        let refused = stage.app.get(WHOAMI, headers);
+        assert_eq!((refused.status.as_u16(), refused.error()), (400, "invalid_request".into()), "{headers:?}");
+        // Proxies understand 401 and 403 alone.
+        let headers = [headers, &[("x-forwarded-method", "GET")][..]].concat();
+        assert_eq!(stage.app.get(VERIFY, &headers).status, 401, "{headers:?}");
+    }
+    let in_query = stage.app.get(&format!("{WHOAMI}?access_token=x"), &[("cookie", &cookie)]);
+    assert_eq!(in_query.status, 400);
+    assert_eq!(stage.app.get(WHOAMI, &[("cookie", "FlexiCaptureTmpPrn=x.y.z")]).status, 401);
+    assert_eq!(stage.app.get(WHOAMI, &[("cookie", "flexicapturetmpprn=x; =; ;")]).error(), "unauthorized");
+}
+
+#[test]
+fn what_a_page_of_another_site_may_have_asked_for_is_refused() {
+    let with = [("ticket-cookie", "true"), ("issuer", "https://id.example.com/auth")];
+    let stage = stage(&with);
+    let cookie = cookie(&ticket(&stage));
+    let send = |method: &str, path: &str, headers: &[(&str, &str)]| {
+        let headers = [&[("cookie", cookie.as_str())], headers].concat();
+        http::send(method, &format!("{}{path}", stage.app.url), &headers, None)
+    };
+    // What the browser says, whether it is taken with POST here, and whether behind a proxy that says nothing.
+    let table: &[(&[(&str, &str)], bool)] = &[
+        (&[], false),
+        (&[("sec-fetch-site", "same-origin")], true),
+        (&[("sec-fetch-site", "none")], true),
+        (&[("sec-fetch-site", "same-site")], false),
+        (&[("sec-fetch-site", "cross-site")], false),
+        (&[("sec-fetch-site", "")], false),
+        (&[("sec-fetch-site", "same-origin, none")], false),
+        (&[("sec-fetch-site", "same-origin"), ("sec-fetch-site", "cross-site")], false),
+        (&[("origin", "https://id.example.com")], true),
+        (&[("origin", "null")], false),
+        (&[("origin", "http://id.example.com")], false),
+        (&[("origin", "https://id.example.com.evil.example")], false),
+        (&[("origin", "https://evil.example")], false),
+        (&[("origin", "https://id.example.com"), ("origin", "https://evil.example")], false),
+        (&[("referer", "https://id.example.com/")], false),
+    ];
+    for (headers, is_taken) in table {
+        for method in ["POST", "PATCH", "DELETE"] {
+            let path =
+                if method == "POST" { "/api/v1/apps" } else { "/api/v1/apps/3f1c0c1e-6f0b-4a55-8d0e-2f7d3c0b9a2e" };
+            let answer = send(method, path, headers);
+            // A ticket that is taken is for another API than this one.
+            let expected = if *is_taken { (401, "invalid_token") } else { (403, "invalid_request") };
+            assert_eq!((answer.status.as_u16(), answer.error().as_ref()), expected, "{method} {headers:?}");
+        }
+        let behind = |said: &[(&str, &str)]| send("GET", VERIFY, &[headers, said].concat()).status.as_u16();
+        let when_changing = if *is_taken { 200 } else { 403 };
+        for said in [&[][..], &[("x-forwarded-method", "POST")], &[("x-original-method", "get")]] {
+            assert_eq!(behind(said), when_changing, "{headers:?} {said:?}");
+        }
+        let unclear = [("x-forwarded-method", "GET"), ("x-original-method", "DELETE")];
+        assert_eq!(behind(&unclear), when_changing, "{headers:?}");
+        let upgrade = [("x-forwarded-method", "GET"), ("upgrade", "websocket")];
+        assert_eq!(behind(&upgrade), when_changing, "{headers:?}");
+        for said in [[("x-forwarded-method", "GET")], [("x-original-method", "HEAD")]] {
+            assert_eq!(behind(&said), 200, "{headers:?} {said:?}");
+        }
+        assert_eq!(send("GET", WHOAMI, headers).status, 200, "{headers:?}");
+    }
+    // In the header it is the page that sends the ticket, which only a page can that has it.
+    let bearer = format!("Bearer {}", cookie.split_once('=').unwrap().1);
+    let url = format!("{}/api/v1/apps", stage.app.url);
+    let sent = http::send("POST", &url, &[("authorization", &bearer), ("sec-fetch-site", "cross-site")], None);
+    assert_eq!(sent.error(), "invalid_token");
+}
+
+#[test]
+fn a_page_of_another_site_signs_nobody_in() {
+    let stage = stage(&[("ticket-cookie", "true"), ("issuer", "https://id.example.com")]);
+    for (headers, is_set) in [
+        (&[][..], true),
+        (&[("sec-fetch-site", "same-origin")], true),
+        (&[("origin", "https://id.example.com")], true),
+        (&[("sec-fetch-site", "cross-site")], false),
+        (&[("origin", "https://evil.example")], false),
+        (&[("origin", "null")], false),
+    ] {
+        let answer = ask(&stage, "/server/jwt", headers).assert_status(200);
+        assert_eq!(answer.headers.contains_key("set-cookie"), is_set, "{headers:?}");
+    }
+}
