@@ -1,6 +1,7 @@
 //! Trusted issuers: third parties whose JWTs are good in an organisation.
 
 mod known;
+mod lists;
 mod outcomes;
 
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 pub use self::known::{KeyPlace, KnownIssuer, list_known};
+pub use self::lists::{count_found, list_app_names, search, sum_outcomes};
 pub use self::outcomes::{OutcomeCount, add_outcomes, delete_stale_outcomes, list_outcomes};
 use super::conn::{AnyConnection, is_storable};
 use super::error::DbError;

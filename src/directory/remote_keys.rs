@@ -1,15 +1,19 @@
 //! Keys behind URLs: fetched by one thread for all who wait, kept for as long as their answer allows, and not asked for
 //! again at every failure. A server that is slow, dead or hostile costs others nothing and never loses good keys.
 
+mod preview;
+
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
 use quick_cache::sync::Cache;
 use serde_json::Value;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use uuid::Uuid;
 
+pub use self::preview::KeyPreview;
+use self::preview::PREVIEWS_AT_ONCE;
 use super::fetch_permits::FetchPermits;
 use super::foreign_keys::SignatureError;
 use super::outbound::{Fetched, Fetcher};
@@ -51,16 +55,21 @@ impl RemoteSet {
         }
     }
 
-    /// Fetches it: no more than two requests, each bounded.
-    fn fetch(&self, fetcher: &Fetcher) -> Result<Fetched, String> {
+    /// Where it is: for that an issuer's configuration is fetched.
+    fn locate(&self, fetcher: &Fetcher) -> Result<String, String> {
         match self {
-            Self::Url(url) => fetcher.fetch(url),
+            Self::Url(url) => Ok(url.to_string()),
             Self::OfIssuer(issuer) => {
                 let url = configuration_url(issuer);
                 let configuration = fetcher.fetch(&url).map_err(|error| format!("its configuration: {error}"))?;
-                fetcher.fetch(&jwks_uri(&configuration.body, issuer)?)
+                jwks_uri(&configuration.body, issuer)
             }
         }
+    }
+
+    /// Fetches it: no more than two requests, each bounded.
+    fn fetch(&self, fetcher: &Fetcher) -> Result<Fetched, String> {
+        fetcher.fetch(&self.locate(fetcher)?)
     }
 }
 
@@ -184,6 +193,7 @@ pub(super) struct RemoteKeys {
     fetcher: Arc<Fetcher>,
     entries: Cache<RemoteSet, Arc<Entry>>,
     permits: FetchPermits,
+    previews: Arc<Semaphore>,
 }
 
 impl RemoteKeys {
@@ -192,6 +202,7 @@ impl RemoteKeys {
             fetcher: Arc::new(Fetcher::new(allow_private)),
             entries: Cache::new(SETS_REMEMBERED),
             permits: FetchPermits::default(),
+            previews: Arc::new(Semaphore::new(PREVIEWS_AT_ONCE)),
         }
     }
 

@@ -11,7 +11,8 @@ use uuid::Uuid;
 use super::Directory;
 use super::apps::LookupError;
 use super::foreign_keys::SignatureError;
-use super::remote_keys::{RemoteSet, RemoteStatus};
+use super::remote_keys::RemoteSet;
+pub use super::remote_keys::{KeyPreview, RemoteStatus};
 use crate::clock::Timestamp;
 pub use crate::db::trusted_issuers::Meant;
 use crate::db::trusted_issuers::{self, TrustedIssuerRecord};
@@ -259,6 +260,23 @@ impl Directory {
             Some(set) => self.foreign_keys.remote.fetch_now(&set),
             None => Ok(()),
         }
+    }
+
+    /// Fetches the keys of an issuer that is not trusted yet, for whoever decides whether to: from where `keys` says, past
+    /// the guard of everything that is fetched, and kept nowhere. `None` if they are in the entry itself.
+    ///
+    /// # Errors
+    /// Why they cannot be had.
+    pub async fn preview_keys(&self, issuer: &str, keys: &IssuerKeys) -> Result<Option<KeyPreview>, String> {
+        match remote_set(keys, issuer) {
+            Some(set) => self.foreign_keys.remote.preview(set).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// What this node knows of the keys of an issuer with that record, if they are somewhere else.
+    pub fn status_of_keys(&self, record: &TrustedIssuerRecord) -> Option<RemoteStatus> {
+        remote_set(&record.policy.keys, &record.issuer).map(|set| self.foreign_keys.remote.status(&set))
     }
 
     /// What this node knows of an issuer's keys, if they are somewhere else.

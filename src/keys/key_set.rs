@@ -58,6 +58,22 @@ pub fn read_registered(document: &[u8]) -> Result<Vec<PublicJwk>, KeyError> {
     Ok(read)
 }
 
+/// Reads keys that were fetched. Those that cannot be used are left out; there may be some for other purposes.
+///
+/// # Errors
+/// When the document is not a JWK set, holds too many keys or none that can be used.
+pub fn read_fetched(document: &[u8]) -> Result<Vec<PublicJwk>, KeyError> {
+    let keys = split(document)?;
+    if keys.len() > MOST_FETCHED {
+        return Err(KeyError::new(format!("it holds {} keys; at most {MOST_FETCHED} are read", keys.len())));
+    }
+    let usable: Vec<PublicJwk> = keys.iter().filter_map(|json| PublicJwk::parse(json.get().as_bytes()).ok()).collect();
+    if usable.is_empty() {
+        return Err(KeyError::new("it holds no public signature key of RS256, PS256, ES256 or EdDSA"));
+    }
+    Ok(usable)
+}
+
 /// Keys to verify with, each with one algorithm.
 #[derive(Debug)]
 pub struct PublicKeys(Vec<VerifyingKey>);
@@ -89,21 +105,12 @@ impl PublicKeys {
         Self::new(&read_registered(document)?)
     }
 
-    /// Keys that were fetched. Those that cannot be used are left out; there may be some for other purposes.
+    /// Keys that were fetched.
     ///
     /// # Errors
-    /// When the document is not a JWK set, holds too many keys or none that can be used.
+    /// As [`read_fetched`].
     pub fn fetched(document: &[u8]) -> Result<Self, KeyError> {
-        let keys = split(document)?;
-        if keys.len() > MOST_FETCHED {
-            return Err(KeyError::new(format!("it holds {} keys; at most {MOST_FETCHED} are read", keys.len())));
-        }
-        let usable: Vec<PublicJwk> =
-            keys.iter().filter_map(|json| PublicJwk::parse(json.get().as_bytes()).ok()).collect();
-        if usable.is_empty() {
-            return Err(KeyError::new("it holds no public signature key of RS256, PS256, ES256 or EdDSA"));
-        }
-        Self::new(&usable)
+        Self::new(&read_fetched(document)?)
     }
 
     /// Nobody's keys, one of each type: verifying with them takes as long as with a client's.

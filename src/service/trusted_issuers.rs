@@ -2,6 +2,7 @@
 
 mod certificates;
 mod checks;
+mod lists;
 
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ pub use self::certificates::{
     CertificateOutlook, EXPIRES_SOON, ExpiringIssuer, IssuerCertificate, LatestOutlook, certificates, expires_at,
     expiring, outlook,
 };
+pub use self::lists::{IssuerDetails, IssuerOverview, details, of_app, search};
 use super::apps::resolve_scopes;
 use super::deed::{Deed, Version};
 use super::organisations::find as find_organisation;
