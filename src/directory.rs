@@ -25,7 +25,7 @@ use self::changes::Heard;
 pub use self::changes::Tail;
 use self::foreign_keys::ForeignKeys;
 pub use self::foreign_keys::SignatureError;
-pub use self::remote_keys::RemoteStatus;
+pub use self::remote_keys::{KeyPreview, RemoteStatus};
 pub use self::revocations::RevocationList;
 use self::revocations::Revocations;
 pub use self::signing_keys::dates as signing_key_dates;

@@ -1,4 +1,4 @@
-//! Pages for those who run the server: signing keys, trusted issuers, the system.
+//! Pages for those who run the server: signing keys, the system.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use diesel::connection::SimpleConnection;
 use crate::support::browser::{Browser, Page};
 use crate::support::{PASSWORD, TestApp};
 
-const ADMIN_PAGES: &[&str] = &["/admin/keys", "/admin/issuers", "/admin/system"];
+const ADMIN_PAGES: &[&str] = &["/admin/keys", "/admin/system"];
 
 /// Somebody who runs the server of that test.
 fn operator(app: &TestApp) -> Browser {
@@ -134,14 +134,6 @@ fn revoking_the_next_key_breaks_nothing() {
     let page = browser.submit(&page, &address, &[("confirm-kid", &typed)]).assert_status(200);
     assert_eq!(states(&page), ["signing"]);
     browser.get("/admin/keys/unknown/revoke").assert_status(404);
-}
-
-#[test]
-fn the_place_for_trusted_issuers_pretends_nothing() {
-    let app = TestApp::new();
-    let page = operator(&app).get("/admin/issuers").assert_status(200);
-    assert!(page.text().contains("cannot be added in this version"));
-    assert_eq!(page.texts("main form"), Vec::<String>::new());
 }
 
 fn the_system_page_shows_what_runs_and_no_secret(settings: &[(&str, &str)]) {

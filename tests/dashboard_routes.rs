@@ -6,13 +6,15 @@ use std::path::Path;
 
 use brevet::db::audit::AuditFilter;
 use brevet::db::developers::Role;
+use brevet::service::trusted_issuers::{self, StandsFor};
 use brevet::service::{app_keys, audit, team};
 use uuid::Uuid;
 
 use crate::support::browser::Browser;
+use crate::support::signer::Signer;
 use crate::support::{Credentials, TestApp};
 
-const FILES: &[&str] = &["routes.rs", "apps/routes.rs", "apis.rs"];
+const FILES: &[&str] = &["routes.rs", "apps/routes.rs", "apis.rs", "issuers.rs"];
 
 /// A page or form.
 #[derive(Debug, Clone)]
@@ -55,13 +57,14 @@ struct Things {
     invitation: String,
     deed: String,
     session: String,
+    issuer: String,
 }
 
 impl Things {
     /// What nobody has.
     fn unknown() -> Self {
         let id = || Uuid::now_v7().to_string();
-        Self { app: id(), key: id(), api: id(), member: id(), invitation: id(), deed: id(), session: id() }
+        Self { app: id(), key: id(), api: id(), member: id(), invitation: id(), deed: id(), session: id(), issuer: id() }
     }
 
     fn of(app: &TestApp, organisation: &str, credentials: &Credentials, member: Uuid) -> Self {
@@ -74,6 +77,10 @@ impl Things {
         let invitation = team::show(m, organisation_id).unwrap().waiting[0].id;
         let deed = audit::list(m, organisation, &AuditFilter::default(), None, 1).unwrap()[0].id;
         let session = brevet::service::sessions::list(m, member).unwrap()[0].id;
+        let signer = Signer::ed25519("k1");
+        let mut trusted = crate::trusted_issuers::settings(&signer, StandsFor::App(credentials.id()));
+        trusted.name = "secret plans".to_owned();
+        let issuer = trusted_issuers::create(m, organisation, trusted).unwrap().record.id;
         Self {
             app: credentials.client_id.clone(),
             key: key.to_string(),
@@ -82,6 +89,7 @@ impl Things {
             invitation: invitation.to_string(),
             deed: deed.to_string(),
             session: session.to_string(),
+            issuer: issuer.to_string(),
         }
     }
 
@@ -89,6 +97,7 @@ impl Things {
     fn fill(&self, pattern: &str) -> Option<String> {
         let id = match pattern.split('/').nth(1)? {
             "apis" => &self.api,
+            "issuers" => &self.issuer,
             "audit" if pattern.contains("{id}") => &self.deed,
             "team" if pattern.contains("/members/") => &self.member,
             "team" => &self.invitation,
@@ -204,6 +213,8 @@ fn lists_search_and_exports_show_nothing_of_another_organisation() {
         "/apps",
         "/apps?q=secret",
         "/apis",
+        "/issuers",
+        "/issuers?q=secret",
         "/audit",
         "/audit/export.csv",
         "/audit/export.jsonl",
@@ -269,6 +280,10 @@ fn each_role_may_do_what_it_may_and_no_more() {
     let least = |Route { method, pattern }: &Route| match pattern.as_str() {
         pattern if pattern.starts_with("/admin/") => None,
         pattern if for_whoever(pattern) => Some(Role::Viewer),
+        // Whoever decides who passes for an app has its power.
+        pattern if pattern.starts_with("/issuers/") && (*method == "POST" || !pattern.ends_with("{id}")) => {
+            Some(Role::Admin)
+        }
         pattern if *method == "POST" && pattern.starts_with("/team") => Some(Role::Admin),
         pattern
             if ["/new", "/revoke", "/disable", "/revoke-tokens", "/delete", "/edit"]

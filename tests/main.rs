@@ -47,6 +47,7 @@ mod forward_auth;
 mod guard;
 mod inspector;
 mod introspection;
+mod issuer_pages;
 mod key_life;
 mod large_lists;
 mod layers;

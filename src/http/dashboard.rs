@@ -20,6 +20,7 @@ mod form;
 pub(super) mod home;
 mod inspect;
 mod invitations;
+mod issuers;
 mod organisations;
 mod page;
 mod paging;

@@ -82,7 +82,7 @@ pub struct VersionedIssuer {
 }
 
 impl VersionedIssuer {
-    fn of(record: TrustedIssuerRecord) -> Result<Self, ServiceError> {
+    pub(crate) fn of(record: TrustedIssuerRecord) -> Result<Self, ServiceError> {
         Ok(Self { version: Version::of(&record)?, record })
     }
 }

@@ -37,7 +37,7 @@ await story(async (scene) => {
   });
 
   // Every field that takes text, on every page with a form, gets every probe.
-  const forms = ['/apps/new', '/apis/new', '/team', '/account', '/organisations/new', '/inspect', '/try', '/apps', '/audit', '/admin/issuers'];
+  const forms = ['/apps/new', '/apis/new', '/team', '/account', '/organisations/new', '/inspect', '/try', '/apps', '/audit', '/issuers/new?from=github'];
   for (const path of forms) {
     await scene.step(`enters them at ${path}`, async () => {
       for (const probe of PROBES) {

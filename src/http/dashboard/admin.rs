@@ -1,6 +1,5 @@
 //! Pages for those who run the server.
 
-pub(super) mod issuers;
 pub(super) mod keys;
 pub(super) mod system;
 
@@ -9,9 +8,6 @@ pub(super) mod tests {
     use crate::http::dashboard::samples::Sample;
 
     pub(in crate::http::dashboard) fn samples() -> Vec<Sample> {
-        [super::issuers::tests::samples(), super::keys::tests::samples(), super::system::tests::samples()]
-            .into_iter()
-            .flatten()
-            .collect()
+        [super::keys::tests::samples(), super::system::tests::samples()].into_iter().flatten().collect()
     }
 }

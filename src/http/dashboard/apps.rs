@@ -11,7 +11,7 @@ mod new;
 mod overview;
 mod query;
 mod routes;
-mod scope_groups;
+pub(super) mod scope_groups;
 mod scopes;
 mod settings;
 mod shown_once;

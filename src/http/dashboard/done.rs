@@ -57,6 +57,12 @@ const DONE: &[(&str, &str)] = &[
     ("scope-added", "The scope is there."),
     ("scope-changed", "The scope is changed."),
     ("scope-removed", "The scope is removed from the API and from every app that had it."),
+    // Trusted issuers.
+    ("issuer-trusted", "The issuer is trusted. Programs and people that have its tokens get tokens here."),
+    ("issuer-changed", "The issuer is changed. The next token is judged by that."),
+    ("issuer-disabled", "The issuer is disabled. Its tokens are refused."),
+    ("issuer-enabled", "The issuer is trusted again."),
+    ("issuer-deleted", "The issuer is deleted. Its tokens are refused."),
     ("checks-marked", "Noted: your services check tokens."),
     ("signing-key-generated", "The next signing key is published. It signs when the present one's time is over."),
     ("signing-key-rotated", "Another key takes over as soon as services had time to see it. The table says when."),

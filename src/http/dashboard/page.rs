@@ -32,12 +32,12 @@ pub(in crate::http) enum Section {
     Home,
     Apps,
     Apis,
+    Issuers,
     TryIt,
     Inspector,
     Audit,
     Team,
     SigningKeys,
-    Issuers,
     Users,
     System,
 }
@@ -57,6 +57,7 @@ const FOR_MEMBERS: &[Link] = &[
     link(Section::Home, "/", "Home", "house"),
     link(Section::Apps, "/apps", "Apps", "app-window"),
     link(Section::Apis, "/apis", "APIs", "layers"),
+    link(Section::Issuers, "/issuers", "Issuers", "handshake"),
     link(Section::TryIt, "/try", "Try it", "play"),
     link(Section::Inspector, "/inspect", "Token inspector", "search-check"),
     link(Section::Audit, "/audit", "Audit log", "scroll-text"),
@@ -65,7 +66,6 @@ const FOR_MEMBERS: &[Link] = &[
 
 const FOR_OPERATORS: &[Link] = &[
     link(Section::SigningKeys, "/admin/keys", "Signing keys", "key-round"),
-    link(Section::Issuers, "/admin/issuers", "Trusted issuers", "handshake"),
     link(Section::Users, "/admin/users", "Users", "user-cog"),
     link(Section::System, "/admin/system", "System", "server-cog"),
 ];

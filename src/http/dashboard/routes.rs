@@ -3,7 +3,7 @@
 use actix_web::web::ServiceConfig;
 
 use super::{
-    account, admin, apis, apps, audit, home, inspect, invitations, organisations, people, quick_start, resets, resume,
+    account, admin, apis, apps, audit, home, inspect, invitations, issuers, organisations, people, quick_start, resets, resume,
     setup, sign_in, sign_up, start, team, try_it, usage,
 };
 use crate::http::methods::{get, get_and_post, post};
@@ -16,6 +16,7 @@ pub(in crate::http) fn routes(config: &mut ServiceConfig) {
     own_account(config);
     apps::routes(config);
     apis::routes(config);
+    issuers::routes(config);
     trying(config);
     pictures(config);
     people_and_organisations(config);
@@ -117,6 +118,5 @@ fn administration(config: &mut ServiceConfig) {
         .service(post("/admin/keys/generate", admin::keys::generate))
         .service(post("/admin/keys/rotate", admin::keys::rotate))
         .service(get_and_post("/admin/keys/{kid}/revoke", admin::keys::show_revocation, admin::keys::revoke))
-        .service(get("/admin/issuers", admin::issuers::show))
         .service(get("/admin/system", admin::system::show));
 }

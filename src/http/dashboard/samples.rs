@@ -42,6 +42,7 @@ fn all() -> Vec<Sample> {
     samples.extend(super::error::tests::samples());
     samples.extend(super::failed::tests::samples());
     samples.extend(super::home::tests::samples());
+    samples.extend(super::issuers::tests::samples());
     samples.extend(super::inspect::tests::samples());
     samples.extend(super::resume::tests::samples());
     samples.extend(super::sign_in::provider::tests::samples());

@@ -14,7 +14,7 @@ use crate::service::paging::LONGEST_WORDS;
 
 /// The scopes of one API.
 #[derive(Debug, Clone, Serialize)]
-pub(super) struct ScopeGroup {
+pub(in crate::http::dashboard) struct ScopeGroup {
     id: String,
     name: String,
     identifier: String,
@@ -37,14 +37,14 @@ struct ScopeBox {
 /// The APIs to choose among. What is ticked is always there, and so is what the pressed button or the address names; of an
 /// organisation with very many APIs the others have to be looked for.
 #[derive(Debug)]
-pub(super) struct Known {
-    pub(super) apis: Vec<ApiRecord>,
+pub(in crate::http::dashboard) struct Known {
+    pub(in crate::http::dashboard) apis: Vec<ApiRecord>,
     finder: Option<Finder>,
 }
 
 /// A field that finds APIs, for an organisation that has more than are shown.
 #[derive(Debug, Clone, Serialize)]
-pub(super) struct Finder {
+pub(in crate::http::dashboard) struct Finder {
     words: String,
     shown: usize,
     total: i64,
@@ -52,7 +52,7 @@ pub(super) struct Finder {
 
 impl Known {
     /// Reads those that matter for what is ticked; `named` may be the id of an API or a button that names one.
-    pub(super) async fn find<D: Admission>(
+    pub(in crate::http::dashboard) async fn find<D: Admission>(
         visitor: &Visitor<D>,
         ticked: &BTreeSet<String>,
         named: &str,
@@ -69,7 +69,7 @@ impl Known {
     }
 
     /// What the field that finds others is filled with, if there are others.
-    pub(super) fn finder(&self) -> Option<Finder> {
+    pub(in crate::http::dashboard) fn finder(&self) -> Option<Finder> {
         self.finder.clone()
     }
 }
@@ -77,25 +77,25 @@ impl Known {
 impl Finder {
     /// One for samples.
     #[cfg(test)]
-    pub(super) fn sample() -> Self {
+    pub(in crate::http::dashboard) fn sample() -> Self {
         Self { words: "<b>".to_owned(), shown: 50, total: 99 }
     }
 }
 
 /// What is looked for among the APIs.
-pub(super) fn words(form: &Form) -> String {
+pub(in crate::http::dashboard) fn words(form: &Form) -> String {
     form.trimmed(WORDS).chars().filter(|c| !c.is_control()).take(LONGEST_WORDS).collect()
 }
 
 /// Whether the person looks for other APIs: with the button for that, or with the Enter key, which presses another one.
-pub(super) fn looks_for_others(form: &Form) -> bool {
+pub(in crate::http::dashboard) fn looks_for_others(form: &Form) -> bool {
     form.text("do") == "find" || form.text(WORDS) != form.text("api-words-shown")
 }
 
 const WORDS: &str = "api-words";
 
 /// The APIs of an organisation, Brevet's own last, with those scopes ticked. `open` is the id of an API to be shown at once.
-pub(super) fn groups(apis: &[ApiRecord], ticked: &BTreeSet<String>, open: &str) -> Vec<ScopeGroup> {
+pub(in crate::http::dashboard) fn groups(apis: &[ApiRecord], ticked: &BTreeSet<String>, open: &str) -> Vec<ScopeGroup> {
     let own = apis.iter().filter(|api| api.id != MANAGEMENT_API).count();
     let group = |api: &ApiRecord| {
         let id = api.id.to_string();
@@ -125,7 +125,7 @@ pub(super) fn groups(apis: &[ApiRecord], ticked: &BTreeSet<String>, open: &str) 
 }
 
 /// What a button beside the boxes asks for: `read:` or `none:` and the id of an API. Gives what is ticked then.
-pub(super) fn press(button: &str, apis: &[ApiRecord], ticked: &BTreeSet<String>) -> Option<BTreeSet<String>> {
+pub(in crate::http::dashboard) fn press(button: &str, apis: &[ApiRecord], ticked: &BTreeSet<String>) -> Option<BTreeSet<String>> {
     let (what, id) = button.split_once(':')?;
     let api = apis.iter().find(|api| api.id.to_string() == id)?;
     let names = api.scopes.iter().map(|scope| scope.name.clone());
@@ -146,14 +146,14 @@ fn reads(name: &str) -> bool {
 
 /// The scopes that are ticked, by API: for a summary.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(super) struct ChosenScopes {
-    pub(super) api: String,
-    pub(super) scopes: Vec<String>,
-    pub(super) is_management: bool,
+pub(in crate::http::dashboard) struct ChosenScopes {
+    pub(in crate::http::dashboard) api: String,
+    pub(in crate::http::dashboard) scopes: Vec<String>,
+    pub(in crate::http::dashboard) is_management: bool,
 }
 
 /// What of these scopes belongs to which API. Names that belong to none are left out.
-pub(super) fn by_api(apis: &[ApiRecord], scopes: &BTreeSet<String>) -> Vec<ChosenScopes> {
+pub(in crate::http::dashboard) fn by_api(apis: &[ApiRecord], scopes: &BTreeSet<String>) -> Vec<ChosenScopes> {
     let chosen = apis.iter().map(|api| ChosenScopes {
         api: api.name.clone(),
         scopes: api.scopes.iter().map(|scope| scope.name.clone()).filter(|name| scopes.contains(name)).collect(),

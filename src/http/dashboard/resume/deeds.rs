@@ -46,6 +46,7 @@ const DEEDS: &[(&str, &str)] = &[
     ("/apps/{}/keys/{}/revoke", "Revoke an App Key"),
     ("/apps/{}/scopes", "Change the scopes of an app"),
     ("/apps/{}/settings", "Change the settings of an app"),
+    ("/apps/{}/transfer", "Let another member look after an app"),
     ("/apps/{}/authentication", "Change how an app proves who it is"),
     ("/apps/{}/disable", "Disable an app"),
     ("/apps/{}/enable", "Enable an app"),
@@ -58,6 +59,11 @@ const DEEDS: &[(&str, &str)] = &[
     ("/apis/{}/scopes", "Add a scope to an API"),
     ("/apis/{}/scopes/edit", "Change a scope"),
     ("/apis/{}/scopes/remove", "Remove a scope from an API and from every app that has it"),
+    ("/issuers/new", "Trust an issuer"),
+    ("/issuers/{}/edit", "Change a trusted issuer"),
+    ("/issuers/{}/disable", "Disable a trusted issuer"),
+    ("/issuers/{}/enable", "Enable a trusted issuer"),
+    ("/issuers/{}/delete", "Delete a trusted issuer"),
 ];
 
 /// What sending a form to that address does.
@@ -80,8 +86,13 @@ mod tests {
 
     #[test]
     fn every_form_that_needs_somebody_signed_in_says_what_it_does() {
-        let files =
-            [include_str!("../routes.rs"), include_str!("../apps/routes.rs"), include_str!("../apis.rs")].concat();
+        let files = [
+            include_str!("../routes.rs"),
+            include_str!("../apps/routes.rs"),
+            include_str!("../apis.rs"),
+            include_str!("../issuers.rs"),
+        ]
+        .concat();
         let calls = ["get_and_post(\"", "post(\""].map(|call| format!("service({call}"));
         let open = ["/setup/", "/signup", "/verify/", "/invite/", "/login", "/reset"];
         let mut found = 0;

@@ -1,0 +1,261 @@
+//! The pages of trusted issuers, through the front door and without scripts.
+
+use brevet::db::developers::Role;
+use brevet::oauth::trust::{ClaimTest, IssuerKeys};
+use brevet::service::trusted_issuers::{self, StandsFor, TrustedIssuerRecord};
+use serde_json::json;
+
+use crate::client_jwks_uri::{KeyServer, good};
+use crate::support::browser::{Browser, Page};
+use crate::support::signer::Signer;
+use crate::support::{Credentials, TestApp, audit};
+use crate::trusted_issuers::{AUD, ISS, Stage, settings};
+
+/// An organisation with an app and an owner at work.
+struct Desk {
+    app: TestApp,
+    client: Credentials,
+    ana: Browser,
+}
+
+impl Desk {
+    fn new() -> Self {
+        let app = TestApp::with(&[("outbound-allow-private", "true")]);
+        app.create_person("acme", "ana@example.com", Role::Owner);
+        let client = app.create_app(&["billing:read"]);
+        let ana = app.browser_of("ana@example.com");
+        Self { app, client, ana }
+    }
+
+    fn all(&self) -> Vec<TrustedIssuerRecord> {
+        trusted_issuers::list(&self.app.management, "acme", None, 10).unwrap()
+    }
+
+    /// Fills the form of that kind.
+    fn trust(&self, from: &str, fields: &[(&str, &str)]) -> Page {
+        let page = self.ana.get(&format!("/issuers/new?from={from}")).assert_status(200);
+        self.ana.submit(&page, "/issuers/new", fields)
+    }
+
+    fn pasted(&self, signer: &Signer, fields: &[(&str, &str)]) -> Page {
+        let jwks = signer.jwks();
+        let all = [("name", "Portal"), ("issuer", ISS), ("jwks", &jwks), ("audiences", AUD), ("app", &self.client.client_id)];
+        let mut all: Vec<(&str, &str)> =
+            all.into_iter().filter(|(name, _)| !fields.iter().any(|(other, _)| other == name)).collect();
+        all.extend_from_slice(fields);
+        self.trust("jwks", &all)
+    }
+}
+
+#[test]
+fn an_issuer_is_trusted_looked_at_changed_switched_off_and_deleted() {
+    let desk = Desk::new();
+    let (ana, signer) = (&desk.ana, Signer::ed25519("k1"));
+    let page = ana.get("/issuers").assert_status(200);
+    assert!(page.text().contains("No issuer is trusted yet") && page.text().contains("GitHub Actions"));
+    let page = ana.get("/issuers/new").assert_status(200);
+    for kind in ["github", "gitlab", "kubernetes", "spiffe", "entra", "url", "certificate", "jwks"] {
+        assert!(page.links().contains(&format!("/issuers/new?from={kind}")), "{kind}");
+        ana.get(&format!("/issuers/new?from={kind}")).assert_status(200);
+    }
+
+    let page = desk.pasted(&signer, &[("rules", "sub = alice\nrepository = octo/app, octo/web"), ("max-age", "10m")]);
+    assert_eq!((page.assert_status(200).heading().as_str(), desk.all().len()), ("Portal", 1));
+    let record = desk.all().remove(0);
+    let values = vec!["octo/app".to_owned(), "octo/web".to_owned()];
+    assert_eq!(record.policy.rules[1].test, ClaimTest::OneOf(values));
+    assert_eq!((record.app, record.policy.limits_scopes), (Some(desk.client.id()), false));
+
+    let path = format!("/issuers/{}", record.id);
+    let page = ana.get(&path).assert_status(200);
+    for said in [ISS, AUD, "sub is alice", "10m", "robot", "all that the app has", "trusted-issuer.create", "pasted JWKS"] {
+        assert!(page.text().contains(said) || page.body.contains(said), "{said}: {}", page.text());
+    }
+
+    let page = ana.get(&format!("{path}/edit")).assert_status(200);
+    assert_eq!(page.attribute("#name", "value").as_deref(), Some("Portal"));
+    let fields = [("name", "Portals"), ("limits-scopes", "yes"), ("scope", "billing:read"), ("single-use", "yes")];
+    let page = ana.submit(&page, "/edit", &fields).assert_status(200);
+    assert_eq!(page.heading(), "Portals");
+    let changed = desk.all().remove(0);
+    assert_eq!(changed.policy.rules, record.policy.rules);
+    assert!(changed.policy.limits_scopes && changed.policy.single_use);
+
+    let page = ana.submit(&page, "/disable", &[]).assert_status(200);
+    assert!(page.text().contains("This issuer is disabled"));
+    let page = ana.submit(&page, "/enable", &[]).assert_status(200);
+    assert!(!page.text().contains("This issuer is disabled"));
+
+    let page = ana.get(&format!("{path}/delete")).assert_status(200);
+    assert!(page.text().contains("stays good until it expires"));
+    let page = ana.submit(&page, "/delete", &[("confirm", "Portal")]).assert_status(422);
+    assert!(page.faults().join(" ").contains("exactly as it stands here"));
+    let page = ana.submit(&page, "/delete", &[("confirm", "Portals")]).assert_status(200);
+    assert_eq!(page.texts(".done"), ["The issuer is deleted. Its tokens are refused."]);
+    ana.get(&path).assert_status(404);
+    let deeds: Vec<String> = audit(&desk.app, "acme").into_iter().map(|deed| deed.action).collect();
+    for deed in ["create", "update", "disable", "enable", "delete"] {
+        assert!(deeds.contains(&format!("trusted-issuer.{deed}")), "{deed}: {deeds:?}");
+    }
+}
+
+#[test]
+fn what_an_issuers_own_configuration_says_is_shown_before_anything_is_saved() {
+    let desk = Desk::new();
+    let signer = Signer::ed25519("k1");
+    let keys = KeyServer::start(good(&signer.jwks()));
+    let app = desk.client.client_id.clone();
+    let fields = |url: &'static str| [("name", "Cluster"), ("issuer", url), ("rules", "sub = x"), ("app", app.as_str())];
+
+    // A JWK set behind a URL.
+    let jwks_uri = [("keys", "jwks_uri"), ("jwks-uri", keys.url.as_str())];
+    let page = desk.trust("url", &[&fields("https://cluster.example")[..], &jwks_uri].concat()).assert_status(200);
+    assert!(page.text().contains("What was found") && page.text().contains("Nothing is saved yet"), "{}", page.text());
+    assert!(page.text().contains("EdDSA") && page.text().contains(&keys.url));
+    assert_eq!(desk.all().len(), 0);
+    let page = desk.ana.submit(&page, "/issuers/new", &[]).assert_status(200);
+    assert_eq!((page.heading().as_str(), desk.all().len()), ("Cluster", 1));
+    assert!(matches!(&desk.all()[0].policy.keys, IssuerKeys::JwksUri(url) if **url == *keys.url));
+
+    // Another URL than the one that was looked at is looked at first.
+    let path = format!("/issuers/{}/edit", desk.all()[0].id);
+    let page = desk.ana.get(&path);
+    let page = desk.ana.submit(&page, "/edit", &[("name", "Clusters")]).assert_status(200);
+    assert_eq!(page.heading(), "Clusters", "keys in the same place need no second look");
+    let other = KeyServer::start(good("{\"keys\":[]}"));
+    let page = desk.ana.submit(&desk.ana.get(&path), "/edit", &[("jwks-uri", &other.url)]).assert_status(200);
+    assert!(page.text().contains("Its keys cannot be fetched") && page.text().contains("no public signature key"));
+    assert!(matches!(&desk.all()[0].policy.keys, IssuerKeys::JwksUri(url) if **url == *keys.url));
+
+    // Discovery: a configuration that names somebody else is said to.
+    let lying = json!({ "issuer": "https://else.example", "jwks_uri": keys.url }).to_string();
+    let server = KeyServer::start(good(&lying));
+    let own = server.url.trim_end_matches("/jwks.json").to_owned();
+    let found = [("name", "Liar"), ("issuer", own.as_str()), ("rules", "sub = x"), ("app", app.as_str())];
+    let page = desk.trust("url", &found).assert_status(200);
+    assert!(page.text().contains("names another issuer"), "{}", page.text());
+    assert_eq!(desk.all().len(), 1);
+}
+
+#[test]
+fn keys_inside_the_private_network_are_not_looked_at_unless_the_operator_allows_it() {
+    let app = TestApp::new();
+    app.create_person("acme", "ana@example.com", Role::Owner);
+    let (client, ana) = (app.create_app(&["billing:read"]), app.browser_of("ana@example.com"));
+    let page = ana.get("/issuers/new?from=url").assert_status(200);
+    for issuer in ["https://127.0.0.1:1/", "http://localhost:1", "https://169.254.169.254", "https://10.0.0.1"] {
+        let fields = [("name", "x"), ("issuer", issuer), ("rules", "sub = x"), ("app", client.client_id.as_str())];
+        let looked = ana.submit(&page, "/issuers/new", &fields).assert_status(200);
+        assert!(looked.text().contains("Its keys cannot be fetched"), "{issuer}: {}", looked.text());
+        // Nor is it saved by pressing the button again.
+        let saved = ana.submit(&looked, "/issuers/new", &[]).assert_status(422);
+        assert_eq!(saved.attribute(".faults a", "href").as_deref(), Some("#issuer"), "{issuer}");
+    }
+}
+
+#[test]
+fn what_cannot_be_used_is_said_at_the_field_and_the_rest_is_kept() {
+    let desk = Desk::new();
+    let signer = Signer::ed25519("k1");
+    let foreign = desk.app.create_organisation("other");
+    let () = foreign;
+    desk.app.create_api("other", "https://other.example", &["other:read"]);
+    let theirs = desk.app.create_app_with("other", crate::support::new_app(&["other:read"]));
+    let cases: [(&[(&str, &str)], &str, &str); 12] = [
+        (&[("name", "")], "name", "enter a name"),
+        (&[("issuer", "")], "issuer", "byte for byte"),
+        (&[("issuer", "a|b")], "issuer", "without |"),
+        (&[("jwks", "{}")], "jwks", "cannot be used"),
+        (&[("jwks", "")], "jwks", "paste its public keys"),
+        (&[("audiences", "")], "audiences", "name an audience"),
+        (&[("rules", "")], "rules", "which of its jwts stand for the app"),
+        (&[("rules", "sub")], "rules", "write claim=value"),
+        (&[("rules", "sub = *")], "rules", "fits everything"),
+        (&[("max-age", "soon")], "max-age", "such as 90s"),
+        (&[("ticket-lifetime", "9d")], "ticket-lifetime", "longer than the server's"),
+        (&[("app", "")], "app", "choose the app"),
+    ];
+    for (fields, id, said) in cases {
+        let mut fields = fields.to_vec();
+        if !fields.iter().any(|(name, _)| *name == "rules") {
+            fields.push(("rules", "sub = kept"));
+        }
+        let page = desk.pasted(&signer, &fields).assert_status(422);
+        let faults = page.faults().join(" ").to_lowercase();
+        assert!(faults.contains(said), "{fields:?}: {faults}");
+        assert_eq!(page.attribute(".faults a", "href"), Some(format!("#{id}")), "{fields:?}");
+        assert!(page.attribute(&format!("#{id}"), "id").is_some(), "{id} is a place on the page");
+        assert_eq!(page.attribute("#subject-claim", "value").as_deref(), Some("sub"));
+    }
+    let nobody = [("stands-for", "users"), ("rules", "")];
+    let page = desk.pasted(&signer, &nobody).assert_status(422);
+    assert!(page.faults().join(" ").contains("Tick at least one scope"));
+    assert_eq!(desk.all().len(), 0, "nothing was made");
+
+    // An app of another organisation cannot be chosen: it is not even there.
+    let page = desk.ana.get(&format!("/issuers/new?from=jwks&app={}", theirs.client_id)).assert_status(200);
+    assert!(!page.body.contains("robot ·") || !page.body.contains(&theirs.client_id));
+}
+
+#[test]
+fn people_of_an_issuer_get_the_scopes_that_are_ticked_and_a_second_entry_is_a_conflict() {
+    let desk = Desk::new();
+    let signer = Signer::ed25519("k1");
+    let users = [("stands-for", "users"), ("app", ""), ("scope", "billing:read"), ("rules", "")];
+    desk.pasted(&signer, &users).assert_status(200);
+    let record = desk.all().remove(0);
+    assert_eq!((record.app, record.scopes[0].1.as_str()), (None, "billing:read"));
+    let page = desk.pasted(&signer, &users).assert_status(409);
+    assert!(page.faults().join(" ").contains("names users here already"), "{:?}", page.faults());
+}
+
+#[test]
+fn of_two_who_change_an_issuer_the_second_sees_both_versions() {
+    let desk = Desk::new();
+    desk.pasted(&Signer::ed25519("k1"), &[("rules", "sub = x")]).assert_status(200);
+    let path = format!("/issuers/{}/edit", desk.all()[0].id);
+    let (mine, theirs) = (desk.ana.get(&path), desk.ana.get(&path));
+    desk.ana.submit(&theirs, "/edit", &[("name", "Theirs")]).assert_status(200);
+    let page = desk.ana.submit(&mine, "/edit", &[("name", "Mine")]).assert_status(409);
+    assert!(page.texts("tbody tr").join("\n").contains("NameTheirsMinedifferent"), "{:?}", page.texts("tbody tr"));
+    assert_eq!(desk.all()[0].name, "Theirs");
+    desk.ana.submit(&page, "/edit", &[]).assert_status(200);
+    assert_eq!(desk.all()[0].name, "Mine");
+}
+
+#[test]
+fn whoever_lets_others_in_proves_first_who_it_is() {
+    let desk = Desk::new();
+    desk.app.clock.advance(std::time::Duration::from_secs(1_200));
+    let page = desk.pasted(&Signer::ed25519("k1"), &[("rules", "sub = x")]).assert_status(403);
+    assert!(page.text().contains("Trust an issuer"), "{}", page.text());
+    assert_eq!(desk.all().len(), 0);
+    let proof = [("confirm-password", crate::support::PASSWORD)];
+    desk.ana.submit(&page, "/issuers/new", &proof).assert_status(200);
+    assert_eq!(desk.all().len(), 1);
+}
+
+#[test]
+fn the_page_counts_what_was_accepted_and_refused_and_why() {
+    let stage = Stage::new();
+    let id = stage.trust(settings(&stage.signer, StandsFor::App(stage.client.id())));
+    stage.grant(&stage.jwt()).assert_status(200);
+    let mut late = stage.claims();
+    late["exp"] = json!(1);
+    for _twice in 0..2 {
+        stage.grant(&stage.signer.sign(&late)).assert_status(400);
+    }
+    let authority = &stage.app.authority;
+    authority.trust_counts.flush(stage.app.management.database(), authority.clock.now()).unwrap();
+
+    stage.app.create_person("acme", "vera@example.com", Role::Viewer);
+    let vera = stage.app.browser_of("vera@example.com");
+    let page = vera.get(&format!("/issuers/{id}")).assert_status(200);
+    let rows = page.texts("tbody tr").join("\n");
+    assert!(rows.contains("It had expired, or lives too long2") && rows.contains("Accepted1"), "{rows}");
+    assert!(!page.links().iter().any(|link| link.ends_with("/edit")) && page.texts("main form").is_empty());
+    let row = vera.get("/issuers").assert_status(200).texts("tbody tr").join("\n");
+    assert!(row.contains("Portal") && row.contains("robot") && row.contains("12Active"), "{row}");
+    assert!(vera.get("/issuers?q=nothing").text().contains("No issuer matches"));
+    assert_eq!(vera.get("/issuers?q=PORTAL.ex").assert_status(200).texts("tbody tr").len(), 1);
+}
