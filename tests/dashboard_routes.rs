@@ -64,7 +64,16 @@ impl Things {
     /// What nobody has.
     fn unknown() -> Self {
         let id = || Uuid::now_v7().to_string();
-        Self { app: id(), key: id(), api: id(), member: id(), invitation: id(), deed: id(), session: id(), issuer: id() }
+        Self {
+            app: id(),
+            key: id(),
+            api: id(),
+            member: id(),
+            invitation: id(),
+            deed: id(),
+            session: id(),
+            issuer: id(),
+        }
     }
 
     fn of(app: &TestApp, organisation: &str, credentials: &Credentials, member: Uuid) -> Self {

@@ -39,7 +39,8 @@ impl Desk {
 
     fn pasted(&self, signer: &Signer, fields: &[(&str, &str)]) -> Page {
         let jwks = signer.jwks();
-        let all = [("name", "Portal"), ("issuer", ISS), ("jwks", &jwks), ("audiences", AUD), ("app", &self.client.client_id)];
+        let all =
+            [("name", "Portal"), ("issuer", ISS), ("jwks", &jwks), ("audiences", AUD), ("app", &self.client.client_id)];
         let mut all: Vec<(&str, &str)> =
             all.into_iter().filter(|(name, _)| !fields.iter().any(|(other, _)| other == name)).collect();
         all.extend_from_slice(fields);
@@ -68,7 +69,9 @@ fn an_issuer_is_trusted_looked_at_changed_switched_off_and_deleted() {
 
     let path = format!("/issuers/{}", record.id);
     let page = ana.get(&path).assert_status(200);
-    for said in [ISS, AUD, "sub is alice", "10m", "robot", "all that the app has", "trusted-issuer.create", "pasted JWKS"] {
+    for said in
+        [ISS, AUD, "sub is alice", "10m", "robot", "all that the app has", "trusted-issuer.create", "pasted JWKS"]
+    {
         assert!(page.text().contains(said) || page.body.contains(said), "{said}: {}", page.text());
     }
 
@@ -105,7 +108,8 @@ fn what_an_issuers_own_configuration_says_is_shown_before_anything_is_saved() {
     let signer = Signer::ed25519("k1");
     let keys = KeyServer::start(good(&signer.jwks()));
     let app = desk.client.client_id.clone();
-    let fields = |url: &'static str| [("name", "Cluster"), ("issuer", url), ("rules", "sub = x"), ("app", app.as_str())];
+    let fields =
+        |url: &'static str| [("name", "Cluster"), ("issuer", url), ("rules", "sub = x"), ("app", app.as_str())];
 
     // A JWK set behind a URL.
     let jwks_uri = [("keys", "jwks_uri"), ("jwks-uri", keys.url.as_str())];

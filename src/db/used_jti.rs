@@ -2,7 +2,7 @@
 
 use diesel::result::DatabaseErrorKind;
 use diesel::result::Error::DatabaseError;
-use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, RunQueryDsl};
+use diesel::{BoolExpressionMethods, ExpressionMethods, OptionalExtension, QueryDsl, RunQueryDsl};
 
 use super::conn::{AnyConnection, is_storable};
 use super::error::DbError;
@@ -47,6 +47,19 @@ pub fn record(
         Err(DatabaseError(DatabaseErrorKind::UniqueViolation, _)) => Ok(Jti::Replayed),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Whether an id was recorded. Records nothing, so the next to ask may be told otherwise.
+///
+/// # Errors
+/// When the database does not answer.
+pub fn is_used(conn: &mut AnyConnection, issuer: &str, purpose: &str, jti: &str) -> Result<bool, DbError> {
+    if ![issuer, purpose, jti].into_iter().all(is_storable) {
+        return Ok(false);
+    }
+    let found = used_jti::table
+        .filter(used_jti::issuer.eq(issuer).and(used_jti::purpose.eq(purpose)).and(used_jti::jti.eq(jti)));
+    Ok(diesel::select(diesel::dsl::exists(found)).get_result(conn)?)
 }
 
 /// Forgets some of those whose time is over, the oldest first. Returns how many; none are left when it is none.

@@ -8,13 +8,15 @@ use uuid::Uuid;
 
 use super::authority::Authority;
 use crate::clock::Timestamp;
-use crate::db::AnyConnection;
+use crate::db::trusted_issuers::TrustedIssuerRecord;
 use crate::db::used_jti::{self, Jti};
+use crate::db::{AnyConnection, DbError};
+use crate::directory::Directory;
 use crate::directory::trusted_issuers::{MOST_CANDIDATES, Meant, TrustedIssuer};
 use crate::keys::jws::UnverifiedJws;
 use crate::oauth::claims::{OneOrMany, Person, ReadClaims, ScopeClaim};
 use crate::oauth::client::GrantedScope;
-use crate::oauth::trust::{ForeignClaims, LONGEST_FOREIGN_JWT, TrustError, Way, qualified_subject};
+use crate::oauth::trust::{Check, ForeignClaims, LONGEST_FOREIGN_JWT, TrustError, Way, qualified_subject};
 use crate::oauth::{Api, Client, ClientId};
 
 /// In octets, and longer than any is: what is remembered of strangers' requests is bounded.
@@ -81,6 +83,21 @@ impl<'a> UnverifiedForeignJwt<'a> {
         self.claims.issuer()
     }
 
+    /// What it says.
+    pub(super) fn unverified_claims(&self) -> &ForeignClaims {
+        &self.claims
+    }
+
+    /// `alg` and, if it names a key, `kid`.
+    pub(super) fn unverified_key(&self) -> (&str, Option<&str>) {
+        (self.jws.alg(), self.jws.kid())
+    }
+
+    /// `typ`
+    pub(super) fn unverified_typ(&self) -> Option<&str> {
+        self.jws.typ()
+    }
+
     /// As much work as for one whose issuer is trusted.
     pub(super) fn verify_in_vain(&self, authority: &Authority) {
         // Whatever it says: these keys are nobody's.
@@ -126,9 +143,42 @@ impl VerifiedForeignJwt {
 }
 
 /// An entry that may take a JWT, and the client it would be for.
-struct Candidate {
-    issuer: Arc<TrustedIssuer>,
-    client: Arc<Client>,
+pub(super) struct Candidate {
+    pub(super) issuer: Arc<TrustedIssuer>,
+    pub(super) client: Arc<Client>,
+}
+
+/// Of several entries that trust an issuer, the one that counts.
+pub(super) struct Choice<T> {
+    taken: Option<(ClientId, T)>,
+    refusal: TrustError,
+}
+
+impl<T> Choice<T> {
+    pub(super) fn new() -> Self {
+        Self { taken: None, refusal: TrustError::UnknownIssuer }
+    }
+
+    /// Takes in what came of one entry, the oldest first.
+    ///
+    /// # Errors
+    /// `Ambiguous`: two entries take the JWT, for two clients.
+    pub(super) fn consider(&mut self, client_id: ClientId, checked: Result<T, TrustError>) -> Result<(), TrustError> {
+        match (checked, &self.taken) {
+            (Ok(taken), None) => self.taken = Some((client_id, taken)),
+            // Two entries for one app are alternatives, of which the older counts.
+            (Ok(_), Some((first, _))) if *first == client_id => {}
+            (Ok(_), Some(_)) => return Err(TrustError::Ambiguous),
+            (Err(error), _) if error.progress() > self.refusal.progress() => self.refusal = error,
+            (Err(_), _) => {}
+        }
+        Ok(())
+    }
+
+    /// The entry that counts or, if there is none, why: the reason of the one with which the JWT came furthest.
+    pub(super) fn end(self) -> Result<T, TrustError> {
+        self.taken.map(|(_, taken)| taken).ok_or(self.refusal)
+    }
 }
 
 /// Checks everything there is to check, and uses the JWT up if it is good once.
@@ -147,12 +197,22 @@ pub(super) async fn verify(
     if candidates.is_empty() && way == Way::ClientAssertion {
         unverified.verify_in_vain(authority);
     }
-    let mut findings = Findings::default();
-    let check = Check { authority, unverified: &unverified, way, address: narrowing.address, now };
-    let mut waiting = Vec::new();
+    let directory = &authority.directory;
+    let first_refusal = |_, verdict| verdict;
+    let mut choice = Choice::new();
+    let mut consider = |candidate: Candidate, checked: Result<Option<Person>, TrustError>| {
+        checked.as_ref().err().inspect(|error| authority.trust_counts.refused(candidate.issuer.record.id, error));
+        choice.consider(candidate.client.client_id, checked.map(|person| (candidate, person)))
+    };
+    let context = (way, narrowing.address, now);
+    let (mut waiting, mut is_taken) = (Vec::new(), false);
     for candidate in candidates {
-        match authority.directory.verify_at_hand(&candidate.issuer, &unverified.jws, now) {
-            Some(signature) => findings.add(authority, check.run(&candidate, signature).await, candidate)?,
+        match directory.verify_at_hand(&candidate.issuer, &unverified.jws, now) {
+            Some(signature) => {
+                let checked = check(directory, &unverified, &candidate, signature, context, first_refusal).await;
+                is_taken |= checked.is_ok();
+                consider(candidate, checked)?;
+            }
             None => waiting.push(candidate),
         }
     }
@@ -160,20 +220,19 @@ pub(super) async fn verify(
     // one will do: the slow server of one organisation delays no JWT of another that trusts the same issuer.
     let mut fetches: FuturesUnordered<_> = waiting
         .into_iter()
-        .filter(|_| findings.taken.is_none())
+        .filter(|_| !is_taken)
         .map(|candidate| async {
-            let signature = authority.directory.verify_fetched(&candidate.issuer, &unverified.jws, now).await;
-            (check.run(&candidate, signature).await, candidate)
+            let signature = directory.verify_fetched(&candidate.issuer, &unverified.jws, now).await;
+            let checked = check(directory, &unverified, &candidate, signature, context, first_refusal).await;
+            (candidate, checked)
         })
         .collect();
-    while findings.taken.is_none()
-        && let Some((outcome, candidate)) = fetches.next().await
-    {
-        findings.add(authority, outcome, candidate)?;
+    while !is_taken && let Some((candidate, checked)) = fetches.next().await {
+        is_taken = checked.is_ok();
+        consider(candidate, checked)?;
     }
     drop(fetches);
-    let Findings { taken, refusal } = findings;
-    let Some((Candidate { issuer, client }, person)) = taken else { return Err(refusal) };
+    let (Candidate { issuer, client }, person) = choice.end()?;
     if issuer.record.policy.single_use {
         let used = use_once(authority, &issuer, &unverified.claims).await;
         used.inspect_err(|error| authority.trust_counts.refused(issuer.record.id, error))?;
@@ -190,31 +249,22 @@ async fn candidates(
     way: Way,
     narrowing: Narrowing<'_>,
 ) -> Result<Vec<Candidate>, TrustError> {
-    let unavailable = |error: crate::directory::LookupError| TrustError::Unavailable(error.to_string());
     // Our own tokens are no third party's.
     if issuer == authority.issuer() || ClientId::parse(issuer).is_some() {
         return Ok(Vec::new());
     }
+    let directory = &authority.directory;
     let Some(meant) = narrowing.meant() else { return Ok(Vec::new()) };
-    let trusted = authority.directory.find_trusted_issuers(issuer, meant).await.map_err(unavailable)?;
-    if trusted.len() > MOST_CANDIDATES {
-        return Err(TrustError::Ambiguous);
-    }
+    let trusted = entries(directory, issuer, meant).await?;
     let mut candidates = Vec::new();
     for issuer in trusted.iter() {
         let record = &issuer.record;
-        let client_id = record.app.unwrap_or(record.id);
-        let fits = match way {
-            Way::Bearer => record.policy.accept_directly,
-            Way::ClientAssertion => record.app.is_some(),
-            Way::Grant | Way::Ticket | Way::Subject => true,
-        };
-        let is_meant = narrowing.client_id.is_none_or(|meant| ClientId::parse(meant) == Some(client_id));
-        if record.disabled_at.is_some() || !fits || !is_meant {
+        let is_meant = narrowing.client_id.is_none_or(|meant| ClientId::parse(meant) == Some(client_of(record)));
+        if !admits(record, way) || !is_meant {
             continue;
         }
-        let client = authority.directory.find_client(client_id).await.map_err(unavailable)?;
-        let Some(client) = client else { continue };
+        let Some(candidate) = candidate(directory, issuer).await? else { continue };
+        let client = &candidate.client;
         // As a bearer token it comes without a proof, which the app's own tokens need.
         if way == Way::Bearer && client.dpop_required {
             continue;
@@ -225,79 +275,90 @@ async fn candidates(
         if narrowing.tenant.is_none_or(|tenant| *client.organisation.slug == *tenant)
             && narrowing.asker.is_none_or(may_ask)
         {
-            candidates.push(Candidate { issuer: issuer.clone(), client });
+            candidates.push(candidate);
         }
     }
     Ok(candidates)
 }
 
-/// What came of the entries that were asked.
-struct Findings {
-    taken: Option<(Candidate, Option<Person>)>,
-    refusal: TrustError,
+/// Every entry that trusts an issuer, on or off.
+///
+/// # Errors
+/// `Ambiguous` when there are too many to look through, `Unavailable`.
+pub(super) async fn entries(
+    directory: &Directory,
+    issuer: &str,
+    meant: Meant,
+) -> Result<Arc<[Arc<TrustedIssuer>]>, TrustError> {
+    let trusted = directory.find_trusted_issuers(issuer, meant).await.map_err(unavailable)?;
+    if trusted.len() > MOST_CANDIDATES { Err(TrustError::Ambiguous) } else { Ok(trusted) }
 }
 
-impl Default for Findings {
-    fn default() -> Self {
-        Self { taken: None, refusal: TrustError::UnknownIssuer }
-    }
+/// Whether an entry is on, and for JWTs that come that way.
+pub(super) fn admits(record: &TrustedIssuerRecord, way: Way) -> bool {
+    let fits = match way {
+        Way::Bearer => record.policy.accept_directly,
+        Way::ClientAssertion => record.app.is_some(),
+        Way::Grant | Way::Ticket | Way::Subject => true,
+    };
+    fits && record.disabled_at.is_none()
 }
 
-impl Findings {
-    fn add(
-        &mut self,
-        authority: &Authority,
-        outcome: Result<Option<Person>, TrustError>,
-        candidate: Candidate,
-    ) -> Result<(), TrustError> {
-        match outcome {
-            Ok(person) => match &self.taken {
-                None => self.taken = Some((candidate, person)),
-                // Two entries for one app are alternatives, of which the older counts.
-                Some((first, _)) if first.client.client_id == candidate.client.client_id => {}
-                Some(_) => return Err(TrustError::Ambiguous),
-            },
-            Err(error) => {
-                authority.trust_counts.refused(candidate.issuer.record.id, &error);
-                if error.progress() > self.refusal.progress() {
-                    self.refusal = error;
-                }
-            }
-        }
-        Ok(())
-    }
+/// The entry with the client that its JWTs are for; `None` if there is no such client any more.
+pub(super) async fn candidate(
+    directory: &Directory,
+    issuer: &Arc<TrustedIssuer>,
+) -> Result<Option<Candidate>, TrustError> {
+    let client = directory.find_client(client_of(&issuer.record)).await.map_err(unavailable)?;
+    Ok(client.map(|client| Candidate { issuer: issuer.clone(), client }))
 }
 
-/// Everything but whether it was used before.
-struct Check<'a> {
-    authority: &'a Authority,
-    unverified: &'a UnverifiedForeignJwt<'a>,
-    way: Way,
-    address: Option<IpAddr>,
+fn client_of(record: &TrustedIssuerRecord) -> ClientId {
+    record.app.unwrap_or(record.id)
+}
+
+fn unavailable(error: impl std::fmt::Display) -> TrustError {
+    TrustError::Unavailable(error.to_string())
+}
+
+/// The signature alone, with keys fetched if they are somewhere else.
+pub(super) async fn check_signature(
+    directory: &Directory,
+    unverified: &UnverifiedForeignJwt<'_>,
+    candidate: &Candidate,
     now: Timestamp,
+) -> Result<(), TrustError> {
+    match directory.verify_at_hand(&candidate.issuer, &unverified.jws, now) {
+        Some(verified) => verified,
+        None => directory.verify_fetched(&candidate.issuer, &unverified.jws, now).await,
+    }
 }
 
-impl Check<'_> {
-    /// Whom it stands for at that entry. The signature first: a stranger learns nothing of what the claims must be.
-    async fn run(
-        &self,
-        candidate: &Candidate,
-        signature: Result<(), TrustError>,
-    ) -> Result<Option<Person>, TrustError> {
-        signature?;
-        let (claims, policy) = (&self.unverified.claims, &candidate.issuer.record.policy);
-        let checked = policy.check(self.unverified.jws.typ(), claims, self.way, self.now);
-        checked.into_iter().try_for_each(|(_, checked)| checked)?;
-        if self.address.is_some_and(|address| !candidate.client.allowed_networks.allow(address)) {
-            return Err(TrustError::ForeignNetwork);
-        }
-        person(self.authority, candidate, claims).await
+/// Everything but whether it was used before. The signature first: a stranger learns nothing of what the claims must be.
+/// Each verdict goes through `pass`, which may end the checks there, as the roads do, or go on, as a trial does: there are
+/// no others, so that they cannot disagree.
+pub(super) async fn check(
+    directory: &Directory,
+    unverified: &UnverifiedForeignJwt<'_>,
+    candidate: &Candidate,
+    signature: Result<(), TrustError>,
+    (way, address, now): (Way, Option<IpAddr>, Timestamp),
+    mut pass: impl FnMut(Check, Result<(), TrustError>) -> Result<(), TrustError>,
+) -> Result<Option<Person>, TrustError> {
+    let (claims, policy) = (&unverified.claims, &candidate.issuer.record.policy);
+    pass(Check::Signature, signature)?;
+    policy.check(unverified.jws.typ(), claims, way, now).try_for_each(|(check, verdict)| pass(check, verdict))?;
+    if address.is_some_and(|address| !candidate.client.allowed_networks.allow(address)) {
+        pass(Check::Network, Err(TrustError::ForeignNetwork))?;
     }
+    let person = person(directory, candidate, claims).await;
+    pass(Check::Mapping, person.as_ref().map(drop).map_err(Clone::clone))?;
+    person
 }
 
 /// Whom the JWT stands for, if that is a user; `NotRegistered` also when it is an app or organisation that is disabled.
 async fn person(
-    authority: &Authority,
+    directory: &Directory,
     candidate: &Candidate,
     claims: &ForeignClaims,
 ) -> Result<Option<Person>, TrustError> {
@@ -309,8 +370,7 @@ async fn person(
         return Ok(None);
     }
     let login = record.policy.subject(claims)?;
-    let known = authority.directory.has_member(record.organisation_id, login).await;
-    if known.map_err(|error| TrustError::Unavailable(error.to_string()))? {
+    if directory.has_member(record.organisation_id, login).await.map_err(unavailable)? {
         let subject = qualified_subject(claims.issuer(), login);
         Ok(Some(Person { subject: subject.into(), login: login.into() }))
     } else {
@@ -318,12 +378,21 @@ async fn person(
     }
 }
 
+/// Whose ids are remembered: another organisation may trust keys of its own under the same name.
+fn whose_ids(record: &TrustedIssuerRecord) -> String {
+    format!("{} {}", record.organisation_id, record.issuer)
+}
+
+/// Whether a JWT of that id was used before. Uses nothing up. Blocks.
+pub(super) fn was_used(conn: &mut AnyConnection, record: &TrustedIssuerRecord, jti: &str) -> Result<bool, DbError> {
+    used_jti::is_used(conn, &whose_ids(record), PURPOSE, jti)
+}
+
 /// Uses the JWT up, in whichever way it came and for whichever app. After everything else: who cannot sign for the issuer
 /// must not burn its ids.
 async fn use_once(authority: &Authority, issuer: &TrustedIssuer, claims: &ForeignClaims) -> Result<(), TrustError> {
     let jti = claims.id().ok_or(TrustError::Id)?.to_owned();
-    // Another organisation may trust keys of its own under the same name.
-    let whose = format!("{} {}", issuer.record.organisation_id, issuer.record.issuer);
+    let whose = whose_ids(&issuer.record);
     let forget_at = claims.forget_at();
     let record = move |conn: &mut AnyConnection| used_jti::record(conn, &whose, PURPOSE, &jti, forget_at);
     let recorded = authority.directory.database().insert_off_thread(record).await;

@@ -3,6 +3,7 @@
 mod certificates;
 mod checks;
 mod lists;
+pub mod trial;
 
 use std::time::Duration;
 

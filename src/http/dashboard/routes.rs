@@ -3,8 +3,8 @@
 use actix_web::web::ServiceConfig;
 
 use super::{
-    account, admin, apis, apps, audit, home, inspect, invitations, issuers, organisations, people, quick_start, resets, resume,
-    setup, sign_in, sign_up, start, team, try_it, usage,
+    account, admin, apis, apps, audit, home, inspect, invitations, issuers, organisations, people, quick_start, resets,
+    resume, setup, sign_in, sign_up, start, team, try_it, usage,
 };
 use crate::http::methods::{get, get_and_post, post};
 use crate::oauth::metadata::path;

@@ -11,6 +11,8 @@ pub enum Check {
     Form,
     /// Its issuer is trusted.
     Issuer,
+    /// The issuer's keys are here.
+    Keys,
     /// It is signed with one of the issuer's keys.
     Signature,
     /// `typ` is not that of another kind of JWT.
@@ -29,10 +31,56 @@ pub enum Check {
     Rule(usize),
     /// It says whom it is about.
     Subject,
+    /// It is shown from where the app may have tokens.
+    Network,
     /// That one is an app or a user here.
     Mapping,
     /// It was not used before.
     SingleUse,
+}
+
+impl Check {
+    /// The name for programs.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Form => "form",
+            Self::Issuer => "issuer",
+            Self::Keys => "keys",
+            Self::Signature => "signature",
+            Self::Type => "type",
+            Self::Audience => "audience",
+            Self::Expiry => "expiry",
+            Self::NotBefore => "not_before",
+            Self::IssuedAt => "issued_at",
+            Self::Id => "id",
+            Self::Rule(_) => "rule",
+            Self::Subject => "subject",
+            Self::Network => "network",
+            Self::Mapping => "mapping",
+            Self::SingleUse => "single_use",
+        }
+    }
+
+    /// A heading for people.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Form => "Form",
+            Self::Issuer => "Issuer",
+            Self::Keys => "Keys",
+            Self::Signature => "Signature",
+            Self::Type => "Type",
+            Self::Audience => "Audience",
+            Self::Expiry => "Expiry",
+            Self::NotBefore => "Not before",
+            Self::IssuedAt => "Age",
+            Self::Id => "Id",
+            Self::Rule(_) => "Rule",
+            Self::Subject => "Subject",
+            Self::Network => "Network",
+            Self::Mapping => "Stands for",
+            Self::SingleUse => "Single use",
+        }
+    }
 }
 
 /// Why a third party's JWT is refused.

@@ -125,7 +125,11 @@ pub(in crate::http::dashboard) fn groups(apis: &[ApiRecord], ticked: &BTreeSet<S
 }
 
 /// What a button beside the boxes asks for: `read:` or `none:` and the id of an API. Gives what is ticked then.
-pub(in crate::http::dashboard) fn press(button: &str, apis: &[ApiRecord], ticked: &BTreeSet<String>) -> Option<BTreeSet<String>> {
+pub(in crate::http::dashboard) fn press(
+    button: &str,
+    apis: &[ApiRecord],
+    ticked: &BTreeSet<String>,
+) -> Option<BTreeSet<String>> {
     let (what, id) = button.split_once(':')?;
     let api = apis.iter().find(|api| api.id.to_string() == id)?;
     let names = api.scopes.iter().map(|scope| scope.name.clone());

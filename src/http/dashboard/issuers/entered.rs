@@ -192,7 +192,10 @@ impl Entered {
         }
         let keys = self.read_keys(&mut faults);
         if self.audiences.is_empty() {
-            faults.add("audiences", "Name an audience: without one, tokens that were made for others would be good here.");
+            faults.add(
+                "audiences",
+                "Name an audience: without one, tokens that were made for others would be good here.",
+            );
         }
         let algorithms = self.algorithms.iter().filter_map(|name| SigningAlgorithm::from_name(name)).collect();
         let subject_claim = self.subject_claim.parse::<ClaimName>().unwrap_or_else(|wrong| {
@@ -325,9 +328,9 @@ mod tests {
             let app = Entered { app: SID.to_owned(), ..entered };
             let rules = app.read(&[]).map(|settings| settings.rules).unwrap_or_default();
             let has_capitals = |rule: &ClaimRule| {
-                rule.to_string().split(|c: char| !c.is_ascii_alphanumeric()).any(|word| {
-                    word.len() > 3 && word.bytes().all(|byte| byte.is_ascii_uppercase())
-                })
+                rule.to_string()
+                    .split(|c: char| !c.is_ascii_alphanumeric())
+                    .any(|word| word.len() > 3 && word.bytes().all(|byte| byte.is_ascii_uppercase()))
             };
             assert!(rules.is_empty() || rules.iter().any(has_capitals), "{}: {rules:?}", start.key);
         }

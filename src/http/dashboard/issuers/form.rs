@@ -9,9 +9,7 @@ use super::kinds::KINDS;
 use super::starts::Start;
 use crate::db::apps::AppOrder;
 use crate::directory::KeyPreview;
-use crate::http::dashboard::apps::scope_groups::{
-    Finder, Known, ScopeGroup, groups, looks_for_others, press, words,
-};
+use crate::http::dashboard::apps::scope_groups::{Finder, Known, ScopeGroup, groups, looks_for_others, press, words};
 use crate::http::dashboard::error::PageError;
 use crate::http::dashboard::faults::{Faults, sentence};
 use crate::http::dashboard::form::Form;
@@ -89,7 +87,9 @@ impl IssuerForm {
             keys: KINDS.iter().map(|(name, label)| choice(name, label, *name == entered.keys)).collect(),
             algorithms: SigningAlgorithm::ALL
                 .iter()
-                .map(|algorithm| choice(algorithm.name(), algorithm.name(), entered.algorithms.contains(algorithm.name())))
+                .map(|algorithm| {
+                    choice(algorithm.name(), algorithm.name(), entered.algorithms.contains(algorithm.name()))
+                })
                 .collect(),
             apps,
             has_more_apps,
@@ -236,9 +236,7 @@ pub(super) fn at_fields(error: ServiceError) -> ServiceError {
         ServiceError::InvalidField { field: "lifetime", rule, text } => {
             ServiceError::InvalidField { field: "ticket_lifetime", rule, text }
         }
-        ServiceError::UnknownScope(text) => {
-            ServiceError::InvalidField { field: "scopes", rule: text.clone(), text }
-        }
+        ServiceError::UnknownScope(text) => ServiceError::InvalidField { field: "scopes", rule: text.clone(), text },
         ServiceError::NotFound(_) => {
             let rule = "choose an app of this organisation".to_owned();
             ServiceError::InvalidField { field: "app", text: rule.clone(), rule }

@@ -191,7 +191,8 @@ pub(super) mod tests {
     use crate::service::trusted_issuers::VersionedIssuer;
 
     pub(in crate::http::dashboard::issuers) fn details(for_app: bool) -> IssuerDetails {
-        let keys = if for_app { IssuerKeys::JwksUri("https://x.example".into()) } else { IssuerKeys::SystemAuthorities };
+        let keys =
+            if for_app { IssuerKeys::JwksUri("https://x.example".into()) } else { IssuerKeys::SystemAuthorities };
         let issuer = record(for_app, keys);
         let count = |outcome: &str, count| OutcomeCount { issuer: issuer.id, outcome: outcome.to_owned(), count };
         let outcomes = if for_app { vec![count(ACCEPTED, 7), count("audience", 2)] } else { Vec::new() };

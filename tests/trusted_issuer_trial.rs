@@ -1,0 +1,184 @@
+//! A JWT that is tried: the trial says what the roads say, says why, and uses nothing up.
+
+use std::time::Duration;
+
+use brevet::clock::Clock;
+use brevet::oauth::ClientId;
+use brevet::oauth::trust::{Check, ClaimRule, TrustError, Way};
+use brevet::service::trusted_issuers::trial::{Against, StepOutcome, Trial, try_jwt};
+use brevet::service::trusted_issuers::{self, IssuerSettings, StandsFor};
+use serde_json::{Value, json};
+
+use crate::support::signer::Signer;
+use crate::trusted_issuers::{AUD, ISS, Stage, settings};
+
+fn try_with(stage: &Stage, against: &Against, way: Way, jwt: &str) -> Trial {
+    let (app, now) = (&stage.app, stage.app.clock.now());
+    let trial = try_jwt(&app.authority.directory, &app.management, against, way, jwt, now);
+    actix_web::rt::System::new().block_on(trial).unwrap()
+}
+
+fn of_acme() -> Against {
+    Against::Organisation("acme".to_owned())
+}
+
+fn failing(trial: &Trial) -> Vec<Check> {
+    let steps = trial.entries.iter().flat_map(|entry| &entry.steps);
+    steps.filter(|step| step.outcome == StepOutcome::Fails).map(|step| step.check).collect()
+}
+
+/// What a JWT says besides, and the checks that it fails. `null` takes a claim away.
+fn wrongs() -> Vec<(Value, Vec<Check>)> {
+    vec![
+        (json!({}), vec![]),
+        (json!({ "iss": "https://stranger.example" }), vec![]),
+        (json!({ "aud": "urn:other" }), vec![Check::Audience]),
+        (json!({ "aud": ["urn:other", AUD] }), vec![]),
+        (json!({ "exp": 1 }), vec![Check::Expiry]),
+        (json!({ "nbf": 9_999_999_999_u64 }), vec![Check::NotBefore]),
+        (json!({ "iat": 1 }), vec![Check::IssuedAt]),
+        (json!({ "iat": null }), vec![Check::IssuedAt]),
+        (json!({ "jti": null }), vec![Check::Id]),
+        (json!({ "sub": "mallory" }), vec![Check::Rule(0), Check::Mapping]),
+        (json!({ "sub": null }), vec![Check::Rule(0), Check::Subject]),
+        (json!({ "aud": "urn:other", "exp": 1, "jti": null }), vec![Check::Audience, Check::Expiry, Check::Id]),
+    ]
+}
+
+fn with(mut claims: Value, changes: &Value) -> Value {
+    for (name, value) in changes.as_object().unwrap() {
+        if value.is_null() {
+            claims.as_object_mut().unwrap().remove(name);
+        } else {
+            claims[name] = value.clone();
+        }
+    }
+    claims
+}
+
+fn strict(stage: &Stage, stands_for: StandsFor) -> IssuerSettings {
+    let rules = vec![ClaimRule::parse("sub=alice").unwrap()];
+    let max_age = Some(Duration::from_secs(600));
+    IssuerSettings { rules, max_age, ..settings(&stage.signer, stands_for) }
+}
+
+#[test]
+fn a_trial_says_what_each_road_says() {
+    let app = |stage: &Stage| StandsFor::App(stage.client.id());
+    for stands_for in [app, |_: &Stage| StandsFor::Users] {
+        let stage = Stage::new();
+        stage.trust(strict(&stage, stands_for(&stage)));
+        let stands_for_app = stands_for(&stage) != StandsFor::Users;
+        let stranger = Signer::rsa("k1", "RS256");
+        let elsewhere = Signer::rsa("k2", "RS256");
+        for signer in [&stage.signer, &stranger, &elsewhere] {
+            for (changes, fails) in wrongs() {
+                for way in [Way::Grant, Way::Ticket, Way::ClientAssertion, Way::Bearer] {
+                    let jwt = signer.sign(&with(stage.claims(), &changes));
+                    let trial = try_with(&stage, &of_acme(), way, &jwt);
+                    let again = try_with(&stage, &of_acme(), way, &jwt);
+                    assert_eq!(trial.refusal, again.refusal, "a trial uses nothing up");
+                    let answer = match way {
+                        Way::Grant => stage.grant(&jwt),
+                        Way::Ticket => stage.ticket(&jwt),
+                        Way::ClientAssertion => stage.client_assertion(&jwt),
+                        _ => stage.app.get_with_token("/api/v1/whoami", &jwt),
+                    };
+                    let what = format!("{changes} {way:?} {trial:?} {}", answer.body);
+                    assert_eq!(trial.is_accepted(), answer.status.is_success(), "{what}");
+                    if let (Some(refusal), Way::Grant | Way::Ticket) = (&trial.refusal, way) {
+                        let said = &answer.json()["error_description"];
+                        assert_eq!(said, refusal.public(), "{what}");
+                    }
+                    if std::ptr::eq(signer, &stage.signer) && way == Way::Grant {
+                        let expected: Vec<Check> = fails
+                            .iter()
+                            .filter(|check| !(stands_for_app && **check == Check::Mapping))
+                            .copied()
+                            .collect();
+                        assert_eq!(failing(&trial), expected, "{what}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn what_was_used_on_a_road_is_said_to_be_used() {
+    let stage = Stage::new();
+    stage.trust(settings(&stage.signer, StandsFor::Users));
+    let jwt = stage.jwt();
+    assert!(try_with(&stage, &of_acme(), Way::Ticket, &jwt).is_accepted());
+    stage.ticket(&jwt).assert_status(200);
+    let trial = try_with(&stage, &of_acme(), Way::Ticket, &jwt);
+    assert_eq!(trial.refusal, Some(TrustError::Replayed));
+    assert_eq!(failing(&trial), [Check::SingleUse]);
+}
+
+#[test]
+fn a_trial_counts_nothing() {
+    let stage = Stage::new();
+    let issuer = stage.trust(settings(&stage.signer, StandsFor::Users));
+    try_with(&stage, &of_acme(), Way::Ticket, &stage.jwt());
+    try_with(&stage, &of_acme(), Way::Ticket, &stage.signer.sign(&with(stage.claims(), &json!({ "exp": 1 }))));
+    stage.app.authority.trust_counts.flush(stage.app.management.database(), stage.app.clock.now()).unwrap();
+    assert!(trusted_issuers::outcomes(&stage.app.management, issuer).unwrap().is_empty());
+}
+
+#[test]
+fn an_entry_that_is_off_or_has_another_iss_says_so_and_makes_the_other_checks() {
+    let stage = Stage::new();
+    let issuer = stage.trust(settings(&stage.signer, StandsFor::Users));
+    let other = stage.signer.sign(&with(stage.claims(), &json!({ "iss": format!("{ISS}/"), "exp": 1 })));
+    let trial = try_with(&stage, &Against::Entry(issuer), Way::Grant, &other);
+    assert_eq!(failing(&trial), [Check::Issuer, Check::Expiry]);
+    assert_eq!(trial.refusal, Some(TrustError::UnknownIssuer));
+    trusted_issuers::set_enabled(&stage.app.management, issuer, false).unwrap();
+    stage.app.catch_up();
+    let trial = try_with(&stage, &of_acme(), Way::Grant, &stage.jwt());
+    assert_eq!(trial.refusal, Some(TrustError::UnknownIssuer));
+    assert!(failing(&trial).starts_with(&[Check::Issuer]));
+    assert!(trial.entries[0].steps[0].text.contains("disabled"), "{:?}", trial.entries[0].steps);
+}
+
+#[test]
+fn two_entries_for_two_apps_are_ambiguous_and_two_for_one_are_not() {
+    let stage = Stage::new();
+    let second = stage.app.create_app(&["billing:read"]);
+    for (app, refusal) in
+        [(stage.client.id(), None), (stage.client.id(), None), (second.id(), Some(TrustError::Ambiguous))]
+    {
+        stage.trust(IssuerSettings { single_use: false, ..settings(&stage.signer, StandsFor::App(app)) });
+        let jwt = stage.jwt();
+        let trial = try_with(&stage, &of_acme(), Way::Grant, &jwt);
+        assert_eq!(trial.refusal, refusal);
+        assert_eq!(trial.is_accepted(), stage.grant(&jwt).status.is_success());
+    }
+}
+
+#[test]
+fn what_is_no_jwt_is_refused_before_anything_else_and_an_unknown_entry_is_not_found() {
+    let stage = Stage::new();
+    for text in ["", "a.b.c", "eyJhbGciOiJSUzI1NiJ9.e30.c2ln", &"x".repeat(40_000)] {
+        let trial = try_with(&stage, &of_acme(), Way::Grant, text);
+        assert_eq!((trial.form.outcome, trial.is_accepted()), (StepOutcome::Fails, false), "{trial:?}");
+    }
+    let (app, now) = (&stage.app, stage.app.clock.now());
+    let unknown = Against::Entry(ClientId::generate());
+    for jwt in ["", &stage.jwt()] {
+        let trial = try_jwt(&app.authority.directory, &app.management, &unknown, Way::Grant, jwt, now);
+        assert!(actix_web::rt::System::new().block_on(trial).is_err());
+    }
+}
+
+#[test]
+fn what_a_jwt_says_does_not_reach_the_terminal_as_it_is() {
+    let stage = Stage::new();
+    stage.trust(settings(&stage.signer, StandsFor::Users));
+    let nasty = with(stage.claims(), &json!({ "aud": format!("\u{1b}[2J{}", "x".repeat(5_000)) }));
+    let trial = try_with(&stage, &of_acme(), Way::Grant, &stage.signer.sign(&nasty));
+    for step in trial.entries.iter().flat_map(|entry| &entry.steps) {
+        assert!(!step.text.contains('\u{1b}') && step.text.chars().count() < 800, "{}", step.text);
+    }
+}
