@@ -62,7 +62,7 @@ pub mod trust_counts;
 pub mod trusted_issuers;
 pub mod usage;
 
-pub use self::authority::{Authority, Caller};
+pub use self::authority::{Authority, Caller, open_directory};
 pub use self::deed::{Condition, Version};
 pub use self::error::ServiceError;
 pub use self::management::{Management, connect, shown_location};

@@ -2,6 +2,7 @@
 
 mod bodies;
 mod isolation;
+mod issuers;
 mod lists;
 mod repeats;
 mod story;
@@ -13,8 +14,17 @@ use crate::support::http::{self, Answer};
 use crate::support::{Credentials, TestApp, new_app};
 
 /// Every scope of the management API.
-pub const ALL_SCOPES: &[&str] =
-    &["apps:read", "apps:write", "apis:read", "apis:write", "keys:read", "audit:read", "usage:read"];
+pub const ALL_SCOPES: &[&str] = &[
+    "apps:read",
+    "apps:write",
+    "apis:read",
+    "apis:write",
+    "keys:read",
+    "audit:read",
+    "usage:read",
+    "issuers:read",
+    "issuers:write",
+];
 
 /// A server and a token that may do everything in `acme`.
 pub struct Scene {

@@ -1,5 +1,7 @@
 //! `brevet issuer …`
 
+mod trial;
+
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -51,6 +53,8 @@ pub(super) enum Issuer {
         #[arg(value_parser = parse_id)]
         id: ClientId,
     },
+    /// Try a JWT: what each check says, without using it up; exit code 1 if it would be refused
+    Test(Box<trial::Test>),
     /// Trust it no more
     Remove {
         /// Its id
@@ -243,6 +247,7 @@ impl Issuer {
                 let record = trusted_issuers::set_enabled(&m, id, true)?.record;
                 context.output.data(&document(&record, now), || format!("{} is trusted.", record.issuer))
             }
+            Self::Test(test) => test.run(context, &m),
             Self::Remove { id } => {
                 let record = trusted_issuers::delete(&m, id)?;
                 let document = json!({ "id": id, "state": "removed" });

@@ -51,6 +51,8 @@ demands! {
     KeysRead => KEYS_READ,
     AuditRead => AUDIT_READ,
     UsageRead => USAGE_READ,
+    IssuersRead => ISSUERS_READ,
+    IssuersWrite => ISSUERS_WRITE,
 }
 
 /// A token that is good and allowed.

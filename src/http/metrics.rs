@@ -7,6 +7,7 @@ use prometheus::proto::Bucket;
 use prometheus::{Encoder, Histogram, HistogramOpts, IntCounter, IntCounterVec, Opts, Registry, TextEncoder};
 
 use super::site::Site;
+use crate::oauth::request::GrantType;
 use crate::service::trusted_issuers::CertificateOutlook;
 
 /// What is counted.
@@ -67,10 +68,14 @@ impl Metrics {
         self.http_requests.with_label_values(&[route, method, &status.to_string()]).inc();
     }
 
-    pub(super) fn token_request(&self, error: Option<&str>, duration: Duration) {
-        match error {
-            None => self.tokens_issued.inc(),
-            Some(error) => self.token_requests.with_label_values(&["client_credentials", "refused", error]).inc(),
+    pub(super) fn token_request(&self, grant: Option<GrantType>, error: Option<&str>, duration: Duration) {
+        match (grant, error) {
+            (Some(GrantType::ClientCredentials), None) => self.tokens_issued.inc(),
+            (grant, error) => {
+                let result = if error.is_none() { "issued" } else { "refused" };
+                let labels = [grant.map_or("unknown", GrantType::label), result, error.unwrap_or_default()];
+                self.token_requests.with_label_values(&labels).inc();
+            }
         }
         self.token_duration.observe(duration.as_secs_f64());
     }
@@ -112,6 +117,7 @@ impl Metrics {
         if let Some(outlook) = site.authority.certificates.get() {
             text.extend_from_slice(certificate_gauges(outlook).as_bytes());
         }
+        text.extend_from_slice(third_party_jwts(site).as_bytes());
         Ok(text)
     }
 }
@@ -132,6 +138,17 @@ fn certificate_gauges(outlook: CertificateOutlook) -> String {
              brevet_trusted_issuer_certificate_expiry_timestamp_seconds {}\n",
             soonest.seconds()
         ));
+    }
+    text
+}
+
+/// What became of third parties' JWTs, by the way in which they came.
+fn third_party_jwts(site: &Site) -> String {
+    let mut text = "# HELP brevet_third_party_jwts_total JWTs of third parties by way and result\n\
+                    # TYPE brevet_third_party_jwts_total counter\n"
+        .to_owned();
+    for ((way, result), count) in site.authority.trust_counts.totals() {
+        text.push_str(&format!("brevet_third_party_jwts_total{{way=\"{way}\",result=\"{result}\"}} {count}\n"));
     }
     text
 }

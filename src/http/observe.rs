@@ -21,6 +21,7 @@ use super::error::ApiError;
 use super::pages::wants_page;
 use super::site::Site;
 use crate::oauth::metadata::path;
+use crate::oauth::request::GrantType;
 use crate::oauth::{ClientId, OAuthError};
 use crate::secret::{NoRandomness, random_id};
 
@@ -114,7 +115,8 @@ pub(super) async fn observe<B: MessageBody + 'static>(
     let duration = began_at.elapsed();
     site.metrics.request(route, method, status);
     if route.ends_with(path::TOKEN) && method == "POST" {
-        site.metrics.token_request(outcome.error, duration);
+        let grant = response.request().extensions().get::<GrantType>().copied();
+        site.metrics.token_request(grant, outcome.error, duration);
     }
     if log::log_enabled!(log::Level::Info) {
         let line = Line { id: &id.0, method, route, status, duration, address, outcome: &outcome };

@@ -77,7 +77,7 @@ fn under_issuer(config: &mut ServiceConfig) {
 }
 
 fn resource_routes(config: &mut ServiceConfig) {
-    use api::{apis, app_keys, app_tokens, apps, records};
+    use api::{apis, app_keys, app_tokens, apps, issuers, records};
     let under = |path: &str| web::resource(format!("{}{path}", path::API));
     config
         .service(get(path::OPENAPI, api::openapi::openapi))
@@ -107,6 +107,16 @@ fn resource_routes(config: &mut ServiceConfig) {
                 .route(web::patch().to(apis::change_scope))
                 .route(web::delete().to(apis::remove_scope)),
         )
+        .service(
+            reading(under("/issuers"), issuers::list_issuers, "GET, HEAD, POST")
+                .route(web::post().to(issuers::create_issuer)),
+        )
+        .service(
+            reading(under("/issuers/{id}"), issuers::show_issuer, "GET, HEAD, PATCH, DELETE")
+                .route(web::patch().to(issuers::change_issuer))
+                .route(web::delete().to(issuers::delete_issuer)),
+        )
+        .service(post(&format!("{}/issuers/{{id}}/test", path::API), issuers::test_issuer))
         .service(reading(under("/keys"), records::list_signing_keys, "GET, HEAD"))
         .service(reading(under("/audit"), records::list_deeds, "GET, HEAD"))
         .service(reading(under("/usage"), records::list_usage, "GET, HEAD"));

@@ -100,6 +100,15 @@ impl GrantType {
         }
     }
 
+    /// The name in counts.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::ClientCredentials => "client_credentials",
+            Self::JwtBearer => "jwt_bearer",
+            Self::TokenExchange => "token_exchange",
+        }
+    }
+
     /// Whether the grant itself says who asks, so that credentials may be left out
     /// ([RFC 7521 §4.1](https://www.rfc-editor.org/rfc/rfc7521#section-4.1)).
     pub const fn needs_no_credentials(self) -> bool {

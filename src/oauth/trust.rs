@@ -37,6 +37,27 @@ pub enum Way {
     Subject,
 }
 
+impl Way {
+    /// All of them.
+    pub const ALL: &[Self] = &[Self::Grant, Self::ClientAssertion, Self::Ticket, Self::Bearer, Self::Subject];
+
+    /// The name for programs.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Grant => "grant",
+            Self::ClientAssertion => "client_assertion",
+            Self::Ticket => "ticket",
+            Self::Bearer => "bearer",
+            Self::Subject => "subject",
+        }
+    }
+
+    /// The way in which a JWT can be tried that has the name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|way| *way != Self::Subject && way.name() == name)
+    }
+}
+
 /// Where the keys of a trusted issuer are.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]

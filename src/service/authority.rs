@@ -97,15 +97,7 @@ impl Authority {
     pub fn open(m: &Management) -> Result<Self, ServiceError> {
         signing_keys::advance(m)?;
         let config = m.config.clone();
-        let bounds = bounds(&config, system_authorities::read(&config)?);
-        let directory = Directory::open(
-            m.database.clone(),
-            m.master_key.clone(),
-            &config.issuer,
-            config.key_life,
-            bounds,
-            m.clock.now(),
-        )?;
+        let directory = open_directory(m)?;
         Ok(Self {
             directory: Arc::new(directory),
             clock: m.clock.clone(),
@@ -183,4 +175,15 @@ impl Authority {
     pub fn issuer(&self) -> &str {
         &self.config.issuer
     }
+}
+
+/// Opens the hot view alone: for a command that asks what the server would say, and changes nothing.
+///
+/// # Errors
+/// When the database does not answer, a signing key cannot be opened, or an authority that the settings name is not there.
+pub fn open_directory(m: &Management) -> Result<Directory, ServiceError> {
+    let config = &m.config;
+    let bounds = bounds(config, system_authorities::read(config)?);
+    let (database, master_key) = (m.database.clone(), m.master_key.clone());
+    Ok(Directory::open(database, master_key, &config.issuer, config.key_life, bounds, m.clock.now())?)
 }

@@ -109,7 +109,7 @@ impl From<HashError> for ServiceError {
 
 impl ServiceError {
     /// A rule for one member, whose words echo nothing that was given.
-    pub(super) fn field(field: &'static str, rule: impl Into<String>) -> Self {
+    pub(crate) fn field(field: &'static str, rule: impl Into<String>) -> Self {
         let rule = rule.into();
         Self::InvalidField { field, text: rule.clone(), rule }
     }

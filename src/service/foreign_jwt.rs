@@ -181,11 +181,32 @@ impl<T> Choice<T> {
     }
 }
 
+/// Takes a JWT apart that can be nothing else; one that is none is counted.
+pub(super) fn parse<'a>(authority: &Authority, jwt: &'a str, way: Way) -> Result<UnverifiedForeignJwt<'a>, TrustError> {
+    let unverified = UnverifiedForeignJwt::parse(jwt);
+    if unverified.is_err() {
+        authority.trust_counts.ended(way, &unverified);
+    }
+    unverified
+}
+
 /// Checks everything there is to check, and uses the JWT up if it is good once.
 ///
 /// # Errors
 /// The check that failed; of several entries that trust the issuer, that of the one with which the JWT came furthest.
 pub(super) async fn verify(
+    authority: &Authority,
+    unverified: UnverifiedForeignJwt<'_>,
+    way: Way,
+    narrowing: Narrowing<'_>,
+    now: Timestamp,
+) -> Result<VerifiedForeignJwt, TrustError> {
+    let verified = verify_uncounted(authority, unverified, way, narrowing, now).await;
+    authority.trust_counts.ended(way, &verified);
+    verified
+}
+
+async fn verify_uncounted(
     authority: &Authority,
     unverified: UnverifiedForeignJwt<'_>,
     way: Way,

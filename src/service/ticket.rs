@@ -1,7 +1,7 @@
 //! A ticket: an access token for whom a third party's JWT stands for, in the form that application servers ask for.
 
 use super::authority::{Authority, Caller};
-use super::foreign_jwt::{self, Narrowing, UnverifiedForeignJwt};
+use super::foreign_jwt::{self, Narrowing};
 use super::token::{Grantee, IssuedToken, issue};
 use crate::oauth::OAuthError;
 use crate::oauth::request::TokenTarget;
@@ -27,7 +27,7 @@ pub async fn exchange(
     tenant: Option<&str>,
 ) -> Result<IssuedToken, TicketError> {
     let narrowing = Narrowing { tenant, address: Some(caller.address), ..Narrowing::default() };
-    let unverified = UnverifiedForeignJwt::parse(jwt).map_err(TicketError::Refused)?;
+    let unverified = foreign_jwt::parse(authority, jwt, Way::Ticket).map_err(TicketError::Refused)?;
     let verified = foreign_jwt::verify(authority, unverified, Way::Ticket, narrowing, caller.now).await;
     let verified = verified.map_err(TicketError::Refused)?;
     let grantee = Grantee::of_foreign_jwt(&verified);

@@ -1,25 +1,50 @@
 //! How many JWTs of each trusted issuer were accepted, and refused for which reason: counted in memory, written every few
 //! seconds.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::clock::Timestamp;
 use crate::db::trusted_issuers::{self, OutcomeCount};
 use crate::db::{Database, DbError};
 use crate::oauth::ClientId;
-use crate::oauth::trust::TrustError;
+use crate::oauth::trust::{TrustError, Way};
 
 /// The outcome of a JWT that was accepted; the others are [`TrustError::label`].
 pub const ACCEPTED: &str = "accepted";
 
-/// Counts since the last time they were written: no more than issuers times reasons.
+/// Counts in memory.
 #[derive(Debug, Default)]
-pub struct TrustCounts(Mutex<HashMap<(ClientId, &'static str), i64>>);
+pub struct TrustCounts {
+    /// Since the last time they were written: no more than issuers times reasons.
+    waiting: Mutex<HashMap<(ClientId, &'static str), i64>>,
+    /// Since the start, of all issuers: no more than ways times reasons.
+    totals: Mutex<BTreeMap<(&'static str, &'static str), u64>>,
+}
 
 impl TrustCounts {
     fn waiting(&self) -> MutexGuard<'_, HashMap<(ClientId, &'static str), i64>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes what became of a JWT that came in one way.
+    pub(super) fn ended<T>(&self, way: Way, result: &Result<T, TrustError>) {
+        let outcome = match result {
+            Ok(_) => ACCEPTED,
+            // Most of what is shown at a resource route and is no token of ours is no third party's either.
+            Err(TrustError::UnknownIssuer | TrustError::Malformed | TrustError::Header(_)) if way == Way::Bearer => {
+                return;
+            }
+            Err(error) => error.label(),
+        };
+        let mut totals = self.totals.lock().unwrap_or_else(PoisonError::into_inner);
+        *totals.entry((way.name(), outcome)).or_default() += 1;
+    }
+
+    /// How many JWTs came in each way and what became of them, since the start.
+    pub fn totals(&self) -> Vec<((&'static str, &'static str), u64)> {
+        let totals = self.totals.lock().unwrap_or_else(PoisonError::into_inner);
+        totals.iter().map(|(labels, count)| (*labels, *count)).collect()
     }
 
     fn add(&self, issuer: ClientId, outcome: &'static str, count: i64) {

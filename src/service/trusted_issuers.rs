@@ -210,12 +210,43 @@ pub fn update(m: &Management, id: ClientId, settings: IssuerSettings) -> Result<
     let deed = m.deed();
     m.database.write(move |conn| {
         let before = find(conn, &deed, id)?.record;
-        let record = settings.into_record(conn, &deed, before.organisation_id, Some(&before))?;
-        refuse_second(conn, &record)?;
-        trusted_issuers::update(conn, &record)?;
-        let detail = json!({ "before": described(&before), "after": described(&record) });
-        note(conn, &deed, "trusted-issuer.update", &record, detail)?;
-        VersionedIssuer::of(record)
+        replace(conn, &deed, &before, settings)
+    })
+}
+
+/// Puts checked settings in the place of what was; nothing is written if they say the same.
+fn replace(
+    conn: &mut AnyConnection,
+    deed: &Deed,
+    before: &TrustedIssuerRecord,
+    settings: IssuerSettings,
+) -> Result<VersionedIssuer, ServiceError> {
+    let record = settings.into_record(conn, deed, before.organisation_id, Some(before))?;
+    if record == (TrustedIssuerRecord { updated_at: record.updated_at, ..before.clone() }) {
+        return VersionedIssuer::of(before.clone());
+    }
+    refuse_second(conn, &record)?;
+    trusted_issuers::update(conn, &record)?;
+    let detail = json!({ "before": described(before), "after": described(&record) });
+    note(conn, deed, "trusted-issuer.update", &record, detail)?;
+    VersionedIssuer::of(record)
+}
+
+/// Changes some of an issuer: `edit` gets what there is at the moment of the change.
+///
+/// # Errors
+/// As [`update`], and those of `edit`.
+pub fn change(
+    m: &Management,
+    id: ClientId,
+    edit: impl FnOnce(&mut IssuerSettings) -> Result<(), ServiceError> + Send + 'static,
+) -> Result<VersionedIssuer, ServiceError> {
+    let (m, deed) = (m.clone(), m.deed());
+    m.database.clone().write(move |conn| {
+        let before = find(conn, &deed, id)?.record;
+        let mut settings = IssuerSettings::of(&before);
+        edit(&mut settings)?;
+        replace(conn, &deed, &before, checks::checked(&m, settings)?)
     })
 }
 

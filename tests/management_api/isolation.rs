@@ -1,7 +1,9 @@
 //! Who gets in: the scope of each route, and nobody into another organisation. The routes are those of the description.
 
+use brevet::service::trusted_issuers;
 use serde_json::{Value, json};
 
+use super::issuers::issuer_of;
 use super::{ALL_SCOPES, Scene, problem, scene, send, text};
 use crate::support::http::{self, Answer};
 use crate::support::{TestApp, new_app};
@@ -36,9 +38,10 @@ struct Objects {
     client_id: String,
     key_id: String,
     api_id: String,
+    issuer_id: String,
 }
 
-/// An app and an API of an organisation.
+/// An app, an API and a trusted issuer of an organisation.
 fn objects_of(app: &TestApp, organisation: &str) -> Objects {
     app.create_api(organisation, &format!("https://{organisation}.example"), &[&format!("{organisation}:read")]);
     let admin = app.create_app_with(organisation, new_app(ALL_SCOPES));
@@ -47,7 +50,10 @@ fn objects_of(app: &TestApp, organisation: &str) -> Objects {
     let apis = items("/apis");
     let own =
         apis.as_array().unwrap().iter().find(|api| api["identifier"] == format!("https://{organisation}.example"));
+    let issuer = issuer_of(&format!("https://{organisation}.example"), &format!("{organisation}:read"));
+    let issuer = trusted_issuers::create(&app.management, organisation, issuer).unwrap();
     Objects {
+        issuer_id: issuer.record.id.to_string(),
         key_id: text(&items(&format!("/apps/{}/keys", admin.client_id))[0], "id"),
         client_id: admin.client_id,
         api_id: text(own.unwrap(), "id"),
@@ -59,7 +65,7 @@ impl Route {
         self.path
             .replace("{client_id}", &objects.client_id)
             .replace("{key_id}", &objects.key_id)
-            .replace("{id}", &objects.api_id)
+            .replace("{id}", if self.path.starts_with("/issuers") { &objects.issuer_id } else { &objects.api_id })
             .replace("{name}", scope)
     }
 
@@ -68,6 +74,11 @@ impl Route {
         let body = match (self.method.as_str(), self.path.as_str()) {
             ("POST", "/apps") => json!({ "name": "new" }),
             ("POST", "/apis") => json!({ "name": "new", "identifier": "https://new.example" }),
+            ("POST", "/issuers") => json!({
+                "name": "new", "issuer": "https://new.example", "keys": { "discovery": true },
+                "audiences": ["urn:acme"], "scopes": ["billing:read"],
+            }),
+            (_, "/issuers/{id}/test") => json!({ "jwt": "a.b.c" }),
             (_, "/apis/{id}/scopes") => json!({ "name": "new:scope" }),
             ("PATCH", "/apis/{id}/scopes/{name}") => json!({ "description": "changed" }),
             ("PATCH", _) => json!({ "name": "changed" }),
@@ -136,6 +147,9 @@ fn each_route_takes_a_token_with_nothing_but_its_scope() {
         if let Some(identifier) = body.as_mut().and_then(|body| body.get_mut("identifier")) {
             *identifier = json!(format!("https://new.{slug}.example"));
         }
+        if let Some(scopes) = body.as_mut().and_then(|body| body.get_mut("scopes")) {
+            *scopes = json!([scope_name]);
+        }
         let answer = send(&app, &token, &route.method, &path, &[], body.as_ref());
         assert!(answer.status.is_success(), "{} {path}: {} {}", route.method, answer.status, answer.body);
     }
@@ -151,6 +165,7 @@ fn what_belongs_to_another_organisation_is_as_what_does_not_exist() {
         client_id: "00000000-0000-4000-8000-000000000000".to_owned(),
         key_id: "00000000-0000-7000-8000-000000000009".to_owned(),
         api_id: "00000000-0000-7000-8000-000000000009".to_owned(),
+        issuer_id: "00000000-0000-4000-8000-000000000000".to_owned(),
     };
     let before =
         send(&app, &app.token(&app.create_app_with("globex", new_app(ALL_SCOPES))), "GET", "/apis", &[], None).json();
@@ -179,9 +194,9 @@ fn what_belongs_to_another_organisation_is_as_what_does_not_exist() {
         }
     }
     assert!(asked >= 20, "{asked}");
-    for list in ["/apps", "/apis", "/audit", "/usage"] {
+    for list in ["/apps", "/apis", "/issuers", "/audit", "/usage"] {
         let answer = send(&app, &token, "GET", list, &[], None).assert_status(200);
-        for sign in ["globex", theirs.client_id.as_str(), theirs.api_id.as_str()] {
+        for sign in ["globex", theirs.client_id.as_str(), theirs.api_id.as_str(), theirs.issuer_id.as_str()] {
             assert!(!answer.body.contains(sign), "{list} shows {sign}");
         }
     }
@@ -193,13 +208,18 @@ fn what_belongs_to_another_organisation_is_as_what_does_not_exist() {
 }
 
 fn nowhere_but(ours: &Objects) -> Objects {
-    Objects { client_id: ours.client_id.clone(), key_id: ours.key_id.clone(), api_id: ours.api_id.clone() }
+    Objects {
+        client_id: ours.client_id.clone(),
+        key_id: ours.key_id.clone(),
+        api_id: ours.api_id.clone(),
+        issuer_id: ours.issuer_id.clone(),
+    }
 }
 
 /// Whether a path names nothing but what is ours: then it is no case.
 fn only_ours(path: &str, ours: &Objects) -> bool {
     let ids: Vec<&str> = path.split('/').filter(|part| part.len() == 36).collect();
-    ids.iter().all(|id| [&ours.client_id, &ours.key_id, &ours.api_id].iter().any(|own| own == id))
+    ids.iter().all(|id| [&ours.client_id, &ours.key_id, &ours.api_id, &ours.issuer_id].iter().any(|own| own == id))
 }
 
 #[test]
@@ -233,7 +253,22 @@ fn a_generator_makes_one_type_of_each_object_and_misses_no_member() {
     let description = app.get("/api/v1/openapi.json", &[]).assert_status(200).json();
     let schemas = description["components"]["schemas"].as_object().unwrap();
     // What requests may leave out.
-    let requests = ["NewApp", "AppChange", "NewApi", "ApiChange", "NewKey", "Rotation", "Scope", "ScopeChange"];
+    let requests = [
+        "NewApp",
+        "AppChange",
+        "NewApi",
+        "ApiChange",
+        "NewKey",
+        "Rotation",
+        "Scope",
+        "ScopeChange",
+        "NewIssuer",
+        "IssuerChange",
+        "NewTrial",
+        // Of these, one of several members.
+        "IssuerKeys",
+        "ClaimRule",
+    ];
     for (name, schema) in schemas.iter().filter(|(name, _)| !requests.contains(&name.as_str())) {
         for part in schema["allOf"].as_array().unwrap_or(&vec![schema.clone()]) {
             let required = part["required"].as_array().cloned().unwrap_or_default();

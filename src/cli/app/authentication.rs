@@ -14,8 +14,8 @@ use crate::service::app_authentication::{LONGEST_JWKS, asked_for, registered_key
 
 #[derive(Debug, Args)]
 pub(super) struct AuthenticationFlags {
-    /// How it proves who it is: with an App Key, or with JWTs that it signs
-    #[arg(long, value_name = "client_secret|private_key_jwt", value_parser = [ClientAuthentication::CLIENT_SECRET, ClientAuthentication::PRIVATE_KEY_JWT])]
+    /// How it proves who it is: with an App Key, with JWTs that it signs, or with those of a trusted issuer
+    #[arg(long, value_name = "client_secret|private_key_jwt|trusted_issuer", value_parser = [ClientAuthentication::CLIENT_SECRET, ClientAuthentication::PRIVATE_KEY_JWT, ClientAuthentication::TRUSTED_ISSUER])]
     auth_method: Option<String>,
     /// Its public keys for private_key_jwt: a file with a JWK set, or with a public key in PEM; `-` for stdin
     #[arg(long, value_name = "FILE", conflicts_with = "jwks_uri")]

@@ -47,7 +47,8 @@ pub(super) struct App {
     /// Claims that stand in each of its tokens.
     #[schema(value_type = Object)]
     claims: Claims,
-    /// How it proves who it is: `client_secret`, with App Keys, or `private_key_jwt`, with JWTs that it signs.
+    /// How it proves who it is: `client_secret`, with App Keys, `private_key_jwt`, with JWTs that it signs, or `trusted_issuer`,
+    /// with JWTs of a trusted issuer that stand for it.
     auth_method: &'static str,
     /// The public keys registered with it, a JWK set; `null` if it has none or they are at `jwks_uri`.
     #[schema(required = true, value_type = Option<Object>)]
@@ -91,10 +92,10 @@ impl From<AppRecord> for App {
 pub(super) struct NewAppAnswer {
     #[serde(flatten)]
     app: App,
-    /// The id of its first key; `null` for an app that signs its requests.
+    /// The id of its first key; `null` for an app without App Keys.
     #[schema(required = true, format = "uuid")]
     key_id: Option<String>,
-    /// The App Key. Shown in this answer and never again; `null` for an app that signs its requests.
+    /// The App Key. Shown in this answer and never again; `null` for an app without App Keys.
     #[schema(required = true)]
     client_secret: Option<String>,
 }
@@ -135,9 +136,10 @@ pub(super) struct NewApp {
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = String, required = false, pattern = "^[0-9]+[smhd]$", example = "90d")]
     key_expires_in: Option<Span>,
-    /// How it proves who it is: `client_secret` (the default) or `private_key_jwt` (the default with `jwks` or `jwks_uri`).
+    /// How it proves who it is: `client_secret` (the default), `private_key_jwt` (the default with `jwks` or `jwks_uri`) or
+    /// `trusted_issuer`.
     #[serde(default, deserialize_with = "given")]
-    #[schema(value_type = String, required = false, pattern = "^(client_secret|private_key_jwt)$")]
+    #[schema(value_type = String, required = false, pattern = "^(client_secret|private_key_jwt|trusted_issuer)$")]
     auth_method: Option<String>,
     /// Its public keys for `private_key_jwt`: a JWK set of 1 to 20 keys.
     #[serde(default, deserialize_with = "given")]
@@ -236,7 +238,7 @@ pub(super) struct AppChange {
     /// How it proves who it is from now on. `private_key_jwt` comes with `jwks` or `jwks_uri` and revokes its App Keys; with
     /// `client_secret` it has no key until one is made for it.
     #[serde(default, deserialize_with = "given")]
-    #[schema(value_type = String, required = false, pattern = "^(client_secret|private_key_jwt)$")]
+    #[schema(value_type = String, required = false, pattern = "^(client_secret|private_key_jwt|trusted_issuer)$")]
     auth_method: Option<String>,
     /// Its public keys from now on, a JWK set of 1 to 20 keys; it signs its requests then.
     #[serde(default, deserialize_with = "given")]
@@ -321,7 +323,7 @@ pub(in crate::http) async fn list_apps(visit: Visit<AppsRead>) -> Result<HttpRes
     Ok(visit.answer(StatusCode::OK, &page))
 }
 
-/// Register an app, with its first App Key unless it signs its requests
+/// Register an app, with its first App Key unless it proves who it is without one
 ///
 /// An app can grant only those scopes of this API that its own token has.
 #[utoipa::path(post, path = "/apps", tag = "apps", request_body = NewApp, security(("oauth2" = ["apps:write"]), ("bearer" = ["apps:write"])),
@@ -351,7 +353,7 @@ pub(in crate::http) async fn show_app(visit: Visit<AppsRead>, path: Path<String>
 ///
 /// Tokens already issued stay as they are, unless it is switched off: then they are refused. Scopes of this API that are
 /// taken away are gone for these tokens too. Here at once, on other nodes within a second.
-/// An app that changes to `private_key_jwt` loses its App Keys: they are revoked. How an app proves who it is can be
+/// An app that changes to `private_key_jwt` or `trusted_issuer` loses its App Keys: they are revoked. How an app proves who it is can be
 /// changed only if its scopes of this API are among those of one's own token.
 #[utoipa::path(patch, path = "/apps/{client_id}", tag = "apps", request_body = AppChange, security(("oauth2" = ["apps:write"]), ("bearer" = ["apps:write"])),
     params(("client_id" = String, Path, format = "uuid"), ("If-Match" = Option<String>, Header, description = "Only if it still has this entity tag")),

@@ -9,7 +9,7 @@ use utoipa::openapi::security::{ClientCredentials, Flow, HttpAuthScheme, HttpBui
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response, ResponseBuilder, Server};
 use utoipa::{IntoResponses, OpenApi, ToSchema};
 
-use super::{apis, app_keys, app_tokens, apps, records, whoami};
+use super::{apis, app_keys, app_tokens, apps, issuers, records, whoami};
 use crate::http::answer::cacheable;
 use crate::http::problem::{Fault, PROBLEM_JSON};
 use crate::http::site::Site;
@@ -92,7 +92,7 @@ impl IntoResponses for ChangeRefusals {
 #[openapi(
     info(
         title = "Brevet management API",
-        description = "Apps, their keys, APIs, signing keys, the audit and the counts of one organisation: that of the app whose token is sent.",
+        description = "Apps, their keys, APIs, trusted issuers, signing keys, the audit and the counts of one organisation: that of the app whose token is sent.",
         contact(name = "", url = ""),
     ),
     paths(
@@ -115,6 +115,12 @@ impl IntoResponses for ChangeRefusals {
         apis::add_scope,
         apis::change_scope,
         apis::remove_scope,
+        issuers::list_issuers,
+        issuers::create_issuer,
+        issuers::show_issuer,
+        issuers::change_issuer,
+        issuers::delete_issuer,
+        issuers::test_issuer,
         records::list_signing_keys,
         records::list_deeds,
         records::list_usage,

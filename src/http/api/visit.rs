@@ -23,7 +23,7 @@ use crate::http::observe::Outcome;
 use crate::http::site::Site;
 use crate::oauth::metadata::path;
 use crate::oauth::{Client, ClientId};
-use crate::service::{Condition, Management, ServiceError, Version};
+use crate::service::{Authority, Condition, Management, ServiceError, Version};
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const LONGEST_KEY: usize = 255;
@@ -97,6 +97,15 @@ impl<D> Visit<D> {
     ) -> Result<T, ApiError> {
         let found = self.site.authority.look(self.management.clone(), walk).await;
         found.map_err(|error| ApiError::service(&self.request, &error, "").of_client(self.client.client_id))
+    }
+
+    /// Asks the running server something on behalf of the token's app.
+    pub(super) async fn ask<T>(
+        &self,
+        question: impl AsyncFnOnce(&Authority, &Management) -> Result<T, ServiceError>,
+    ) -> Result<T, ApiError> {
+        let answer = question(&self.site.authority, &self.management).await;
+        answer.map_err(|error| ApiError::service(&self.request, &error, "").of_client(self.client.client_id))
     }
 
     /// Runs a walk that changes something, if the condition of `If-Match` holds. `conflict` says what can stand against it.

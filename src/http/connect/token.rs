@@ -2,7 +2,7 @@
 
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Payload};
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::{HttpMessage, HttpRequest, HttpResponse};
 use serde::Serialize;
 
 use super::form::answer_form;
@@ -10,7 +10,7 @@ use crate::http::answer::private_json;
 use crate::http::dpop;
 use crate::http::observe::Outcome;
 use crate::http::site::Site;
-use crate::oauth::request::ACCESS_TOKEN_TYPE;
+use crate::oauth::request::{ACCESS_TOKEN_TYPE, GrantType};
 use crate::service::token::exchange;
 
 /// A token ([RFC 6749 §5.1](https://www.rfc-editor.org/rfc/rfc6749#section-5.1)).
@@ -29,6 +29,8 @@ struct TokenResponse<'a> {
 /// Answers a token request.
 pub(in crate::http) async fn token(site: Data<Site>, request: HttpRequest, payload: Payload) -> HttpResponse {
     answer_form(&site, &request, payload, async |form| {
+        // For the counts.
+        GrantType::named(&form.params).map(|grant| request.extensions_mut().insert(grant));
         dpop::hand_out_nonce(&site.authority, &request, form.caller.now);
         let proof = dpop::proof(&request)?;
         let issued = exchange(&site.authority, &form.caller, &form.presented, &form.params, proof).await?;

@@ -4,7 +4,7 @@
 
 use crate::oauth::trust::{TrustError, Way};
 use crate::oauth::{OAuthError, OAuthErrorCode};
-use crate::service::foreign_jwt::{self, Narrowing, UnverifiedForeignJwt, VerifiedForeignJwt};
+use crate::service::foreign_jwt::{self, Narrowing, VerifiedForeignJwt};
 use crate::service::{Authority, Caller};
 
 /// Whom the assertion stands for.
@@ -14,7 +14,7 @@ pub(in crate::service) async fn authorize(
     assertion: &str,
     narrowing: Narrowing<'_>,
 ) -> Result<VerifiedForeignJwt, OAuthError> {
-    let unverified = UnverifiedForeignJwt::parse(assertion).map_err(refused)?;
+    let unverified = foreign_jwt::parse(authority, assertion, Way::Grant).map_err(refused)?;
     foreign_jwt::verify(authority, unverified, Way::Grant, narrowing, caller.now).await.map_err(refused)
 }
 

@@ -12,7 +12,7 @@ use crate::oauth::request::SubjectToken;
 use crate::oauth::trust::{TrustError, Way};
 use crate::oauth::{Client, OAuthError, OAuthErrorCode};
 use crate::service::access::{self, AccessError};
-use crate::service::foreign_jwt::{self, Narrowing, UnverifiedForeignJwt};
+use crate::service::foreign_jwt::{self, Narrowing};
 use crate::service::{Authority, Caller};
 
 /// Somebody's token, and what of it bounds the one that is issued for it.
@@ -110,7 +110,7 @@ impl Subject {
                 Ok(Self { claims: valid.token.claims.clone(), owner: valid.client, longest: None })
             }
             SubjectToken::ForeignJwt(jwt) => {
-                let unverified = UnverifiedForeignJwt::parse(jwt).map_err(refused_jwt)?;
+                let unverified = foreign_jwt::parse(authority, jwt, Way::Subject).map_err(refused_jwt)?;
                 let tenant = Some(&*actor.organisation.slug);
                 let narrowing = Narrowing { tenant, address: Some(caller.address), ..Narrowing::default() };
                 let verified = foreign_jwt::verify(authority, unverified, Way::Subject, narrowing, caller.now).await;
