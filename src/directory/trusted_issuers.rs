@@ -84,12 +84,15 @@ impl TrustedIssuer {
     }
 }
 
+/// The entries that trust one issuer.
+pub type TrustingEntries = Arc<[Arc<TrustedIssuer>]>;
+
 pub(super) struct TrustedIssuers {
     database: Database,
     /// Those of the operating system that the operator named.
     system_authorities: Option<Arc<CertificateAuthorities>>,
     chains: RememberedChains,
-    by_issuer: Cache<(Arc<str>, Meant), Arc<[Arc<TrustedIssuer>]>>,
+    by_issuer: Cache<(Arc<str>, Meant), TrustingEntries>,
     /// Whether an organisation has an active user of that login.
     members: Cache<(Uuid, Arc<str>), bool>,
     /// How many times something was forgotten: what was read from the database before the last time is not kept. Locked
@@ -162,11 +165,7 @@ impl Directory {
     /// # Errors
     /// When they are not in memory and the database does not answer, when too many loads wait, or when nothing was heard
     /// from the database for so long that memory may be wrong.
-    pub async fn find_trusted_issuers(
-        &self,
-        issuer: &str,
-        meant: Meant,
-    ) -> Result<Arc<[Arc<TrustedIssuer>]>, LookupError> {
+    pub async fn find_trusted_issuers(&self, issuer: &str, meant: Meant) -> Result<TrustingEntries, LookupError> {
         if self.is_stale() {
             return Err(LookupError::Stale);
         }
