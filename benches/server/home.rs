@@ -33,6 +33,16 @@ pub(crate) fn get_with_token(path: &str, token: &str) -> Vec<u8> {
     format!("GET {path} HTTP/1.1\r\n{USUAL_HEADERS}Authorization: Bearer {token}\r\n\r\n").into_bytes()
 }
 
+/// A form, from nobody in particular.
+pub(crate) fn post_form(path: &str, form: &str) -> Vec<u8> {
+    let length = form.len();
+    format!(
+        "POST {path} HTTP/1.1\r\n{USUAL_HEADERS}Content-Type: application/x-www-form-urlencoded\r\n\
+         Content-Length: {length}\r\n\r\n{form}"
+    )
+    .into_bytes()
+}
+
 /// An app that was registered.
 pub(crate) struct App {
     pub(crate) client_id: String,
@@ -126,6 +136,18 @@ impl Home {
             .brevet()
             .args(["user", "create", "--org", "bench", "--email", email, "--role", "owner", "--password-file"])
             .arg(&file))
+    }
+
+    /// Trusts an issuer with these keys.
+    pub(crate) fn trust_issuer(&self, issuer: &str, audience: &str, jwks: &str, flags: &[&str]) -> Result<()> {
+        let file = self.directory.path().join("issuer.jwks");
+        std::fs::write(&file, jwks)?;
+        run(self
+            .brevet()
+            .args(["issuer", "add", "--org", "bench", "--name", "Bench", "--issuer", issuer, "--audience", audience])
+            .arg("--jwks")
+            .arg(&file)
+            .args(flags))
     }
 
     fn spawn(&self, flags: &[&str]) -> Result<Server> {

@@ -19,6 +19,7 @@ mod process;
 mod report;
 mod signature;
 mod stage;
+mod ticket;
 
 use std::process::ExitCode;
 
@@ -69,6 +70,9 @@ fn run(arguments: &[String]) -> Result<()> {
             if options.token || options.pages {
                 stage.run((at == 0).then_some(&hello), &mut report)?;
             }
+        }
+        if options.ticket {
+            ticket::run(&options, *database, postgres.as_ref(), &mut report)?;
         }
         if options.dashboard {
             dashboard::run(&options, *database, postgres.as_ref(), &mut report)?;

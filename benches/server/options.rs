@@ -11,7 +11,7 @@ pub(crate) const HELP: &str = "cargo bench --bench server -- [OPTIONS]
   --connections N     keep-alive connections of the load                   [64]
   --seconds S         measured load on each road                           [4]
   --rounds N          into how many rounds those seconds are cut           [5]
-  --only PART         token, pages (the other hot routes) or dashboard      [all]";
+  --only PART         token, pages (the other hot routes), ticket or dashboard [all]";
 
 /// Where the server keeps its data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +39,7 @@ pub(crate) struct Options {
     pub(crate) rounds: u32,
     pub(crate) token: bool,
     pub(crate) pages: bool,
+    pub(crate) ticket: bool,
     pub(crate) dashboard: bool,
 }
 
@@ -53,6 +54,7 @@ impl Options {
             rounds: 5,
             token: true,
             pages: true,
+            ticket: true,
             dashboard: true,
         };
         let mut words = arguments.iter();
@@ -70,9 +72,10 @@ impl Options {
                 "--only" => {
                     let only = value()?;
                     let is = |part| only == part;
-                    (options.token, options.pages, options.dashboard) = (is("token"), is("pages"), is("dashboard"));
-                    if !options.token && !options.pages && !options.dashboard {
-                        return Err(format!("--only {only}: write token, pages or dashboard").into());
+                    (options.token, options.pages) = (is("token"), is("pages"));
+                    (options.ticket, options.dashboard) = (is("ticket"), is("dashboard"));
+                    if !options.token && !options.pages && !options.ticket && !options.dashboard {
+                        return Err(format!("--only {only}: write token, pages, ticket or dashboard").into());
                     }
                 }
                 unknown => return Err(format!("{unknown} is no option\n{HELP}").into()),

@@ -81,6 +81,15 @@ pub(crate) struct TokenRow {
     pub(crate) of_idle: f64,
 }
 
+/// A road that takes third parties' JWTs.
+pub(crate) struct TicketRow {
+    pub(crate) database: Database,
+    pub(crate) road: &'static str,
+    pub(crate) figures: Figures,
+    pub(crate) raw_busy: f64,
+    pub(crate) times: f64,
+}
+
 pub(crate) struct PageRow {
     pub(crate) database: Database,
     pub(crate) road: &'static str,
@@ -132,6 +141,7 @@ pub(crate) struct Report {
     pub(crate) page_costs: Vec<PageCostRow>,
     pub(crate) floods: Vec<FloodRow>,
     pub(crate) tokens: Vec<TokenRow>,
+    pub(crate) tickets: Vec<TicketRow>,
     pub(crate) pages: Vec<PageRow>,
     pub(crate) memory: Vec<MemoryRow>,
 }
@@ -164,6 +174,17 @@ impl fmt::Display for Report {
                 f,
                 "{:<9} {:>8}  {}  {:>9.1}  {:>10.1}  {:>7.2}  {:>10.1}  {:>7.2}",
                 row.database, row.apps, row.figures, row.writing, row.raw_busy, row.of_busy, row.raw_idle, row.of_idle
+            )?;
+        }
+        if !self.tickets.is_empty() {
+            writeln!(f, "\nThird parties' JWTs, each a new one; writing is in CPU")?;
+            writeln!(f, "database  road                  {FIGURES}   raw, busy  = times")?;
+        }
+        for row in &self.tickets {
+            writeln!(
+                f,
+                "{:<9} {:<20}  {}  {:>10.1}  {:>7.2}",
+                row.database, row.road, row.figures, row.raw_busy, row.times
             )?;
         }
         if !self.pages.is_empty() {

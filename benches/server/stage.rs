@@ -208,6 +208,6 @@ fn collect_tokens(tokens: &mut Vec<String>) -> impl FnMut(&[u8]) {
 }
 
 /// Each by the one measured next to it.
-fn ratios(costs: &[f64], references: &[f64]) -> Vec<f64> {
+pub(crate) fn ratios(costs: &[f64], references: &[f64]) -> Vec<f64> {
     costs.iter().zip(references).map(|(cost, reference)| cost / reference).collect()
 }
