@@ -2,12 +2,12 @@
 //! signature and makes another. Each JWT is a new one, whether the issuer says that each is good once or not.
 
 use std::thread;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{RSA_PKCS1_SHA256, RsaKeyPair};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use brevet::clock::{Clock, SystemClock};
 use brevet::keys::signing::GeneratedKey;
 use brevet::oauth::SigningAlgorithm;
 use rsa::RsaPrivateKey;
@@ -132,10 +132,10 @@ impl Signer {
     }
 
     fn jwt(&self, issuer: &str) -> Result<String> {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
+        let now = SystemClock.now().seconds();
         let claims = json!({
             "iss": issuer, "sub": SUBJECT, "aud": AUDIENCE, "jti": Uuid::new_v4().to_string(),
-            "iat": now.as_secs(), "nbf": now.as_secs(), "exp": (now + Duration::from_secs(300)).as_secs(),
+            "iat": now, "nbf": now, "exp": now + 300,
         });
         let header = json!({ "alg": "RS256", "kid": "bench", "typ": "JWT" });
         let encode = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
