@@ -1,14 +1,18 @@
 //! A JWT that is tried: the trial says what the roads say, says why, and uses nothing up.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
-use brevet::clock::Clock;
+use brevet::clock::{Clock, SystemClock};
 use brevet::oauth::ClientId;
 use brevet::oauth::trust::{Check, ClaimRule, TrustError, Way};
+use brevet::service::inspection::{InspectedToken, Inspection, Worth, inspect};
 use brevet::service::trusted_issuers::trial::{Against, StepOutcome, Trial, try_jwt};
 use brevet::service::trusted_issuers::{self, IssuerSettings, StandsFor};
 use serde_json::{Value, json};
 
+use crate::support::new_app;
+use crate::support::process::brevet;
 use crate::support::signer::Signer;
 use crate::trusted_issuers::{AUD, ISS, Stage, settings};
 
@@ -181,4 +185,74 @@ fn what_a_jwt_says_does_not_reach_the_terminal_as_it_is() {
     for step in trial.entries.iter().flat_map(|entry| &entry.steps) {
         assert!(!step.text.contains('\u{1b}') && step.text.chars().count() < 800, "{}", step.text);
     }
+}
+
+#[test]
+fn the_command_says_each_check_and_exits_with_1_if_one_fails() {
+    let stage = Stage::new();
+    let issuer = stage.trust(settings(&stage.signer, StandsFor::Users)).to_string();
+    // A command has the clock of the machine.
+    let now = SystemClock.now().seconds();
+    let claims = with(stage.claims(), &json!({ "exp": now + 300, "nbf": now, "iat": now }));
+    let (good, late) = (stage.signer.sign(&claims), stage.signer.sign(&with(claims, &json!({ "exp": now - 300 }))));
+    let test =
+        |more: &[&str], jwt: &str| brevet(stage.app.data.path()).args(&["issuer", "test"]).args(more).stdin(jwt).run();
+    for more in [&["--org", "acme"][..], &["--id", &issuer], &[], &["--way", "ticket", "-"]] {
+        let shown = test(more, &good).assert_code(0).stdout;
+        assert!(shown.contains("✔ Signature") && shown.contains("the user alice of acme"), "{shown}");
+    }
+    let refused = test(&["--org", "acme", "--json"], &late).assert_code(1);
+    let document = refused.json();
+    assert_eq!((&document["accepted"], &document["reason"]), (&json!(false), &json!("expiry")));
+    assert!(!refused.stderr.contains(&late) && !refused.stdout.contains(&late), "the JWT is not shown again");
+    assert!(test(&["--org", "acme"], &late).stdout.contains("✖ Expiry"));
+    test(&["--org", "nowhere"], &good).assert_code(67);
+    test(&["--id", "00000000-0000-4000-8000-000000000000"], "x").assert_code(67);
+}
+
+#[test]
+fn the_inspector_says_who_signed_a_jwt_and_uses_it_up_for_nobody() {
+    let stage = Stage::new();
+    stage.trust(settings(&stage.signer, StandsFor::Users));
+    stage.app.create_organisation("globex");
+    let jwt = stage.jwt();
+    let told = |organisation: &str, jwt: &str| {
+        let asker = stage.app.create_app_with(organisation, new_app(&[]));
+        actix_web::rt::System::new().block_on(async {
+            let authority = &stage.app.authority;
+            let client = authority.directory.find_client(asker.id()).await.unwrap().unwrap();
+            let m = authority.management.on_behalf_of(&client, Vec::new(), IpAddr::V4(Ipv4Addr::LOCALHOST));
+            match inspect(authority, m, jwt, None, stage.app.clock.now()).await.unwrap() {
+                Inspection::Token(token) => *token,
+                Inspection::NotAToken(what) => panic!("{what:?}"),
+            }
+        })
+    };
+    let says = |token: &InspectedToken, text: &str| token.verdicts.iter().any(|verdict| verdict.text.contains(text));
+    let seen = told("acme", &jwt);
+    assert_eq!(seen.worth, Worth::Good);
+    assert!(says(&seen, "Signed by the trusted issuer Portal.") && says(&seen, "the user alice"), "{seen:?}");
+    let elsewhere = told("globex", &jwt);
+    assert_eq!(elsewhere.worth, Worth::Good);
+    assert!(!says(&elsewhere, "Portal") && !says(&elsewhere, "alice"), "{elsewhere:?}");
+    stage.app.get_with_token("/api/v1/whoami", &jwt).assert_status(200);
+    let used = told("acme", &jwt);
+    assert_eq!(used.worth, Worth::Refused);
+    assert!(says(&used, "It was used before"), "{used:?}");
+    let forged = told("acme", &Signer::rsa("k1", "RS256").sign(&stage.claims()));
+    assert_eq!(forged.worth, Worth::Refused);
+    assert!(says(&forged, "which nothing proves"), "{forged:?}");
+}
+
+#[test]
+fn what_became_of_jwts_is_counted_by_way_and_result() {
+    let stage = Stage::new();
+    stage.trust(settings(&stage.signer, StandsFor::Users));
+    let jwt = stage.jwt();
+    stage.grant(&jwt).assert_status(200);
+    stage.ticket(&jwt).assert_status(401);
+    stage.ticket("a.b.c").assert_status(401);
+    stage.app.get_with_token("/api/v1/whoami", "a.b.c").assert_status(401);
+    let totals = stage.app.authority.trust_counts.totals();
+    assert_eq!(totals, [(("grant", "accepted"), 1), (("ticket", "malformed"), 1), (("ticket", "replayed"), 1)]);
 }

@@ -39,12 +39,32 @@ pub enum AccessError {
 /// # Errors
 /// The first check that failed.
 pub async fn verify(authority: &Authority, token: &str, now: Timestamp) -> Result<ValidToken, AccessError> {
+    match verify_signed(authority, token, now) {
+        Ok(verified) => check_own(authority, verified, now).await,
+        Err(refusal) => verify_foreign(authority, token, refusal, now).await,
+    }
+}
+
+/// The same for tokens of this server alone.
+///
+/// # Errors
+/// The first check that failed.
+pub async fn verify_own(authority: &Authority, token: &str, now: Timestamp) -> Result<ValidToken, AccessError> {
+    let verified = verify_signed(authority, token, now).map_err(AccessError::Refused)?;
+    check_own(authority, verified, now).await
+}
+
+fn verify_signed(authority: &Authority, token: &str, now: Timestamp) -> Result<Arc<SignedToken>, TokenError> {
+    let ring = authority.directory.ring();
+    authority.verifier.verify(token, |kid| ring.published(kid, now))
+}
+
+async fn check_own(
+    authority: &Authority,
+    verified: Arc<SignedToken>,
+    now: Timestamp,
+) -> Result<ValidToken, AccessError> {
     let directory = &authority.directory;
-    let ring = directory.ring();
-    let verified = match authority.verifier.verify(token, |kid| ring.published(kid, now)) {
-        Ok(verified) => verified,
-        Err(refusal) => return verify_foreign(authority, token, refusal, now).await,
-    };
     verified.check_time(now).map_err(AccessError::Refused)?;
     if directory.is_revoked(&verified.claims.jti) {
         return Err(AccessError::Refused(TokenError::Revoked));

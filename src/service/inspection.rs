@@ -1,11 +1,13 @@
-//! The inspector: what a token says, and why it is good or refused. Whether it is good is what [`access::verify`] says, the
-//! one check that the guard and introspection ask as well; here is only said why.
+//! The inspector: what a token says, and why it is good or refused. Whether it is good is what [`access::verify_own`] says,
+//! the one check that the guard and introspection ask as well; here is only said why. A third party's JWT is tried instead, as
+//! it may be good once.
 //!
 //! Whoever asks learns of their own organisation's apps what an administrator's page would say. Of a token of another
 //! organisation they learn what the token itself and the public documents say, and whether it is good.
 
 mod grounds;
 mod pasted;
+mod third_party;
 
 use serde_json::Value;
 
@@ -15,7 +17,8 @@ use self::pasted::{Members, Pasted};
 use super::access::{self, AccessError};
 use super::{Authority, Management, ServiceError};
 use crate::clock::Timestamp;
-use crate::oauth::ClientId;
+use crate::keys::verify::TokenError;
+use crate::oauth::{ClientId, trust};
 
 /// What is looked at: as much as the verifier reads.
 pub const LONGEST_TEXT: usize = 16 * 1024;
@@ -119,6 +122,8 @@ pub enum Check {
     Audience,
     /// Whether it is bound to a key.
     Binding,
+    /// A check of a third party's JWT.
+    ThirdParty(trust::Check),
 }
 
 impl Check {
@@ -136,6 +141,7 @@ impl Check {
             Self::CutOff => "Cut-off",
             Self::Audience => "Audience",
             Self::Binding => "Binding",
+            Self::ThirdParty(check) => check.label(),
         }
     }
 }
@@ -172,14 +178,9 @@ pub async fn inspect(
     let claims = parts.next().and_then(Members::decode);
     let audience = audience.map(str::trim).filter(|audience| !audience.is_empty());
     let asked = Asked { token, header: &header, claims: claims.as_ref(), audience, now };
-    let checked = access::verify(authority, token, now).await;
-    let Grounds { mut verdicts, app, fits_audience } = grounds::collect(authority, m, &asked).await?;
-    let worth = match checked {
-        Ok(_) => Worth::Good,
-        Err(AccessError::Refused(_)) => Worth::Refused,
-        Err(AccessError::Unavailable(_)) => Worth::Unknown,
-    };
-    if let Err(AccessError::Refused(reason)) = checked {
+    let (grounds, worth, refusal) = judge(authority, m, &asked).await?;
+    let Grounds { mut verdicts, app, fits_audience } = grounds;
+    if let Some(reason) = refusal {
         let explained = verdicts.iter().any(|verdict| {
             verdict.outcome == Outcome::Fails && !(verdict.check == Check::Audience && fits_audience == Some(false))
         });
@@ -198,6 +199,28 @@ pub async fn inspect(
         verdicts,
         app,
     })))
+}
+
+/// What a token is worth, why, and in which words it is refused if it says that it is one of ours.
+async fn judge(
+    authority: &Authority,
+    m: Management,
+    asked: &Asked<'_>,
+) -> Result<(Grounds, Worth, Option<TokenError>), ServiceError> {
+    let named = asked.claims.and_then(|claims| claims.text("iss"));
+    if named.is_some_and(|named| named != authority.issuer())
+        && let Some((mut grounds, worth)) = third_party::look(authority, &m, asked.token, asked.now).await?
+    {
+        grounds::audience(&mut grounds, asked);
+        return Ok((grounds, worth, None));
+    }
+    let checked = access::verify_own(authority, asked.token, asked.now).await;
+    let grounds = grounds::collect(authority, m, asked).await?;
+    Ok(match checked {
+        Ok(_) => (grounds, Worth::Good, None),
+        Err(AccessError::Refused(reason)) => (grounds, Worth::Refused, Some(reason)),
+        Err(AccessError::Unavailable(_)) => (grounds, Worth::Unknown, None),
+    })
 }
 
 fn claim((name, value): &(String, Value)) -> Claim {

@@ -33,19 +33,19 @@ pub(super) struct Grounds {
 }
 
 impl Grounds {
-    fn add(&mut self, check: Check, outcome: Outcome, text: impl Into<String>) {
+    pub(super) fn add(&mut self, check: Check, outcome: Outcome, text: impl Into<String>) {
         self.verdicts.push(Verdict { check, outcome, text: text.into() });
     }
 
-    fn holds(&mut self, check: Check, text: impl Into<String>) {
+    pub(super) fn holds(&mut self, check: Check, text: impl Into<String>) {
         self.add(check, Outcome::Holds, text);
     }
 
-    fn fails(&mut self, check: Check, text: impl Into<String>) {
+    pub(super) fn fails(&mut self, check: Check, text: impl Into<String>) {
         self.add(check, Outcome::Fails, text);
     }
 
-    fn note(&mut self, check: Check, text: impl Into<String>) {
+    pub(super) fn note(&mut self, check: Check, text: impl Into<String>) {
         self.add(check, Outcome::Note, text);
     }
 }
@@ -332,7 +332,7 @@ async fn exchange(grounds: &mut Grounds, authority: &Authority, client: &Client,
     }
 }
 
-fn audience(grounds: &mut Grounds, asked: &Asked<'_>) {
+pub(super) fn audience(grounds: &mut Grounds, asked: &Asked<'_>) {
     let Some(claims) = asked.claims else { return };
     let named: Vec<&str> = match claims.get("aud") {
         Some(Value::String(one)) => vec![one],
