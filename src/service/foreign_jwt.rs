@@ -286,8 +286,7 @@ async fn candidates(
         }
         let Some(candidate) = candidate(directory, issuer).await? else { continue };
         let client = &candidate.client;
-        // As a bearer token it comes without a proof, which the app's own tokens need.
-        if way == Way::Bearer && client.dpop_required {
+        if !may_come(client, way) {
             continue;
         }
         let may_ask = |asker: &Client| {
@@ -323,6 +322,12 @@ pub(super) fn admits(record: &TrustedIssuerRecord, way: Way) -> bool {
         Way::Grant | Way::Ticket | Way::Subject => true,
     };
     fits && record.disabled_at.is_none()
+}
+
+/// Whether what stands for the client may come that way: as a bearer token it comes without a proof, which the tokens of some
+/// apps need.
+pub(super) fn may_come(client: &Client, way: Way) -> bool {
+    way != Way::Bearer || !client.dpop_required
 }
 
 /// The entry with the client that its JWTs are for; `None` if there is no such client any more.

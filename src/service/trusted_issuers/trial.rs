@@ -216,6 +216,10 @@ async fn try_entry(
             return Ok(entry);
         }
     };
+    if !foreign_jwt::may_come(&candidate.client, way) {
+        let text = "The app's tokens must be bound to a key, and a JWT as it is cannot be.";
+        entry.fails(Check::Issuer, text, TrustError::UnknownIssuer);
+    }
     let mut verdicts = Vec::new();
     let note_all = |check, verdict| {
         verdicts.push((check, verdict));
