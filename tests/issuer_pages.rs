@@ -161,8 +161,7 @@ fn keys_inside_the_private_network_are_not_looked_at_unless_the_operator_allows_
 fn what_cannot_be_used_is_said_at_the_field_and_the_rest_is_kept() {
     let desk = Desk::new();
     let signer = Signer::ed25519("k1");
-    let foreign = desk.app.create_organisation("other");
-    let () = foreign;
+    desk.app.create_organisation("other");
     desk.app.create_api("other", "https://other.example", &["other:read"]);
     let theirs = desk.app.create_app_with("other", crate::support::new_app(&["other:read"]));
     let cases: [(&[(&str, &str)], &str, &str); 12] = [
