@@ -41,7 +41,7 @@ fn the_documents_say_what_the_server_does() {
     assert_snapshot!(lines(&document(&app, OAUTH)), @r#"
     brevet_revocations_uri: "http://127.0.0.1:8080/connect/revocations"
     dpop_signing_alg_values_supported: ["ES256","EdDSA","RS256","PS256"]
-    grant_types_supported: ["client_credentials","urn:ietf:params:oauth:grant-type:jwt-bearer"]
+    grant_types_supported: ["client_credentials","urn:ietf:params:oauth:grant-type:jwt-bearer","urn:ietf:params:oauth:grant-type:token-exchange"]
     introspection_endpoint: "http://127.0.0.1:8080/connect/introspect"
     introspection_endpoint_auth_methods_supported: ["client_secret_basic","client_secret_post","private_key_jwt"]
     introspection_endpoint_auth_signing_alg_values_supported: ["RS256","PS256","ES256","EdDSA"]

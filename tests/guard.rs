@@ -433,7 +433,7 @@ fn whoami_says_what_the_token_says() {
     let answer = app.get_with_token(WHOAMI, &app.token(&client)).assert_status(200);
     assert_eq!(answer.header("cache-control"), "no-store");
     assert_eq!(answer.header("content-type"), "application/json");
-    assert_snapshot!(answer.body.replace(&client.client_id, "app-sid"), @r#"{"client_id":"app-sid","app_name":"robot","tenant":"acme","scope":"apps:read billing:read","aud":["http://127.0.0.1:8080/api/v1","https://billing.example"],"iss":"http://127.0.0.1:8080","issued_at":1795305595,"expires_at":1795392000}"#);
+    assert_snapshot!(answer.body.replace(&client.client_id, "app-sid"), @r#"{"client_id":"app-sid","app_name":"robot","tenant":"acme","scope":"apps:read billing:read","aud":["http://127.0.0.1:8080/api/v1","https://billing.example"],"iss":"http://127.0.0.1:8080","issued_at":1795305595,"expires_at":1795392000,"sub":"app-sid","act":null}"#);
     let head = http::send(
         "HEAD",
         &format!("{}{WHOAMI}", app.url),

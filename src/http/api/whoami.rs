@@ -32,8 +32,7 @@ pub(super) struct WhoAmI<'a> {
     /// Whom it is about: the App SID, or a user whom a trusted issuer named, or whose token the app exchanged for this one.
     sub: &'a str,
     /// Who acts for them, if the app exchanged their token for this one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Object, required = false)]
+    #[schema(required = true, value_type = Option<Object>)]
     act: Option<&'a Actor>,
 }
 
