@@ -105,9 +105,9 @@ fn the_grant_type_must_be_there_and_spelt_exactly() {
             "400 unsupported_grant_type",
         ),
         (
-            "token exchange",
+            "token exchange without all it needs",
             "grant_type=urn:ietf:params:oauth:grant-type:token-exchange&subject_token=a",
-            "400 unsupported_grant_type",
+            "400 invalid_request",
         ),
         ("SAML", "grant_type=urn:ietf:params:oauth:grant-type:saml2-bearer&assertion=a", "400 unsupported_grant_type"),
         ("implicit", "grant_type=implicit", "400 unsupported_grant_type"),
