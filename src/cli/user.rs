@@ -10,7 +10,7 @@ use super::{CliError, Context};
 use crate::db::developers::{Member, Role};
 use crate::secret::Secret;
 use crate::service::accounts::{self, NewMember};
-use crate::service::{people, resets};
+use crate::service::{people, resets, team};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum User {
@@ -59,6 +59,17 @@ pub(super) enum User {
         /// No longer
         #[arg(long)]
         off: bool,
+    },
+    /// Say under which name trusted issuers know a member
+    #[command(after_help = "Example:\n  brevet user set-login --org acme ana@acme.example ana.smith")]
+    SetLogin {
+        /// The organisation
+        #[arg(long, value_name = "SLUG")]
+        org: String,
+        /// The address
+        email: String,
+        /// The login, as it stands in the issuer's JWTs; without one the person has none any more
+        login: Option<String>,
     },
     /// Sign a person out
     #[command(subcommand)]
@@ -178,6 +189,14 @@ impl User {
                     } else {
                         format!("User {email} runs the server.")
                     }
+                })
+            }
+            Self::SetLogin { org, email, login } => {
+                team::set_login_of(&m, &org, &email, login.as_deref())?;
+                let document = json!({ "email": email, "organisation": org, "login": login });
+                context.output.data(&document, || match &login {
+                    Some(login) => format!("Trusted issuers of {org} know {email} as {login}."),
+                    None => format!("Trusted issuers of {org} know {email} no more."),
                 })
             }
             Self::ResetPassword { email, password_file, .. } => {

@@ -24,7 +24,11 @@ pub struct TeamMember {
     pub role: Role,
     /// Since when.
     pub joined_at: Timestamp,
+    /// The name under which third parties know the person.
+    pub login: Option<String>,
 }
+
+type MemberRow = (PersonRow, String, i64, Option<String>);
 
 /// An organisation that a person belongs to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,9 +45,9 @@ pub struct Belonging {
     pub role: Role,
 }
 
-fn team_member((row, role, joined_at): (PersonRow, String, i64)) -> Result<TeamMember, DbError> {
+fn team_member((row, role, joined_at, login): MemberRow) -> Result<TeamMember, DbError> {
     let role = read_role(&role, &row.0)?;
-    Ok(TeamMember { person: person(row)?, role, joined_at: Timestamp::from_seconds(joined_at) })
+    Ok(TeamMember { person: person(row)?, role, joined_at: Timestamp::from_seconds(joined_at), login })
 }
 
 fn read_role(name: &str, developer_id: &str) -> Result<Role, DbError> {
@@ -160,14 +164,14 @@ pub fn search(
         .inner_join(developers::table)
         .filter(memberships::organisation_id.eq(organisation_id.to_string()))
         .order(developers::email)
-        .select((PERSON, memberships::role, memberships::created_at))
+        .select((PERSON, memberships::role, memberships::created_at, memberships::login))
         .offset(offset)
         .limit(limit)
         .into_boxed();
     if !words.is_empty() {
         query = query.filter(holds!(words));
     }
-    let rows: Vec<(PersonRow, String, i64)> = query.load(conn)?;
+    let rows: Vec<MemberRow> = query.load(conn)?;
     rows.into_iter().map(team_member).collect()
 }
 
@@ -183,11 +187,11 @@ pub fn find_by_email(
     if !is_storable(email) {
         return Ok(None);
     }
-    let row: Option<(PersonRow, String, i64)> = memberships::table
+    let row: Option<MemberRow> = memberships::table
         .inner_join(developers::table)
         .filter(memberships::organisation_id.eq(organisation_id.to_string()))
         .filter(developers::email.eq(email))
-        .select((PERSON, memberships::role, memberships::created_at))
+        .select((PERSON, memberships::role, memberships::created_at, memberships::login))
         .first(conn)
         .optional()?;
     row.map(team_member).transpose()
@@ -266,6 +270,34 @@ pub fn update_role(
 ) -> Result<bool, DbError> {
     let member = memberships::table.find((organisation_id.to_string(), developer_id.to_string()));
     Ok(diesel::update(member).set(memberships::role.eq(role.name())).execute(conn)? == 1)
+}
+
+/// The login of a member.
+///
+/// # Errors
+/// When the database does not answer.
+pub fn find_login(
+    conn: &mut AnyConnection,
+    organisation_id: Uuid,
+    developer_id: Uuid,
+) -> Result<Option<String>, DbError> {
+    let member = memberships::table.find((organisation_id.to_string(), developer_id.to_string()));
+    let login: Option<Option<String>> = member.select(memberships::login).first(conn).optional()?;
+    Ok(login.flatten())
+}
+
+/// Gives a member another login, or none. `false` if there is no such member.
+///
+/// # Errors
+/// `Duplicate` when another member of the organisation has it.
+pub fn update_login(
+    conn: &mut AnyConnection,
+    organisation_id: Uuid,
+    developer_id: Uuid,
+    login: Option<&str>,
+) -> Result<bool, DbError> {
+    let member = memberships::table.find((organisation_id.to_string(), developer_id.to_string()));
+    Ok(diesel::update(member).set(memberships::login.eq(login)).execute(conn)? == 1)
 }
 
 /// Ends a membership. `false` if there is none.

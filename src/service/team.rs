@@ -2,12 +2,14 @@
 //! organisation always keeps an owner; both are asked inside the transaction, so also of those who come at once.
 
 mod invitations;
+mod logins;
 mod room;
 
 use serde_json::json;
 use uuid::Uuid;
 
 pub use self::invitations::{Invitation, Invited, Joined, Waiting, accept, accept_as_new, invitation, invite, revoke};
+pub use self::logins::{set_login, set_login_of};
 pub(super) use self::room::{check_room_for_member, check_room_for_organisation};
 use super::deed::Deed;
 use super::organisations::insert_derived;

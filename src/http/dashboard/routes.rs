@@ -93,6 +93,7 @@ fn people_and_organisations(config: &mut ServiceConfig) {
         .service(post("/team/invitations", team::invite))
         .service(post("/team/invitations/{id}/revoke", team::revoke))
         .service(post("/team/members/{id}/role", team::change_role))
+        .service(post("/team/members/{id}/login", team::change_login))
         .service(post("/team/members/{id}/remove", team::remove))
         .service(post("/team/leave", team::leave))
         .service(post("/team/name", team::rename))

@@ -48,6 +48,8 @@ struct ShownMember {
     id: String,
     email: String,
     full_name: String,
+    /// The name under which trusted issuers know the person.
+    login: String,
     role: &'static str,
     joined: When,
     is_self: bool,
@@ -131,6 +133,7 @@ impl TeamView {
             id: member.person.id.to_string(),
             email: member.person.email.clone(),
             full_name: member.person.name.clone(),
+            login: member.login.clone().unwrap_or_default(),
             role: member.role.name(),
             joined: When::of(member.joined_at),
             is_self: member.person.id == self_id,
@@ -276,6 +279,18 @@ pub(super) async fn change_role(visitor: Visitor<Admin>, member: Path<String>) -
     }
 }
 
+/// Says under which name trusted issuers know a member: whoever they name by it gets what they vouch for.
+pub(super) async fn change_login(visitor: Visitor<Admin>, member: Path<String>) -> PageResult {
+    let form = visitor.confirmed_form(&[]).await?;
+    let (id, by, member) = (organisation_id(&visitor)?, visitor.person().person.id, visitor.id(&member)?);
+    let login = form.trimmed("login").to_owned();
+    match visitor.change(move |m| team::set_login(m, id, Some(by), member, Some(&login))).await {
+        Ok(()) => Ok(visitor.go("/team", "login-changed")),
+        Err(ServiceError::InvalidField { rule, .. }) => refused(&visitor, ServiceError::Invalid(rule), |_| {}).await,
+        Err(error) => refused(&visitor, error, |_| {}).await,
+    }
+}
+
 /// Ends somebody's membership.
 pub(super) async fn remove(visitor: Visitor<Admin>, member: Path<String>) -> PageResult {
     visitor.confirmed_form(&[]).await?;
@@ -333,6 +348,7 @@ pub(super) mod tests {
             id: "1".to_owned(),
             email: email.to_owned(),
             full_name: String::new(),
+            login: if is_self { "ana".to_owned() } else { String::new() },
             role: role.name(),
             joined: when(),
             is_self,

@@ -87,7 +87,7 @@ pub(super) fn member() -> TeamMember {
         email_verified_at: None,
         totp_confirmed_at: None,
     };
-    TeamMember { person, role: Role::Developer, joined_at: moment() }
+    TeamMember { person, role: Role::Developer, joined_at: moment(), login: None }
 }
 
 pub(super) fn key() -> AppKeyRecord {
