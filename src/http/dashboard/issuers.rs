@@ -8,6 +8,7 @@ mod new;
 mod removal;
 mod show;
 mod starts;
+mod trial;
 
 use actix_web::web::ServiceConfig;
 use serde::Serialize;
@@ -98,6 +99,7 @@ pub(super) fn routes(config: &mut ServiceConfig) {
         .service(get_and_post("/issuers/new", new::show_new, new::create))
         .service(get("/issuers/{id}", show::show))
         .service(get_and_post("/issuers/{id}/edit", edit::show_edit, edit::edit))
+        .service(get_and_post("/issuers/{id}/test", trial::show, trial::test))
         .service(post("/issuers/{id}/disable", removal::disable))
         .service(post("/issuers/{id}/enable", removal::enable))
         .service(get_and_post("/issuers/{id}/delete", removal::show_delete, removal::delete));
@@ -189,6 +191,7 @@ pub(super) mod tests {
         samples.extend(new::tests::samples());
         samples.extend(removal::tests::samples());
         samples.extend(show::tests::samples());
+        samples.extend(trial::tests::samples());
         samples
     }
 }

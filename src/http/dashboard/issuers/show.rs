@@ -4,7 +4,7 @@ use actix_web::web::Path;
 use serde::Serialize;
 
 use super::{ShownApp, kinds};
-use crate::clock::print_span;
+use crate::clock::{Timestamp, print_span};
 use crate::db::audit::{AuditFilter, Place};
 use crate::db::developers::Role;
 use crate::directory::RemoteStatus;
@@ -19,7 +19,7 @@ use crate::oauth::trust::IssuerKeys;
 use crate::service::Management;
 use crate::service::audit::{Log, ShownDeed, browse};
 use crate::service::trust_counts::ACCEPTED;
-use crate::service::trusted_issuers::{self, IssuerDetails};
+use crate::service::trusted_issuers::{self, EXPIRES_SOON, IssuerCertificate, IssuerDetails, certificates};
 
 /// Deeds on the page; the audit has the others.
 const DEEDS_SHOWN: i64 = 5;
@@ -32,6 +32,10 @@ struct IssuerView {
     issuer: String,
     disabled: Option<When>,
     keys: ShownKeys,
+    certificates: Vec<ShownCertificate>,
+    /// Whether all of them are over, or one soon is.
+    is_over: bool,
+    is_ending: bool,
     audiences: Vec<String>,
     algorithms: String,
     subject_claim: String,
@@ -66,6 +70,30 @@ struct ShownKeys {
     /// When they are fetched again, if they are needed.
     next: Option<When>,
     failure: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct ShownCertificate {
+    subject: String,
+    key: String,
+    fingerprint: String,
+    ends: When,
+    is_over: bool,
+    is_ending: bool,
+}
+
+impl ShownCertificate {
+    fn new(certificate: &IssuerCertificate, now: Timestamp) -> Self {
+        let ends_at = certificate.not_after;
+        Self {
+            subject: certificate.subject.clone(),
+            key: certificate.key.clone(),
+            fingerprint: certificate.fingerprint.clone(),
+            ends: When::of(ends_at),
+            is_over: ends_at < now,
+            is_ending: ends_at < now + EXPIRES_SOON,
+        }
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -118,6 +146,7 @@ impl IssuerView {
         details: &IssuerDetails,
         status: Option<RemoteStatus>,
         deeds: &[ShownDeed],
+        certificates: Vec<ShownCertificate>,
         (own_issuer, may_change): (&str, bool),
     ) -> Self {
         let record = &details.issuer.record;
@@ -135,6 +164,9 @@ impl IssuerView {
             issuer: record.issuer.clone(),
             disabled: record.disabled_at.map(When::of),
             keys: ShownKeys::new(details, status),
+            is_over: !certificates.is_empty() && certificates.iter().all(|certificate| certificate.is_over),
+            is_ending: certificates.iter().any(|certificate| certificate.is_ending),
+            certificates,
             audiences: policy.audiences.clone(),
             algorithms: algorithms.join(", "),
             subject_claim: policy.subject_claim.to_string(),
@@ -167,23 +199,25 @@ impl IssuerView {
 /// The page.
 pub(super) async fn show(visitor: Visitor<AnyMember>, path: Path<String>) -> PageResult {
     let id = visitor.client_id(&path)?;
-    let organisation = visitor.organisation();
+    let (organisation, now) = (visitor.organisation(), visitor.now());
     let look = move |m: &Management| {
         let filter = AuditFilter { target: Some(id.to_string()), ..AuditFilter::default() };
         let details = trusted_issuers::details(m, id)?;
-        Ok((details, browse(m, &Log::Organisation(organisation), &filter, Place::Newest, DEEDS_SHOWN)?))
+        let read = certificates(&details.issuer.record.policy.keys);
+        let shown = read.iter().map(|certificate| ShownCertificate::new(certificate, now)).collect();
+        let deeds = browse(m, &Log::Organisation(organisation), &filter, Place::Newest, DEEDS_SHOWN)?;
+        Ok((details, shown, deeds))
     };
-    let (details, deeds) = visitor.look(look).await?;
+    let (details, shown, deeds) = visitor.look(look).await?;
     let authority = &visitor.site().authority;
     let status = authority.directory.status_of_keys(&details.issuer.record);
     let whose = (authority.issuer(), visitor.has_role(Role::Admin));
-    visitor.page(&IssuerView::new(&details, status, &deeds, whose))
+    visitor.page(&IssuerView::new(&details, status, &deeds, shown, whose))
 }
 
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::clock::Timestamp;
     use crate::db::trusted_issuers::OutcomeCount;
     use crate::http::dashboard::audit::tests::deed;
     use crate::http::dashboard::issuers::tests::record;
@@ -205,8 +239,27 @@ pub(super) mod tests {
         let at = Some(Timestamp::NEVER);
         let good = RemoteStatus { fetched_at: at, fresh_until: at, not_before: at, failure: None };
         let bad = RemoteStatus { failure: Some("dead <b>".to_owned()), ..RemoteStatus::default() };
+        let certificate = |ends_at| {
+            let text = || "CN=portal <b>".to_owned();
+            let (subject, issuer, serial, fingerprint, key) = (text(), text(), text(), text(), text());
+            let read = IssuerCertificate {
+                subject,
+                issuer,
+                serial,
+                fingerprint,
+                key,
+                not_before: ends_at,
+                not_after: ends_at,
+            };
+            ShownCertificate::new(&read, Timestamp::from_seconds(1_795_305_600))
+        };
+        let ends = |for_app: bool| match for_app {
+            true => vec![certificate(Timestamp::from_seconds(1_795_305_601)), certificate(Timestamp::NEVER)],
+            false => vec![certificate(Timestamp::NEVER)],
+        };
         let view = |for_app, status, deeds: &[ShownDeed]| {
-            sample(IssuerView::new(&details(for_app), status, deeds, ("https://id.example.com", for_app)))
+            let (details, whose) = (details(for_app), ("https://id.example.com", for_app));
+            sample(IssuerView::new(&details, status, deeds, ends(for_app), whose))
         };
         vec![
             view(true, Some(good), &[deed()]),
