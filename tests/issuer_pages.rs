@@ -197,7 +197,7 @@ fn what_cannot_be_used_is_said_at_the_field_and_the_rest_is_kept() {
 
     // An app of another organisation cannot be chosen: it is not even there.
     let page = desk.ana.get(&format!("/issuers/new?from=jwks&app={}", theirs.client_id)).assert_status(200);
-    assert!(!page.body.contains("robot ·") || !page.body.contains(&theirs.client_id));
+    assert!(!page.texts("#app option").join("\n").contains(&theirs.client_id), "{:?}", page.texts("#app option"));
 }
 
 #[test]
@@ -261,4 +261,87 @@ fn the_page_counts_what_was_accepted_and_refused_and_why() {
     assert!(row.contains("Portal") && row.contains("robot") && row.contains("12Active"), "{row}");
     assert!(vera.get("/issuers?q=nothing").text().contains("No issuer matches"));
     assert_eq!(vera.get("/issuers?q=PORTAL.ex").assert_status(200).texts("tbody tr").len(), 1);
+}
+
+#[test]
+fn a_pasted_token_is_told_check_by_check_and_not_used_up() {
+    let stage = Stage::new();
+    let id = stage.trust(settings(&stage.signer, StandsFor::App(stage.client.id())));
+    stage.app.create_person("acme", "vera@example.com", Role::Viewer);
+    let vera = stage.app.browser_of("vera@example.com");
+    let page = vera.get(&format!("/issuers/{id}/test")).assert_status(200);
+    let jwt = stage.jwt();
+    let tested = vera.submit(&page, "/test", &[("token", &jwt)]).assert_status(200);
+    assert!(tested.text().contains("It would be accepted now."), "{}", tested.text());
+    assert!(!tested.body.contains(&jwt), "the token is not on the page");
+    stage.grant(&jwt).assert_status(200);
+    let again = vera.submit(&page, "/test", &[("token", &jwt)]).assert_status(200);
+    assert!(again.texts("tbody tr").join("\n").contains("Single usefails"), "{:?}", again.texts("tbody tr"));
+
+    let mut claims = stage.claims();
+    claims["aud"] = json!("urn:else");
+    let tested = vera.submit(&page, "/test", &[("token", &stage.signer.sign(&claims))]).assert_status(200);
+    let rows = tested.texts("tbody tr").join("\n");
+    assert!(rows.contains("Signatureholds") && rows.contains("Audiencefails"), "{rows}");
+    let tested = vera.submit(&page, "/test", &[("token", "no token")]).assert_status(200);
+    assert!(tested.texts("tbody tr").join("").contains("Formfails"), "{}", tested.text());
+    vera.submit(&page, "/test", &[("token", "")]).assert_status(422);
+}
+
+#[test]
+fn an_app_without_app_key_is_made_and_its_page_says_who_stands_for_it() {
+    let desk = Desk::new();
+    let page = desk.ana.get("/apps/new").assert_status(200);
+    let fields = [("name", "deployer"), ("scope", "billing:read"), ("key-expires-in", "none"), ("do", "create")];
+    let page = desk.ana.submit(&page, "/apps", &fields).assert_status(200);
+    assert_eq!(page.heading(), "deployer");
+    assert!(
+        page.text().contains("no trusted issuer's tokens stand for it")
+            && page.text().contains("tokens of trusted issuers")
+    );
+    let link = page.links().into_iter().find(|link| link.starts_with("/issuers/new?app=")).unwrap();
+    let sid = link.rsplit('=').next().unwrap().to_owned();
+    let starts = desk.ana.get(&link).assert_status(200);
+    assert!(starts.links().contains(&format!("/issuers/new?from=github&app={sid}")), "{:?}", starts.links());
+    let page = desk.ana.get(&format!("/issuers/new?from=jwks&app={sid}")).assert_status(200);
+    let signer = Signer::ed25519("k1");
+    let fields = [("name", "Builds"), ("issuer", ISS), ("jwks", &signer.jwks()), ("rules", "sub = alice")];
+    desk.ana.submit(&page, "/issuers/new", &fields).assert_status(200);
+    let page = desk.ana.get(&format!("/apps/{sid}")).assert_status(200);
+    assert!(page.texts("tbody tr").join("\n").contains(&format!("Builds{ISS}Active")), "{:?}", page.texts("tbody tr"));
+    assert!(desk.ana.get(&format!("/apps/{sid}/keys")).text().contains("show a token of an issuer"));
+}
+
+#[test]
+fn admins_say_by_which_login_trusted_issuers_know_a_member() {
+    let stage = Stage::new();
+    stage.trust(settings(&stage.signer, StandsFor::Users));
+    let app = &stage.app;
+    let bo = app.create_person("acme", "bo@example.com", Role::Developer);
+    app.create_person("acme", "ana@example.com", Role::Admin);
+    let ana = app.browser_of("ana@example.com");
+    let mut claims = stage.claims();
+    claims["sub"] = json!("bo.smith");
+    stage.ticket(&stage.signer.sign(&claims)).assert_status(401);
+
+    let action = format!("/team/members/{bo}/login");
+    let page = ana.submit(&ana.get("/team"), &action, &[("login", " bo.smith ")]).assert_status(200);
+    assert!(page.texts("tbody tr").join("\n").contains("bo.smith"), "{}", page.text());
+    claims["jti"] = json!("2");
+    stage.ticket(&stage.signer.sign(&claims)).assert_status(200);
+
+    let page = ana.submit(&page, &action, &[("login", "alice")]).assert_status(422);
+    assert!(
+        page.faults().join(" ").contains("nother member of the organisation has that login"),
+        "{:?}",
+        page.faults()
+    );
+    let page = ana.submit(&page, &action, &[("login", "")]).assert_status(200);
+    assert!(!page.text().contains("bo.smith"));
+    claims["jti"] = json!("3");
+    stage.ticket(&stage.signer.sign(&claims)).assert_status(401);
+    assert!(audit(app, "acme").iter().any(|deed| deed.action == "member.login"));
+
+    let bos = app.browser_of("bo@example.com");
+    assert!(!bos.get("/team").assert_status(200).body.contains("/login\""), "developers change no logins");
 }

@@ -35,6 +35,7 @@ const IN_USE: Duration = Duration::from_secs(3_600);
 pub(super) struct KeysView {
     app: AppHead,
     has_keys: bool,
+    is_keyless: bool,
     live: Vec<KeyRow>,
     dead: Vec<KeyRow>,
     /// The key that is in use, for whoever thinks of its end.
@@ -152,6 +153,7 @@ impl KeysView {
         Self {
             app: AppHead::new(&found.details.app, Tab::Keys),
             has_keys: found.details.app.authentication == ClientAuthentication::ClientSecret,
+            is_keyless: found.details.app.authentication == ClientAuthentication::TrustedIssuer,
             is_full: live.len() >= MOST_LIVE_KEYS,
             live,
             dead: keys.iter().rev().filter(|key| !key.is_live(now)).take(MOST_DEAD_KEYS).map(row).collect(),
@@ -196,6 +198,7 @@ pub(super) mod tests {
             sample(view(false)),
             sample(view(true).refused(Faults::one("overlap", "No."))),
             sample(KeysView { has_keys: false, ..view(true) }),
+            sample(KeysView { has_keys: false, is_keyless: true, ..view(true) }),
             sample(KeysView::new(&none, true, moment())),
         ]
     }

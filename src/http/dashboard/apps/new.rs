@@ -21,6 +21,7 @@ use crate::http::dashboard::page::{Section, View};
 use crate::http::dashboard::visitor::{self, Visitor};
 use crate::http::dashboard::when::When;
 use crate::oauth::ClientId;
+use crate::oauth::client::ClientAuthentication;
 use crate::oauth::networks::Networks;
 use crate::service::apps::{self, NewApp};
 use crate::service::{Management, ServiceError, audit};
@@ -33,6 +34,9 @@ pub(super) const KEY_ENDS: &[(&str, &str)] = &[
     ("365d", "In 365 days"),
 ];
 
+/// In place of when the first key ends: there is none.
+const KEYLESS: &str = "none";
+
 /// What a person entered.
 #[derive(Debug, Clone, Default)]
 struct Entered {
@@ -40,6 +44,8 @@ struct Entered {
     description: String,
     scopes: BTreeSet<String>,
     key_ends: String,
+    /// Without App Key: tokens of trusted issuers show that a program is the app.
+    is_keyless: bool,
     lifetime: String,
     networks: String,
 }
@@ -51,6 +57,7 @@ impl Entered {
             description: form.text("description").to_owned(),
             scopes: form.all("scope").map(str::to_owned).collect(),
             key_ends: form.text("key-expires-in").to_owned(),
+            is_keyless: form.text("key-expires-in") == KEYLESS,
             lifetime: form.trimmed("lifetime").to_owned(),
             networks: form.trimmed("allowed-networks").to_owned(),
         }
@@ -69,7 +76,9 @@ impl Entered {
             faults.add("lifetime", "Write a whole number and a unit, such as 15m, 1h or 24h, or leave it empty");
             None
         });
-        let key_ends = if self.key_ends == "never" { "" } else { &self.key_ends };
+        let key_ends = if self.key_ends == "never" || self.is_keyless { "" } else { &self.key_ends };
+        let authentication =
+            if self.is_keyless { ClientAuthentication::TrustedIssuer } else { ClientAuthentication::ClientSecret };
         let key_expires_in = span(key_ends).unwrap_or_else(|_wrong| {
             faults.add("key-expires-in", "Choose when the key ends");
             None
@@ -87,6 +96,7 @@ impl Entered {
             scopes: self.scopes.iter().cloned().collect(),
             lifetime,
             key_expires_in,
+            authentication,
             allowed_networks,
             ..NewApp::default()
         })
@@ -115,6 +125,7 @@ struct Summary {
     name: String,
     chosen: Vec<ChosenScopes>,
     key_ends: Option<When>,
+    is_keyless: bool,
     lifetime: String,
     networks: Vec<String>,
 }
@@ -141,7 +152,11 @@ impl NewView {
             groups: groups(apis, &entered.scopes, open),
             finder: None,
             has_apis: apis.iter().any(|api| api.id != MANAGEMENT_API),
-            key_ends: KEY_ENDS.iter().map(|(value, label)| Choice::new(value, label, key_ends)).collect(),
+            key_ends: KEY_ENDS
+                .iter()
+                .chain([&(KEYLESS, "It gets none: tokens of trusted issuers show that a program is the app")])
+                .map(|(value, label)| Choice::new(value, label, key_ends))
+                .collect(),
             lifetime: entered.lifetime.clone(),
             longest_lifetime,
             networks: NetworksField::new(&entered.networks, own),
@@ -162,6 +177,7 @@ impl NewView {
             name: new.name.trim().to_owned(),
             chosen: by_api(apis, &scopes),
             key_ends: new.key_expires_in.map(|span| When::of(now + span)),
+            is_keyless: new.authentication == ClientAuthentication::TrustedIssuer,
             lifetime: new.lifetime.map_or_else(|| format!("at most {}", self.longest_lifetime), print_span),
             networks: new.allowed_networks.texts(),
         };
@@ -221,7 +237,7 @@ pub(super) async fn create(visitor: Visitor<visitor::Developer>) -> PageResult {
     match visitor.create(&form, move |m| apps::create(m, &organisation, new)).await {
         Ok(created) => match &created.client_secret {
             Some(secret) => visitor.page(&ShownOnce::new_app(visitor.config(), &created.app, secret)),
-            None => Ok(visitor.go(&format!("/apps/{}", created.client_id), "app-created")),
+            None => Ok(visitor.go(&format!("/apps/{}", created.client_id), "app-keyless")),
         },
         Err(ServiceError::Repeated) => repeated(&visitor, name).await,
         Err(error) => match Faults::of_service(error) {
@@ -286,6 +302,7 @@ pub(super) mod tests {
             description: "Every night\nat two".to_owned(),
             scopes: ["billing:read".to_owned(), "apps:read".to_owned()].into(),
             key_ends: "90d".to_owned(),
+            is_keyless: false,
             lifetime: "1h".to_owned(),
             networks: "10.0.0.0/8".to_owned(),
         }

@@ -20,6 +20,7 @@ use crate::oauth::ClientId;
 use crate::oauth::client::ClientAuthentication;
 use crate::oauth::metadata::path;
 use crate::service::apps::{self, AppDetails, ENDING_SOON};
+use crate::service::trusted_issuers::{self, TrustedIssuerRecord};
 use crate::service::usage::{self, Sparkline};
 use crate::service::{Management, ServiceError, actors, apis, audit};
 
@@ -41,6 +42,10 @@ struct OverviewView {
     /// The APIs for which its tokens are if it names none.
     apis: Vec<String>,
     has_keys: bool,
+    /// Whether only tokens of trusted issuers show that it is the app.
+    is_keyless: bool,
+    issuers: Vec<IssuerOfApp>,
+    may_trust: bool,
     live_keys: usize,
     ending: Vec<EndingKey>,
     lifetime: String,
@@ -49,6 +54,26 @@ struct OverviewView {
     owner: Option<String>,
     disabled: Option<Deed>,
     may_change: bool,
+}
+
+/// A trusted issuer whose tokens stand for the app.
+#[derive(Debug, Clone, Serialize)]
+struct IssuerOfApp {
+    id: String,
+    name: String,
+    issuer: String,
+    is_enabled: bool,
+}
+
+impl From<TrustedIssuerRecord> for IssuerOfApp {
+    fn from(record: TrustedIssuerRecord) -> Self {
+        Self {
+            id: record.id.to_string(),
+            is_enabled: record.disabled_at.is_none(),
+            name: record.name,
+            issuer: record.issuer,
+        }
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -105,6 +130,9 @@ impl OverviewView {
             scopes: app.scopes.len(),
             apis,
             has_keys: app.authentication == ClientAuthentication::ClientSecret,
+            is_keyless: app.authentication == ClientAuthentication::TrustedIssuer,
+            issuers: Vec::new(),
+            may_trust: false,
             lifetime: app.lifetime.map_or_else(|| "as the API and the server allow".to_owned(), print_span),
             dpop_required: app.dpop_required,
             networks: app.allowed_networks.texts(),
@@ -134,7 +162,7 @@ impl View for DeletedView {
 }
 
 enum Found {
-    App(Box<AppDetails>, Option<Sparkline>, Vec<String>, Option<Deed>),
+    App(Box<AppDetails>, Option<Sparkline>, (Vec<String>, Vec<IssuerOfApp>), Option<Deed>),
     Deleted(DeletedView),
 }
 
@@ -167,7 +195,8 @@ fn find(m: &Management, organisation: &str, client_id: ClientId, sees_deleted: b
             let is_granted = |api: &ApiRecord| details.app.scopes.iter().any(|(id, _)| *id == api.id);
             let known = apis::list(m, organisation)?;
             let names = known.into_iter().filter(is_granted).map(|api| api.name).collect();
-            Ok(Found::App(Box::new(details), week, names, disabled))
+            let issuers = trusted_issuers::of_app(m, client_id)?.into_iter().map(IssuerOfApp::from).collect();
+            Ok(Found::App(Box::new(details), week, (names, issuers), disabled))
         }
         Err(ServiceError::NotFound(text)) if sees_deleted => {
             // Only what the audit of this organisation has: another organisation's app is like none.
@@ -186,15 +215,11 @@ pub(super) async fn show(visitor: Visitor<AnyMember>, sid: Path<String>) -> Page
     let client_id = visitor.client_id(&sid)?;
     let (organisation, sees_deleted) = (visitor.organisation(), visitor.has_role(Role::Admin));
     match visitor.look(move |m| find(m, &organisation, client_id, sees_deleted)).await? {
-        Found::App(details, week, apis, disabled) => {
-            let may_change = visitor.has_role(Role::Developer);
-            visitor.page(&OverviewView::new(
-                visitor.config(),
-                (*details, week.as_ref(), apis),
-                disabled,
-                may_change,
-                visitor.now(),
-            ))
+        Found::App(details, week, (apis, issuers), disabled) => {
+            let (may_change, may_trust) = (visitor.has_role(Role::Developer), visitor.has_role(Role::Admin));
+            let found = (*details, week.as_ref(), apis);
+            let view = OverviewView::new(visitor.config(), found, disabled, may_change, visitor.now());
+            visitor.page(&OverviewView { issuers, may_trust, ..view })
         }
         Found::Deleted(view) => visitor.page_with(StatusCode::GONE, &view),
     }
@@ -217,7 +242,18 @@ pub(super) mod tests {
             last_used_from: Some("::1".to_owned()),
             ..view(None)
         };
+        let issuer = |is_enabled| IssuerOfApp {
+            id: "x".to_owned(),
+            name: "GitHub <b>".to_owned(),
+            issuer: "https://x".to_owned(),
+            is_enabled,
+        };
+        let keyless =
+            OverviewView { has_keys: false, is_keyless: true, may_trust: true, issuers: Vec::new(), ..view(None) };
+        let trusted = OverviewView { issuers: vec![issuer(true), issuer(false)], ..view(None) };
         vec![
+            sample(keyless),
+            sample(trusted),
             sample(view(None)),
             sample(view(Some(deed.clone()))),
             sample(view(Some(Deed { by: None, ..deed.clone() }))),

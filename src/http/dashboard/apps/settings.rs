@@ -107,6 +107,7 @@ impl AuthenticationFields {
         let methods = [
             (ClientAuthentication::CLIENT_SECRET, "App Keys"),
             (ClientAuthentication::PRIVATE_KEY_JWT, "Its own private key: it signs its requests (private_key_jwt)"),
+            (ClientAuthentication::TRUSTED_ISSUER, "Nothing of its own: tokens of trusted issuers that stand for it"),
         ];
         Self {
             methods: methods.map(|(value, label)| Choice::new(value, label, method)).into(),
@@ -350,9 +351,9 @@ pub(super) async fn change_authentication(visitor: Visitor<Developer>, sid: Path
     let (method, jwks, jwks_uri) = (form.text("auth-method"), form.trimmed("jwks"), form.trimmed("jwks-uri"));
     let entered = AuthenticationFields::new(method, jwks, jwks_uri);
     let given = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
-    // Keys that stand there from before are not meant when App Keys are chosen.
-    let (jwks, jwks_uri) =
-        if method == ClientAuthentication::CLIENT_SECRET { (None, None) } else { (given(jwks), given(jwks_uri)) };
+    // Keys that stand there from before are not meant when others are chosen.
+    let signs = method != ClientAuthentication::CLIENT_SECRET && method != ClientAuthentication::TRUSTED_ISSUER;
+    let (jwks, jwks_uri) = if signs { (given(jwks), given(jwks_uri)) } else { (None, None) };
     let asked = asked_for(Some(method), jwks, jwks_uri.as_deref());
     let changed = match asked {
         Ok(authentication) => {
@@ -363,9 +364,12 @@ pub(super) async fn change_authentication(visitor: Visitor<Developer>, sid: Path
     };
     match changed {
         Ok(_) => {
-            let done = if method == ClientAuthentication::CLIENT_SECRET { "app-takes-keys" } else { "app-signs" };
-            let page = if method == ClientAuthentication::CLIENT_SECRET { "keys" } else { "settings" };
-            Ok(visitor.go(&format!("/apps/{client_id}/{page}"), done))
+            let (page, done) = match method {
+                ClientAuthentication::CLIENT_SECRET => ("/keys", "app-takes-keys"),
+                ClientAuthentication::TRUSTED_ISSUER => ("", "app-keyless"),
+                _ => ("/settings", "app-signs"),
+            };
+            Ok(visitor.go(&format!("/apps/{client_id}{page}"), done))
         }
         Err(error) => match Faults::of_service(error) {
             Ok(faults) => refused(&visitor, client_id, &form, None, Some(entered), faults).await,
