@@ -357,6 +357,7 @@ diesel::table! {
         not_before -> BigInt,
         created_at -> BigInt,
         updated_at -> BigInt,
+        accept_directly -> BigInt,
     }
 }
 

@@ -61,6 +61,7 @@ struct Row {
     not_before: i64,
     created_at: i64,
     updated_at: i64,
+    _accept_directly: i64,
 }
 
 impl Row {
@@ -123,6 +124,7 @@ pub fn insert(conn: &mut AnyConnection, issuer: &TrustedIssuerRecord) -> Result<
         trusted_issuers::not_before.eq(issuer.not_before.seconds()),
         trusted_issuers::created_at.eq(issuer.created_at.seconds()),
         trusted_issuers::updated_at.eq(issuer.updated_at.seconds()),
+        trusted_issuers::accept_directly.eq(i64::from(issuer.policy.accept_directly)),
     );
     diesel::insert_into(trusted_issuers::table).values(row).execute(conn)?;
     insert_scopes(conn, issuer)
@@ -143,6 +145,7 @@ pub fn update(conn: &mut AnyConnection, issuer: &TrustedIssuerRecord) -> Result<
             trusted_issuers::disabled_at.eq(issuer.disabled_at.map(Timestamp::seconds)),
             trusted_issuers::not_before.eq(issuer.not_before.seconds()),
             trusted_issuers::updated_at.eq(issuer.updated_at.seconds()),
+            trusted_issuers::accept_directly.eq(i64::from(issuer.policy.accept_directly)),
         ))
         .execute(conn)?;
     if changed == 0 {
@@ -178,6 +181,8 @@ pub fn find(conn: &mut AnyConnection, id: ClientId) -> Result<Option<TrustedIssu
 pub enum Meant {
     /// Whoever trusts its issuer.
     Anybody,
+    /// Whoever takes its JWTs as they are.
+    Bearer,
     /// The organisation with that slug.
     Organisation(Arc<str>),
     /// This app, or the users that this issuer names.
@@ -203,6 +208,7 @@ pub fn list_of_issuer(
     let names_users = || trusted_issuers::app_id.is_null();
     let of_meant = match meant {
         Meant::Anybody => of_issuer,
+        Meant::Bearer => of_issuer.filter(trusted_issuers::accept_directly.eq(1)),
         Meant::Organisation(slug) => {
             let Some(organisation) = organisations::find_by_slug(conn, slug)? else { return Ok(Vec::new()) };
             of_issuer.filter(trusted_issuers::organisation_id.eq(organisation.id.to_string()))

@@ -3,6 +3,7 @@
 mod certificates;
 mod checks;
 mod lists;
+mod rivals;
 pub mod trial;
 
 use std::time::Duration;
@@ -17,6 +18,7 @@ pub use self::certificates::{
     expiring, outlook,
 };
 pub use self::lists::{IssuerDetails, IssuerOverview, details, of_app, search};
+use self::rivals::refuse_rivals;
 use super::apps::resolve_scopes;
 use super::deed::{Deed, Version};
 use super::organisations::find as find_organisation;
@@ -193,7 +195,7 @@ pub fn create(m: &Management, organisation: &str, settings: IssuerSettings) -> R
                 return Err(ServiceError::Conflict(text));
             }
             let record = settings.into_record(conn, &deed, organisation.id, None)?;
-            refuse_second(conn, &record)?;
+            refuse_rivals(conn, &record)?;
             trusted_issuers::insert(conn, &record)?;
             note(conn, &deed, "trusted-issuer.create", &record, described(&record))?;
             VersionedIssuer::of(record)
@@ -225,7 +227,7 @@ fn replace(
     if record == (TrustedIssuerRecord { updated_at: record.updated_at, ..before.clone() }) {
         return VersionedIssuer::of(before.clone());
     }
-    refuse_second(conn, &record)?;
+    refuse_rivals(conn, &record)?;
     trusted_issuers::update(conn, &record)?;
     let detail = json!({ "before": described(before), "after": described(&record) });
     note(conn, deed, "trusted-issuer.update", &record, detail)?;
@@ -335,21 +337,6 @@ fn find(conn: &mut AnyConnection, deed: &Deed, id: ClientId) -> Result<Versioned
     let found = VersionedIssuer::of(record)?;
     deed.check_version(&found.version)?;
     Ok(found)
-}
-
-/// With two entries for users of one issuer it would not be clear which scopes they get.
-fn refuse_second(conn: &mut AnyConnection, record: &TrustedIssuerRecord) -> Result<(), ServiceError> {
-    if record.app.is_some() {
-        return Ok(());
-    }
-    let of_issuer = trusted_issuers::list_of_organisation(conn, record.organisation_id, &record.issuer)?;
-    if of_issuer.iter().any(|other| other.app.is_none() && other.id != record.id) {
-        return Err(ServiceError::Conflict(
-            "this issuer names users here already; change that entry, which takes several keys and audiences"
-                .to_owned(),
-        ));
-    }
-    Ok(())
 }
 
 fn note(

@@ -10,7 +10,9 @@ CREATE TABLE trusted_issuers (
     disabled_at BIGINT,
     not_before BIGINT NOT NULL,
     created_at BIGINT NOT NULL,
-    updated_at BIGINT NOT NULL
+    updated_at BIGINT NOT NULL,
+    -- As the policy says: such entries are looked for among those of all organisations.
+    accept_directly BIGINT NOT NULL CHECK (accept_directly IN (0, 1))
 );
 
 -- A JWT names its issuer.

@@ -10,7 +10,9 @@ CREATE TABLE trusted_issuers (
     disabled_at INTEGER,
     not_before INTEGER NOT NULL,
     created_at INTEGER NOT NULL,
-    updated_at INTEGER NOT NULL
+    updated_at INTEGER NOT NULL,
+    -- As the policy says: such entries are looked for among those of all organisations.
+    accept_directly INTEGER NOT NULL CHECK (accept_directly IN (0, 1))
 ) STRICT;
 
 -- A JWT names its issuer.

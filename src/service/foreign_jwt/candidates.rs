@@ -65,7 +65,8 @@ pub(super) async fn candidates(
         return Ok(Vec::new());
     }
     let directory = &authority.directory;
-    let Some(meant) = narrowing.meant() else { return Ok(Vec::new()) };
+    let meant = if way == Way::Bearer { Some(Meant::Bearer) } else { narrowing.meant() };
+    let Some(meant) = meant else { return Ok(Vec::new()) };
     let trusted = entries(directory, issuer, meant).await?;
     let mut candidates = Vec::new();
     for issuer in trusted.iter() {
