@@ -884,15 +884,19 @@ fn what_a_jwt_says_of_rights_here_has_no_effect() {
             ("tenant", json!("rival")),
             ("login", json!("root")),
             ("act", json!({ "sub": "root" })),
-            ("cnf", json!({ "jkt": "x" })),
             ("is_admin", json!(true)),
         ] {
             claims[name] = value;
         }
-        stage.signer.sign(&claims)
+        claims
     };
     for way in WAYS {
-        let answer = way.send(&stage.app.url, &make(stage.claims())).assert_status(200).json();
+        let mut claims = make(stage.claims());
+        // As a bearer token a JWT that is bound to a key is worth nothing without a proof.
+        if way != Way::Bearer {
+            claims["cnf"] = json!({ "jkt": "x" });
+        }
+        let answer = way.send(&stage.app.url, &stage.signer.sign(&claims)).assert_status(200).json();
         let who = match way {
             Way::Bearer => answer,
             Way::Grant | Way::Assertion => {
@@ -913,7 +917,8 @@ fn what_a_jwt_says_of_rights_here_has_no_effect() {
         }
     }
     // Only what the mapping grants can be asked for.
-    let asked = format!("grant_type={GRANT}&scope=billing:admin&assertion={}", make(stage.claims()));
+    let jwt = stage.signer.sign(&make(stage.claims()));
+    let asked = format!("grant_type={GRANT}&scope=billing:admin&assertion={jwt}");
     assert_eq!(stage.app.token_request(&[], &asked).assert_status(400).error(), "invalid_scope");
 }
 
@@ -997,6 +1002,16 @@ fn a_ticket_is_fresh_stands_in_body_and_header_and_dies() {
     assert!(!good(&tickets[0]) && good(&tickets[1]), "dead when it is revoked");
     stage.app.clock.advance(Duration::from_secs(86_400));
     assert!(!tickets.iter().any(|ticket| good(ticket)), "dead when it is over");
+}
+
+/// Nor may whoever finds a JWT that is bound to somebody's key use it as it is.
+#[test]
+fn a_jwt_that_is_bound_to_a_key_is_no_bearer_token() {
+    let stage = Stage::new(&[]);
+    for cnf in [json!({ "jkt": "x" }), json!({ "x5t#S256": "x" }), json!({})] {
+        let answer = Way::Bearer.send(&stage.app.url, &stage.signer.sign(&stage.with("cnf", cnf.clone())));
+        assert_eq!(answer.status, 401, "{cnf}: {}", answer.body);
+    }
 }
 
 /// An app whose tokens are bound to a key is not reached with a JWT that is bound to none.

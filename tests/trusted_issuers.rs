@@ -183,18 +183,3 @@ fn an_app_without_a_key_is_made_without_one() {
     stage.trust(settings(&stage.signer, StandsFor::App(made.client_id)));
     stage.client_assertion(&stage.jwt()).assert_status(200);
 }
-
-#[test]
-fn two_organisations_cannot_both_take_the_same_tokens_as_they_are() {
-    let stage = Stage::new();
-    stage.trust(settings(&stage.signer, StandsFor::App(stage.client.id())));
-    stage.app.create_organisation("other");
-    let theirs = stage.app.create_app_with("other", new_app(&[]));
-    let make = |settings: IssuerSettings| trusted_issuers::create(&stage.app.management, "other", settings);
-    let asked = || settings(&stage.signer, StandsFor::App(theirs.id()));
-    let refused = make(asked()).unwrap_err().to_string();
-    assert!(refused.starts_with("another organisation accepts this issuer's tokens directly"), "{refused}");
-    make(IssuerSettings { audiences: vec!["urn:other".to_owned()], ..asked() }).unwrap();
-    make(IssuerSettings { accept_directly: false, ..asked() }).unwrap();
-    stage.app.get_with_token("/api/v1/whoami", &stage.jwt()).assert_status(200);
-}
