@@ -16,6 +16,7 @@ fuzz_target!(|input: (&[u8], &[u8])| {
                     assert!(!given.client_id.is_empty() && (1..=2).contains(&given.secrets.len()));
                 }
                 PresentedCredentials::Assertion(given) => assert!(!given.jwt.reveal().is_empty()),
+                PresentedCredentials::Nothing { client_id } => assert!(client_id.is_none_or(|id| !id.is_empty())),
             }
         }
     }
