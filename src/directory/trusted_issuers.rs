@@ -276,14 +276,6 @@ impl Directory {
     pub fn status_of_keys(&self, record: &TrustedIssuerRecord) -> Option<RemoteStatus> {
         remote_set(&record.policy.keys, &record.issuer).map(|set| self.foreign_keys.remote.status(&set))
     }
-
-    /// What this node knows of an issuer's keys, if they are somewhere else.
-    pub fn status_of_issuer(&self, issuer: &TrustedIssuer) -> Option<RemoteStatus> {
-        match &issuer.keys {
-            Keys::Remote(set) => Some(self.foreign_keys.remote.status(set)),
-            _ => None,
-        }
-    }
 }
 
 /// Where keys are fetched from.

@@ -17,7 +17,7 @@ pub use self::networks::read_networks;
 pub use self::owner::{MOST_CANDIDATES, candidates, transfer};
 pub(super) use self::removal::remove;
 pub use self::removal::{delete, delete_by_name};
-pub use self::search::{AppPage, AppSearch, ENDING_SOON, LONG_UNUSED, LONGEST_WORDS, search};
+pub use self::search::{AppPage, AppSearch, ENDING_SOON, LONG_UNUSED, LONGEST_WORDS, choose, search};
 pub(super) use self::update::change;
 pub use self::update::{AppUpdate, update};
 use super::apis::check_lifetime;

@@ -14,13 +14,14 @@ use super::faults::Faults;
 use super::page::{Section, View};
 use super::visitor::{AnyMember, Visitor};
 use super::when::When;
-use crate::db::apps::{AppOrder, AppSummary};
+use crate::db::apps::AppSummary;
 use crate::db::developers::Role;
 use crate::http::snippets::shell_word;
 use crate::oauth::metadata::path;
 use crate::oauth::{ClientId, OAuthErrorCode};
 use crate::secret::Secret;
-use crate::service::apps::{self, AppSearch};
+use crate::service::Management;
+use crate::service::apps;
 use crate::service::inspection::{Inspection, inspect};
 
 /// Apps in one list; with more, the person looks for one.
@@ -111,26 +112,8 @@ impl TryView {
     async fn of(visitor: &Visitor<AnyMember>, words: &str, chosen: Option<ClientId>) -> Result<Self, PageError> {
         let words: String = words.chars().filter(|c| !c.is_control()).take(apps::LONGEST_WORDS).collect();
         let (organisation, part) = (visitor.organisation(), words.clone());
-        let (found, chosen) = visitor
-            .look(move |m| {
-                let search = AppSearch {
-                    owner: None,
-                    words: Some(part).filter(|part| !part.is_empty()),
-                    enabled: None,
-                    api_id: None,
-                    unused: false,
-                    ending: false,
-                    order: AppOrder::Name,
-                    descending: false,
-                    page: 1,
-                    per_page: CHOICES,
-                };
-                let found = apps::search(m, &organisation, &search)?;
-                // Another organisation's is as one that does not exist.
-                let chosen = chosen.and_then(|client_id| apps::show(m, client_id).ok());
-                Ok((found, chosen.map(|found| found.app)))
-            })
-            .await?;
+        let look = move |m: &Management| apps::choose(m, &organisation, &part, chosen, CHOICES);
+        let (found, chosen) = visitor.look(look).await?;
         let has_more = found.found > CHOICES;
         let sid = chosen.as_ref().map(|app| app.client_id.to_string()).unwrap_or_default();
         let choice = |app: AppSummary| {

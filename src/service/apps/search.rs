@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use crate::db::apps::{AppFilter, AppOrder, AppSummary, OwnerFilter, count_picked, list_picked};
+use super::show;
+use crate::db::apps::{AppFilter, AppOrder, AppRecord, AppSummary, OwnerFilter, count_picked, list_picked};
+use crate::oauth::ClientId;
 use crate::service::organisations::find as find_organisation;
 use crate::service::{Management, ServiceError};
 
@@ -94,4 +96,33 @@ pub fn search(m: &Management, organisation: &str, search: &AppSearch) -> Result<
         let apps = list_picked(conn, organisation, &filter, (search.order, search.descending), place, now)?;
         Ok::<_, ServiceError>(AppPage { apps, found, total, page, pages })
     })
+}
+
+/// The first `most` apps by name that have these words in their name or id, to choose one of, and the one that was chosen:
+/// another organisation's is as one that does not exist.
+///
+/// # Errors
+/// `NotFound` without the organisation.
+pub fn choose(
+    m: &Management,
+    organisation: &str,
+    words: &str,
+    chosen: Option<ClientId>,
+    most: i64,
+) -> Result<(AppPage, Option<AppRecord>), ServiceError> {
+    let search_for = AppSearch {
+        owner: None,
+        words: Some(words.to_owned()).filter(|words| !words.is_empty()),
+        enabled: None,
+        api_id: None,
+        unused: false,
+        ending: false,
+        order: AppOrder::Name,
+        descending: false,
+        page: 1,
+        per_page: most,
+    };
+    let found = search(m, organisation, &search_for)?;
+    let chosen = chosen.and_then(|client_id| show(m, client_id).ok());
+    Ok((found, chosen.map(|found| found.app)))
 }

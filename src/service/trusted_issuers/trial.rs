@@ -284,7 +284,7 @@ impl EntryTrial {
         candidate: &Candidate,
         verdict: Result<(), TrustError>,
     ) {
-        let status = directory.status_of_issuer(&candidate.issuer);
+        let status = directory.status_of_keys(&candidate.issuer.record);
         match verdict {
             Err(error @ (TrustError::NoKeys(_) | TrustError::Unavailable(_))) => {
                 self.fails(Check::Keys, said::sentence(&error), error);

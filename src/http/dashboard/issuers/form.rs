@@ -7,7 +7,6 @@ use super::Choice;
 use super::entered::Entered;
 use super::kinds::KINDS;
 use super::starts::Start;
-use crate::db::apps::AppOrder;
 use crate::directory::KeyPreview;
 use crate::http::dashboard::apps::scope_groups::{Finder, Known, ScopeGroup, groups, looks_for_others, press, words};
 use crate::http::dashboard::error::PageError;
@@ -16,9 +15,9 @@ use crate::http::dashboard::form::Form;
 use crate::http::dashboard::visitor::{Admin, Visitor};
 use crate::oauth::trust::IssuerKeys;
 use crate::oauth::{ClientId, SigningAlgorithm};
-use crate::service::ServiceError;
-use crate::service::apps::{self, AppSearch};
+use crate::service::apps;
 use crate::service::trusted_issuers::IssuerSettings;
+use crate::service::{Management, ServiceError};
 
 /// Apps in the list; with more, the person looks for one.
 const APPS_SHOWN: i64 = 20;
@@ -199,24 +198,7 @@ impl Looked {
 async fn apps_to_choose(visitor: &Visitor<Admin>, entered: &Entered) -> Result<(Vec<Choice>, bool), PageError> {
     let (organisation, words) = (visitor.organisation(), entered.app_words.clone());
     let chosen = ClientId::parse(&entered.app);
-    let look = move |m: &crate::service::Management| {
-        let search = AppSearch {
-            owner: None,
-            words: Some(words).filter(|words| !words.is_empty()),
-            enabled: None,
-            api_id: None,
-            unused: false,
-            ending: false,
-            order: AppOrder::Name,
-            descending: false,
-            page: 1,
-            per_page: APPS_SHOWN,
-        };
-        let found = apps::search(m, &organisation, &search)?;
-        // Another organisation's is as one that does not exist.
-        let chosen = chosen.and_then(|client_id| apps::show(m, client_id).ok());
-        Ok((found, chosen.map(|found| found.app)))
-    };
+    let look = move |m: &Management| apps::choose(m, &organisation, &words, chosen, APPS_SHOWN);
     let (found, chosen) = visitor.look(look).await?;
     let has_more = found.found > APPS_SHOWN || !entered.app_words.is_empty();
     let choice = |id: ClientId, name: &str| {
