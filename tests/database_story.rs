@@ -898,7 +898,9 @@ const SQLITE_COLUMNS: &str = "
     ORDER BY m.name, c.cid";
 
 const POSTGRESQL_COLUMNS: &str = "
-    SELECT c.table_name::text AS table_name, c.column_name::text AS column_name, c.data_type::text AS kind,
+    SELECT c.table_name::text AS table_name, c.column_name::text AS column_name,
+           CASE WHEN c.data_type = 'text' AND c.collation_name IS DISTINCT FROM 'C'
+                THEN 'text, but not in the order of bytes (COLLATE \"C\")' ELSE c.data_type::text END AS kind,
            (c.is_nullable = 'YES')::int::bigint AS nullable,
            coalesce((SELECT k.ordinal_position::bigint
                      FROM information_schema.key_column_usage k

@@ -1,0 +1,113 @@
+-- Every text in the order of its bytes, as ids are: PostgreSQL looks nothing up in an index across collations, so that
+-- a column which refers to an id needs that id's. Where it differed, each app of a list cost a walk through a table.
+ALTER TABLE api_scopes
+    ALTER COLUMN api_id TYPE TEXT COLLATE "C",
+    ALTER COLUMN organisation_id TYPE TEXT COLLATE "C",
+    ALTER COLUMN description TYPE TEXT COLLATE "C";
+ALTER TABLE apis
+    ALTER COLUMN organisation_id TYPE TEXT COLLATE "C",
+    ALTER COLUMN name TYPE TEXT COLLATE "C",
+    ALTER COLUMN profile TYPE TEXT COLLATE "C",
+    ALTER COLUMN algorithm TYPE TEXT COLLATE "C";
+ALTER TABLE app_key_uses
+    ALTER COLUMN app_id TYPE TEXT COLLATE "C",
+    ALTER COLUMN app_key_id TYPE TEXT COLLATE "C",
+    ALTER COLUMN used_from TYPE TEXT COLLATE "C";
+ALTER TABLE app_keys
+    ALTER COLUMN app_id TYPE TEXT COLLATE "C",
+    ALTER COLUMN hash TYPE TEXT COLLATE "C",
+    ALTER COLUMN hint TYPE TEXT COLLATE "C",
+    ALTER COLUMN created_by TYPE TEXT COLLATE "C";
+ALTER TABLE app_scopes
+    ALTER COLUMN app_id TYPE TEXT COLLATE "C",
+    ALTER COLUMN api_id TYPE TEXT COLLATE "C";
+ALTER TABLE apps
+    ALTER COLUMN organisation_id TYPE TEXT COLLATE "C",
+    ALTER COLUMN claims TYPE TEXT COLLATE "C",
+    ALTER COLUMN auth_method TYPE TEXT COLLATE "C",
+    ALTER COLUMN jwks TYPE TEXT COLLATE "C",
+    ALTER COLUMN jwks_uri TYPE TEXT COLLATE "C",
+    ALTER COLUMN description TYPE TEXT COLLATE "C",
+    ALTER COLUMN allowed_networks TYPE TEXT COLLATE "C",
+    ALTER COLUMN owner_id TYPE TEXT COLLATE "C";
+ALTER TABLE audit
+    ALTER COLUMN organisation_id TYPE TEXT COLLATE "C",
+    ALTER COLUMN actor TYPE TEXT COLLATE "C",
+    ALTER COLUMN action TYPE TEXT COLLATE "C",
+    ALTER COLUMN target TYPE TEXT COLLATE "C",
+    ALTER COLUMN detail TYPE TEXT COLLATE "C",
+    ALTER COLUMN address TYPE TEXT COLLATE "C";
+ALTER TABLE changes
+    ALTER COLUMN kind TYPE TEXT COLLATE "C",
+    ALTER COLUMN id TYPE TEXT COLLATE "C";
+ALTER TABLE developers
+    ALTER COLUMN password_hash TYPE TEXT COLLATE "C",
+    ALTER COLUMN name TYPE TEXT COLLATE "C",
+    ALTER COLUMN totp_begun_in TYPE TEXT COLLATE "C";
+ALTER TABLE idempotency
+    ALTER COLUMN app_id TYPE TEXT COLLATE "C",
+    ALTER COLUMN key_hash TYPE TEXT COLLATE "C",
+    ALTER COLUMN request_hash TYPE TEXT COLLATE "C";
+ALTER TABLE identities
+    ALTER COLUMN developer_id TYPE TEXT COLLATE "C";
+ALTER TABLE kept_forms
+    ALTER COLUMN owner TYPE TEXT COLLATE "C";
+ALTER TABLE links
+    ALTER COLUMN purpose TYPE TEXT COLLATE "C",
+    ALTER COLUMN developer_id TYPE TEXT COLLATE "C",
+    ALTER COLUMN organisation_id TYPE TEXT COLLATE "C",
+    ALTER COLUMN email TYPE TEXT COLLATE "C",
+    ALTER COLUMN role TYPE TEXT COLLATE "C",
+    ALTER COLUMN organisation_name TYPE TEXT COLLATE "C",
+    ALTER COLUMN password_hash TYPE TEXT COLLATE "C",
+    ALTER COLUMN created_by TYPE TEXT COLLATE "C";
+ALTER TABLE memberships
+    ALTER COLUMN organisation_id TYPE TEXT COLLATE "C",
+    ALTER COLUMN developer_id TYPE TEXT COLLATE "C",
+    ALTER COLUMN role TYPE TEXT COLLATE "C",
+    ALTER COLUMN login TYPE TEXT COLLATE "C";
+ALTER TABLE meta
+    ALTER COLUMN name TYPE TEXT COLLATE "C",
+    ALTER COLUMN value TYPE TEXT COLLATE "C";
+ALTER TABLE organisations
+    ALTER COLUMN name TYPE TEXT COLLATE "C";
+ALTER TABLE passkeys
+    ALTER COLUMN developer_id TYPE TEXT COLLATE "C",
+    ALTER COLUMN credential TYPE TEXT COLLATE "C",
+    ALTER COLUMN name TYPE TEXT COLLATE "C";
+ALTER TABLE recovery_codes
+    ALTER COLUMN developer_id TYPE TEXT COLLATE "C";
+ALTER TABLE registered_client_scopes
+    ALTER COLUMN app_id TYPE TEXT COLLATE "C",
+    ALTER COLUMN api_id TYPE TEXT COLLATE "C";
+ALTER TABLE registered_clients
+    ALTER COLUMN auth_method TYPE TEXT COLLATE "C";
+ALTER TABLE registration_token_scopes
+    ALTER COLUMN token_id TYPE TEXT COLLATE "C",
+    ALTER COLUMN api_id TYPE TEXT COLLATE "C";
+ALTER TABLE registration_tokens
+    ALTER COLUMN organisation_id TYPE TEXT COLLATE "C",
+    ALTER COLUMN hint TYPE TEXT COLLATE "C",
+    ALTER COLUMN created_by TYPE TEXT COLLATE "C";
+ALTER TABLE revocations
+    ALTER COLUMN jti TYPE TEXT COLLATE "C",
+    ALTER COLUMN app_id TYPE TEXT COLLATE "C";
+ALTER TABLE sessions
+    ALTER COLUMN developer_id TYPE TEXT COLLATE "C",
+    ALTER COLUMN organisation_id TYPE TEXT COLLATE "C",
+    ALTER COLUMN address TYPE TEXT COLLATE "C",
+    ALTER COLUMN user_agent TYPE TEXT COLLATE "C";
+ALTER TABLE sign_in_networks
+    ALTER COLUMN developer_id TYPE TEXT COLLATE "C";
+ALTER TABLE signing_keys
+    ALTER COLUMN algorithm TYPE TEXT COLLATE "C";
+ALTER TABLE trusted_issuer_scopes
+    ALTER COLUMN trusted_issuer_id TYPE TEXT COLLATE "C",
+    ALTER COLUMN api_id TYPE TEXT COLLATE "C";
+ALTER TABLE trusted_issuers
+    ALTER COLUMN organisation_id TYPE TEXT COLLATE "C",
+    ALTER COLUMN name TYPE TEXT COLLATE "C",
+    ALTER COLUMN app_id TYPE TEXT COLLATE "C",
+    ALTER COLUMN policy TYPE TEXT COLLATE "C";
+ALTER TABLE usage
+    ALTER COLUMN app_id TYPE TEXT COLLATE "C";

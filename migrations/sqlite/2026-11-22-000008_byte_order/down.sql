@@ -1,0 +1,2 @@
+-- SQLite compares bytes already.
+SELECT 1;
