@@ -120,7 +120,11 @@ impl Tile {
 
     /// A span that is not exceeded, and of what.
     pub(super) fn within(span: Duration, text: String) -> Self {
-        let number = if span == Duration::MAX { "over 5 s".to_owned() } else { format!("≤ {span:?}") };
+        let number = match span {
+            Duration::MAX => "over 5 s".to_owned(),
+            _ if span < Duration::from_secs(1) => format!("≤ {} ms", f64::from(span.subsec_micros()) / 1e3),
+            _ => format!("≤ {} s", span.as_secs_f32()),
+        };
         Self { number, text }
     }
 }
@@ -133,6 +137,13 @@ fn counted(number: i64, one: &str, many: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_span_has_a_space_before_its_unit() {
+        let number = |micros| Tile::within(Duration::from_micros(micros), String::new()).number;
+        assert_eq!([250, 50_000, 1_000_000].map(number), ["≤ 0.25 ms", "≤ 50 ms", "≤ 1 s"]);
+        assert_eq!(Tile::within(Duration::MAX, String::new()).number, "over 5 s");
+    }
 
     #[test]
     fn axes_have_round_numbers_and_reach_the_highest_bar() {
