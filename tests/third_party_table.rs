@@ -99,6 +99,9 @@ impl Way {
             // The one answer to whoever is not known.
             assert_eq!(body["error_description"], "Client authentication failed.", "{seen}");
         }
+        if matches!(self, Self::Ticket | Self::Bearer) {
+            assert!(answer.header("www-authenticate").starts_with("Bearer realm=\"brevet\""), "{seen}");
+        }
         assert!(answer.header("cache-control").contains("no-store"), "{seen}");
     }
 }

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::support::http::Answer;
 use crate::support::signer::Signer;
-use crate::support::{Credentials, PASSWORD, TestApp, new_app};
+use crate::support::{Credentials, PASSWORD, TestApp, audit, new_app};
 use brevet::secret::Secret;
 
 pub const ISS: &str = "https://portal.example";
@@ -169,6 +169,37 @@ fn a_jwt_is_good_once_whichever_way_it_comes() {
     let who = stage.app.get_with_token("/api/v1/whoami", &direct).assert_status(200).json();
     assert_eq!(who["client_id"], stage.client.client_id.as_str());
     stage.grant(&direct).assert_status(400);
+}
+
+#[test]
+fn others_at_its_address_do_not_lock_a_workload_out() {
+    let stage = Stage::with(&[("throttle-failures", "3/min")]);
+    stage.trust(settings(&stage.signer, StandsFor::App(stage.client.id())));
+    for _ in 0..5 {
+        stage.client_assertion(&Signer::ed25519("k").sign(&stage.claims())).assert_status(401);
+    }
+    stage.client_assertion(&stage.jwt()).assert_status(200);
+}
+
+#[test]
+fn what_ends_with_an_app_or_a_ticket_is_in_the_organisations_audit_log() {
+    let stage = Stage::new();
+    let for_users = stage.trust(settings(&stage.signer, StandsFor::Users));
+    let ticket = stage.ticket(&stage.jwt()).assert_status(200).json()["ticket"].as_str().unwrap().to_owned();
+    brevet::service::revocation::revoke(&stage.app.management, &ticket).unwrap();
+    let revoked = &audit(&stage.app, "acme")[0];
+    assert_eq!(
+        (revoked.action.as_str(), &revoked.detail["client_id"]),
+        ("token.revoke", &json!(for_users.to_string()))
+    );
+    trusted_issuers::delete(&stage.app.management, for_users).unwrap();
+
+    let for_the_app = stage.trust(settings(&stage.signer, StandsFor::App(stage.client.id())));
+    brevet::service::apps::delete(&stage.app.management, stage.client.id()).unwrap();
+    let rows = audit(&stage.app, "acme");
+    let last: Vec<(&str, &str)> = rows[..2].iter().map(|row| (row.action.as_str(), row.target.as_str())).collect();
+    let [app, issuer] = [stage.client.client_id.as_str(), &for_the_app.to_string()];
+    assert_eq!(last, [("app.delete", app), ("trusted-issuer.delete", issuer)]);
 }
 
 #[test]

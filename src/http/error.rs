@@ -59,7 +59,10 @@ pub(super) fn ticket_refusal(issuer: &str, error: &TrustError) -> HttpResponse {
         error => OAuthError::new(OAuthErrorCode::InvalidGrant, error.public()).with_detail(error.to_string()),
     };
     let body = oauth_body(issuer, refusal.code.name(), &refusal.description);
-    let mut response = no_store(&mut HttpResponse::Unauthorized()).json(body);
+    let mut builder = HttpResponse::Unauthorized();
+    // Every 401 names a scheme (RFC 9110 §15.5.2); this is the one in which a ticket is sent.
+    builder.insert_header((WWW_AUTHENTICATE, "Bearer realm=\"brevet\""));
+    let mut response = no_store(&mut builder).json(body);
     response.extensions_mut().insert(Outcome::refused(&refusal));
     response
 }

@@ -54,9 +54,11 @@ pub async fn authenticate(
         PresentedCredentials::Assertion(given) => ReadCredentials::of_assertion(given),
         PresentedCredentials::Nothing { .. } => return Err(OAuthError::invalid_client("no credentials")),
     };
-    let claimed = read.as_ref().map_or("", ReadCredentials::client_id);
-    let pair = Pair::new(claimed, caller.address);
-    if let Some(wait) = authority.throttle.wait(&pair, caller.now) {
+    // Of a workload that does not say who it is, nothing but its address would be known, which others may have as well: they
+    // must not lock it out, and a signature cannot be guessed.
+    let claimed = read.as_ref().map_or(Some(""), ReadCredentials::client_id);
+    let pair = claimed.map(|claimed| Pair::new(claimed, caller.address));
+    if let Some(wait) = pair.as_ref().and_then(|pair| authority.throttle.wait(pair, caller.now)) {
         return Err(OAuthError::throttled(wait));
     }
     let checked = match read {
@@ -64,7 +66,7 @@ pub async fn authenticate(
         Ok(read) => check(authority, caller, &read).await,
         Err(error) => Err(error),
     };
-    if let Err(error) = &checked
+    if let (Err(error), Some(pair)) = (&checked, pair)
         && error.code == OAuthErrorCode::InvalidClient
     {
         authority.throttle.record_failure(pair, caller.now);
@@ -72,7 +74,7 @@ pub async fn authenticate(
     checked.map_err(|error| OAuthError { basic_challenge: presented.is_basic(), ..error })
 }
 
-/// Credentials of which it is known whom they claim to be of.
+/// Credentials that could be read; most say whose they are.
 enum ReadCredentials<'a> {
     Secret(&'a PresentedSecret),
     Assertion(Box<ReadAssertion<'a>>),
@@ -92,11 +94,11 @@ impl<'a> ReadCredentials<'a> {
         }
     }
 
-    fn client_id(&self) -> &str {
+    fn client_id(&self) -> Option<&str> {
         match self {
-            Self::Secret(secret) => &secret.client_id,
-            Self::Assertion(assertion) => assertion.claims.issuer(),
-            Self::Foreign(foreign) => foreign.claimed(),
+            Self::Secret(secret) => Some(&secret.client_id),
+            Self::Assertion(assertion) => Some(assertion.claims.issuer()),
+            Self::Foreign(foreign) => foreign.client_id,
         }
     }
 
@@ -114,7 +116,7 @@ async fn check(
     caller: &Caller,
     read: &ReadCredentials<'_>,
 ) -> Result<AuthenticatedClient, OAuthError> {
-    let client = match ClientId::parse(read.client_id()) {
+    let client = match read.client_id().and_then(ClientId::parse) {
         Some(client_id) => {
             let found = authority.directory.find_client(client_id).await;
             found.map_err(|error| OAuthError::unavailable(error.to_string()))?

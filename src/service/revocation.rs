@@ -7,7 +7,7 @@ use super::deed::Deed;
 use super::{Management, ServiceError};
 use crate::clock::Timestamp;
 use crate::db::changes::ChangeKind;
-use crate::db::{AnyConnection, DbError, apps, revocations, signing_keys};
+use crate::db::{AnyConnection, DbError, apps, revocations, signing_keys, trusted_issuers};
 use crate::keys::signing::SigningKey;
 use crate::keys::verify::{SignedToken, TokenError, verify_access_token};
 use crate::oauth::{Client, ClientId, OAuthError};
@@ -38,7 +38,11 @@ impl Revocable {
             return Ok(());
         }
         revocations::insert(conn, &self.jti, self.client_id, deed.now, self.expires_at)?;
-        let organisation = apps::find(conn, self.client_id)?.map(|app| app.organisation_id);
+        let organisation = match apps::find(conn, self.client_id)? {
+            Some(app) => Some(app.organisation_id),
+            // A ticket: its client is the issuer that named the user.
+            None => trusted_issuers::find(conn, self.client_id)?.map(|issuer| issuer.organisation_id),
+        };
         let detail = json!({ "client_id": self.client_id.to_string(), "expires_at": self.expires_at.rfc3339() });
         deed.record(conn, organisation, "token.revoke", &self.jti, detail, Some(ChangeKind::Revocations))
     }

@@ -26,7 +26,7 @@ use super::{Management, ServiceError, apps};
 use crate::clock::{Timestamp, print_span};
 use crate::db::changes::ChangeKind;
 pub use crate::db::trusted_issuers::{OutcomeCount, TrustedIssuerRecord};
-use crate::db::{AnyConnection, cut_offs, trusted_issuers};
+use crate::db::{AnyConnection, DbError, cut_offs, trusted_issuers};
 use crate::oauth::trust::{ClaimName, ClaimRule, IssuerKeys, TrustPolicy};
 use crate::oauth::{ClientId, SigningAlgorithm};
 
@@ -281,11 +281,20 @@ pub fn delete(m: &Management, id: ClientId) -> Result<TrustedIssuerRecord, Servi
     let deed = m.deed();
     m.database.write(move |conn| {
         let record = find(conn, &deed, id)?.record;
-        cut_offs::record_deleted(conn, id, deed.now)?;
-        trusted_issuers::delete(conn, id)?;
-        note(conn, &deed, "trusted-issuer.delete", &record, described(&record))?;
+        remove(conn, &deed, &record)?;
         Ok(record)
     })
+}
+
+/// Ends the trust in all that stood for an app, which is about to be deleted.
+pub(super) fn remove_of_app(conn: &mut AnyConnection, deed: &Deed, app: ClientId) -> Result<(), DbError> {
+    trusted_issuers::list_of_app(conn, app)?.iter().try_for_each(|record| remove(conn, deed, record))
+}
+
+fn remove(conn: &mut AnyConnection, deed: &Deed, record: &TrustedIssuerRecord) -> Result<(), DbError> {
+    cut_offs::record_deleted(conn, record.id, deed.now)?;
+    trusted_issuers::delete(conn, record.id)?;
+    note(conn, deed, "trusted-issuer.delete", record, described(record))
 }
 
 /// The issuer with that id.
@@ -345,9 +354,9 @@ fn note(
     action: &str,
     record: &TrustedIssuerRecord,
     detail: Value,
-) -> Result<(), ServiceError> {
+) -> Result<(), DbError> {
     let (target, changed) = (record.id.to_string(), Some(ChangeKind::TrustedIssuer));
-    Ok(deed.record(conn, Some(record.organisation_id), action, &target, detail, changed)?)
+    deed.record(conn, Some(record.organisation_id), action, &target, detail, changed)
 }
 
 /// An issuer in the audit: everything that decides what is let in. Of keys only where they are, and their names.

@@ -8,7 +8,7 @@ use crate::db::changes::ChangeKind;
 use crate::db::{AnyConnection, DbError, cut_offs};
 use crate::oauth::ClientId;
 use crate::service::deed::Deed;
-use crate::service::{Management, ServiceError};
+use crate::service::{Management, ServiceError, trusted_issuers};
 
 /// Deletes an app with its keys; the tokens it has are refused.
 ///
@@ -40,8 +40,9 @@ pub fn delete_by_name(m: &Management, client_id: ClientId, name: &str) -> Result
     })
 }
 
-/// Deletes an app that is there.
+/// Deletes an app that is there, with all that stood for it.
 pub(in crate::service) fn remove(conn: &mut AnyConnection, deed: &Deed, app: &AppRecord) -> Result<(), DbError> {
+    trusted_issuers::remove_of_app(conn, deed, app.client_id)?;
     apps::delete(conn, app.client_id)?;
     cut_offs::record_deleted(conn, app.client_id, deed.now)?;
     let detail = json!({ "name": app.name });

@@ -11,7 +11,8 @@ use crate::service::{Authority, Caller};
 /// A client assertion of somebody else than the client. Nothing of it is proved yet.
 pub(super) struct ForeignAssertion<'a> {
     unverified: UnverifiedForeignJwt<'a>,
-    client_id: Option<&'a str>,
+    /// Whose it is, if whoever sends it says so.
+    pub(super) client_id: Option<&'a str>,
 }
 
 impl<'a> ForeignAssertion<'a> {
@@ -20,11 +21,6 @@ impl<'a> ForeignAssertion<'a> {
         let unverified = UnverifiedForeignJwt::parse(given.jwt.reveal()).ok()?;
         let is_foreign = ClientId::parse(unverified.unverified_issuer()).is_none();
         is_foreign.then_some(Self { unverified, client_id: given.client_id.as_deref() })
-    }
-
-    /// Whose it is, or who it says made it.
-    pub(super) fn claimed(&self) -> &str {
-        self.client_id.unwrap_or_else(|| self.unverified.unverified_issuer())
     }
 
     pub(super) fn verify_in_vain(&self, authority: &Authority) {
