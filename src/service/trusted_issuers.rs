@@ -43,7 +43,7 @@ pub enum StandsFor {
 }
 
 /// A trusted issuer as people write it down.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IssuerSettings {
     /// Its name for people.
     pub name: String,
@@ -125,11 +125,7 @@ impl IssuerSettings {
             StandsFor::Users => None,
         };
         let scopes = resolve_scopes(conn, organisation_id, self.scopes.as_deref().unwrap_or_default())?;
-        match app {
-            // Whoever decides who passes for an app has the app's power.
-            Some(app) => deed.doer.check_power(&find_app(conn, deed, organisation_id, app)?)?,
-            None => deed.doer.check_power(&scopes)?,
-        }
+        check_power(conn, deed, organisation_id, app, &scopes)?;
         if before.is_none_or(|before| before.policy.keys != self.keys) {
             checks::check_current(&self.keys, deed.now)?;
         }
@@ -163,16 +159,18 @@ impl IssuerSettings {
     }
 }
 
-/// The scopes of an app of that organisation.
-fn find_app(
+/// Whoever decides who passes for an app has the app's power, and whoever decides who is a user that of the users.
+fn check_power(
     conn: &mut AnyConnection,
     deed: &Deed,
     organisation_id: Uuid,
-    app: ClientId,
-) -> Result<Vec<(Uuid, String)>, ServiceError> {
+    app: Option<ClientId>,
+    scopes: &[(Uuid, String)],
+) -> Result<(), ServiceError> {
+    let Some(app) = app else { return deed.doer.check_power(scopes) };
     let found = crate::db::apps::find(conn, app)?.filter(|found| found.organisation_id == organisation_id);
     let found = found.filter(|found| deed.doer.reaches(Some(found.organisation_id)));
-    found.map(|found| found.scopes).ok_or_else(|| apps::unknown_app(app))
+    deed.doer.check_power(&found.ok_or_else(|| apps::unknown_app(app))?.scopes)
 }
 
 /// Trusts an issuer.
@@ -234,42 +232,62 @@ fn replace(
     VersionedIssuer::of(record)
 }
 
-/// Changes some of an issuer: `edit` gets what there is at the moment of the change.
+/// Changes some of an issuer, and switches it off or on if `enabled` says so: both or nothing. `edit` gets what there is at
+/// the moment of the change. Who only switches need not be able to write down anew what stands there.
 ///
 /// # Errors
-/// As [`update`], and those of `edit`.
+/// As [`update`] and [`set_enabled`], and those of `edit`.
 pub fn change(
     m: &Management,
     id: ClientId,
+    enabled: Option<bool>,
     edit: impl FnOnce(&mut IssuerSettings) -> Result<(), ServiceError> + Send + 'static,
 ) -> Result<VersionedIssuer, ServiceError> {
     let (m, deed) = (m.clone(), m.deed());
     m.database.clone().write(move |conn| {
-        let before = find(conn, &deed, id)?.record;
-        let mut settings = IssuerSettings::of(&before);
+        let mut issuer = find(conn, &deed, id)?;
+        let (before, mut settings) = (IssuerSettings::of(&issuer.record), IssuerSettings::of(&issuer.record));
         edit(&mut settings)?;
-        replace(conn, &deed, &before, checks::checked(&m, settings)?)
+        if settings != before {
+            issuer = replace(conn, &deed, &issuer.record, checks::checked(&m, settings)?)?;
+        }
+        match enabled {
+            Some(enabled) => switch(conn, &deed, issuer, enabled),
+            None => Ok(issuer),
+        }
     })
 }
 
 /// Switches an issuer off or on. While it is off its JWTs are refused, and so is what was issued to users whom they named.
 ///
 /// # Errors
-/// `NotFound`, `Stale`.
+/// `NotFound`, `Stale`, `BeyondPower` for one to be switched on that stands for more than the doer may hand on.
 pub fn set_enabled(m: &Management, id: ClientId, enabled: bool) -> Result<VersionedIssuer, ServiceError> {
     let deed = m.deed();
     m.database.write(move |conn| {
         let before = find(conn, &deed, id)?;
-        if before.record.disabled_at.is_none() == enabled {
-            return Ok(before);
-        }
-        let disabled_at = (!enabled).then_some(deed.now);
-        let record = TrustedIssuerRecord { disabled_at, updated_at: deed.now, ..before.record };
-        trusted_issuers::update(conn, &record)?;
-        let action = if enabled { "trusted-issuer.enable" } else { "trusted-issuer.disable" };
-        note(conn, &deed, action, &record, json!({ "name": record.name, "issuer": record.issuer }))?;
-        VersionedIssuer::of(record)
+        switch(conn, &deed, before, enabled)
     })
+}
+
+fn switch(
+    conn: &mut AnyConnection,
+    deed: &Deed,
+    before: VersionedIssuer,
+    enabled: bool,
+) -> Result<VersionedIssuer, ServiceError> {
+    if before.record.disabled_at.is_none() == enabled {
+        return Ok(before);
+    }
+    if enabled {
+        check_power(conn, deed, before.record.organisation_id, before.record.app, &before.record.scopes)?;
+    }
+    let disabled_at = (!enabled).then_some(deed.now);
+    let record = TrustedIssuerRecord { disabled_at, updated_at: deed.now, ..before.record };
+    trusted_issuers::update(conn, &record)?;
+    let action = if enabled { "trusted-issuer.enable" } else { "trusted-issuer.disable" };
+    note(conn, deed, action, &record, json!({ "name": record.name, "issuer": record.issuer }))?;
+    VersionedIssuer::of(record)
 }
 
 /// Trusts an issuer no more: its JWTs are refused, and what was issued to users whom they named is dead. What an app got for

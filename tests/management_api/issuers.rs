@@ -82,6 +82,50 @@ fn an_issuer_is_shown_as_it_was_made_and_changes_only_in_what_is_said() {
 }
 
 #[test]
+fn an_issuer_is_changed_and_switched_at_once_or_not_at_all() {
+    let scene = scene();
+    let signer = Signer::ed25519("k1");
+    let (id, made) = create(&scene, &body(&signer));
+    let path = format!("/issuers/{id}");
+    let deeds = || scene.get(&format!("/audit?target={id}")).json()["items"].as_array().unwrap().len();
+    let refused = scene.patch(&path, &json!({ "enabled": false, "name": "Off", "scopes": ["evil:scope"] }));
+    assert_eq!(refused.status, 400, "{}", refused.body);
+    assert_eq!((scene.get(&path).json(), deeds()), (made.clone(), 1), "nothing of it was done");
+
+    let tag = scene.get(&path).header("etag").to_owned();
+    let both = json!({ "enabled": false, "name": "Off" });
+    let off = scene.send("PATCH", &path, &[("if-match", &tag)], Some(&both)).assert_status(200);
+    assert_eq!((&off.json()["status"], &off.json()["name"]), (&json!("disabled"), &json!("Off")));
+    let shown = scene.get(&path);
+    assert_eq!((shown.json(), shown.header("etag"), deeds()), (off.json(), off.header("etag"), 3));
+    // What is so already is no deed.
+    assert_eq!(scene.patch(&path, &both).assert_status(200).json(), off.json());
+    assert_eq!(deeds(), 3);
+}
+
+#[test]
+fn who_may_not_hand_on_the_power_of_an_app_may_switch_its_issuer_off_and_not_on() {
+    let scene = scene();
+    let mut for_admin = body(&Signer::ed25519("k1"));
+    for_admin["app"] = json!(scene.admin.client_id);
+    for_admin["scopes"] = Value::Null;
+    let (id, _) = create(&scene, &for_admin);
+    let writer = scene.app.token(&scene.app.create_app(&["issuers:write"]));
+    let patch = |change: &Value| {
+        super::send(&scene.app, &writer, "PATCH", &format!("/issuers/{id}"), &[], Some(change)).status.as_u16()
+    };
+    for (change, status) in [
+        (json!({ "name": "Mine" }), 403),
+        (json!({ "enabled": false, "name": "Mine" }), 403),
+        (json!({ "enabled": false }), 200),
+        (json!({ "enabled": true }), 403),
+    ] {
+        assert_eq!(patch(&change), status, "{change}");
+    }
+    assert_eq!(scene.get(&format!("/issuers/{id}")).json()["status"], "disabled");
+}
+
+#[test]
 fn a_value_of_an_issuer_that_cannot_be_used_is_told_by_its_member() {
     let scene = scene();
     let signer = Signer::ed25519("k1");

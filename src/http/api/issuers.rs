@@ -18,7 +18,6 @@ use crate::clock::print_span;
 use crate::http::error::ApiError;
 use crate::http::guard::{IssuersRead, IssuersWrite};
 use crate::oauth::ClientId;
-use crate::service::Condition;
 use crate::service::trusted_issuers::{self, IssuerSettings, TrustedIssuerRecord};
 
 /// A trusted issuer: a third party whose JWTs are good here. Times in RFC 3339.
@@ -145,8 +144,8 @@ pub(in crate::http) async fn show_issuer(
 
 /// Change a trusted issuer, or switch it off or on
 ///
-/// What was issued for its JWTs stays as it is, unless it is switched off: then what users have who came by it is refused.
-/// Here at once, on other nodes within a second.
+/// All that is said is done, or nothing of it. What was issued for its JWTs stays as it is, unless it is switched off: then
+/// what users have who came by it is refused. Here at once, on other nodes within a second.
 #[utoipa::path(patch, path = "/issuers/{id}", tag = "issuers", request_body = IssuerChange, security(("oauth2" = ["issuers:write"]), ("bearer" = ["issuers:write"])),
     params(("id" = String, Path, format = "uuid"), ("If-Match" = Option<String>, Header, description = "Only if it still has this entity tag")),
     responses((status = 200, body = Issuer, description = "The trusted issuer as it is now", headers(("ETag" = String))), ChangeRefusals))]
@@ -157,16 +156,8 @@ pub(in crate::http) async fn change_issuer(
 ) -> Result<HttpResponse, ApiError> {
     let id = visit.client_id(&path)?;
     let (change, _) = visit.body::<IssuerChange>(payload).await?;
-    let change = move |m: &crate::service::Management| {
-        let enabled = change.enabled();
-        let changed = trusted_issuers::change(m, id, move |settings| change.apply(settings))?;
-        match enabled {
-            // On the condition of the request that change was made; this is the rest of it.
-            Some(enabled) => trusted_issuers::set_enabled(&m.clone().on(Condition::Always), id, enabled),
-            None => Ok(changed),
-        }
-    };
-    let changed = visit.change(CONFLICT, change).await?;
+    let edit = move |m: &_| trusted_issuers::change(m, id, change.enabled(), move |settings| change.apply(settings));
+    let changed = visit.change(CONFLICT, edit).await?;
     Ok(visit.object(&changed.version, &Issuer::from(changed.record)))
 }
 
