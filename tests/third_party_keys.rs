@@ -22,7 +22,7 @@ use crate::support::process::eventually;
 use crate::support::signer::Signer;
 use crate::support::{Credentials, TestApp, new_app};
 use crate::third_party_table::{NO_THROTTLE, WAYS, Way, claims, trust};
-use crate::trusted_issuers::{AUD, ISS, settings};
+use crate::trusted_issuers::{AUD, ISS, edited, settings};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 const JSON: &str = "200 OK\r\ncontent-type: application/json\r\ncache-control: max-age=600";
@@ -40,7 +40,7 @@ fn keyless(app: &TestApp) -> Credentials {
 /// An entry whose keys are behind that URL.
 fn behind(url: &str, client: &Credentials) -> IssuerSettings {
     let nobody = Signer::ed25519("nobody");
-    IssuerSettings { keys: IssuerKeys::JwksUri(url.into()), ..settings(&nobody, StandsFor::App(client.id())) }
+    edited(settings(&nobody, StandsFor::App(client.id())), |policy| policy.keys = IssuerKeys::JwksUri(url.into()))
 }
 
 fn jwt(app: &TestApp, signer: &Signer) -> String {
@@ -104,15 +104,15 @@ impl Provider {
     }
 
     fn entry(&self, client: &Credentials, audience: &str, rules: &[&str]) -> IssuerSettings {
-        IssuerSettings {
-            issuer: self.url.clone(),
-            keys: IssuerKeys::Discovery,
-            audiences: vec![audience.to_owned()],
-            rules: rules.iter().map(|rule| ClaimRule::parse(rule).unwrap()).collect(),
+        let base = behind("http://127.0.0.1/", client);
+        let entry = edited(base, |policy| {
+            policy.keys = IssuerKeys::Discovery;
+            policy.audiences = vec![audience.to_owned()];
+            policy.rules = rules.iter().map(|rule| ClaimRule::parse(rule).unwrap()).collect();
             // A workload shows the same JWT until it expires.
-            single_use: false,
-            ..behind("http://127.0.0.1/", client)
-        }
+            policy.single_use = false;
+        });
+        IssuerSettings { issuer: self.url.clone(), ..entry }
     }
 }
 
@@ -180,8 +180,8 @@ fn a_service_account_of_a_cluster_gets_a_token_without_any_key() {
     ];
     let mut entry = provider.entry(&client, "brevet", &rules);
     // As Kubernetes spells it: the name of the claim has a dot, which is nothing special here.
-    assert_eq!(entry.rules[0].claim, "/kubernetes.io/namespace".parse::<ClaimName>().unwrap());
-    entry.max_age = Some(Duration::from_secs(3_600));
+    assert_eq!(entry.policy.rules[0].claim, "/kubernetes.io/namespace".parse::<ClaimName>().unwrap());
+    entry.policy.max_age = Some(Duration::from_secs(3_600));
     trust(&app, entry);
     let now = app.clock.now().seconds();
     let claims = json!({

@@ -263,7 +263,7 @@ fn a_workloads_jwt_is_exchanged_for_no_more_than_its_issuer_gives_it() {
     let stage = Stage::new();
     let mut asked = settings(&stage.signer, StandsFor::App(stage.client.id()));
     asked.scopes = Some(vec!["billing:read".to_owned()]);
-    asked.ticket_lifetime = Some(Duration::from_secs(60));
+    asked.policy.ticket_lifetime = Some(Duration::from_secs(60));
     stage.trust(asked);
     let back = actor(&stage.app, &["billing:read", "billing:write"]);
     let body = ask(&stage.app, &back, &form(&stage.jwt(), "jwt")).assert_status(200).json();

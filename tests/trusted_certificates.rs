@@ -23,7 +23,7 @@ use crate::support::postgres::on_both_databases;
 use crate::support::process::{Server, brevet, data_directory, eventually};
 use crate::support::tools::{or_skip, run};
 use crate::support::{TestApp, audit};
-use crate::trusted_issuers::{AUD, ISS, Stage, settings};
+use crate::trusted_issuers::{AUD, ISS, Stage, edited, settings};
 
 const DAY: Duration = Duration::from_secs(86_400);
 /// From before the clock of tests begins until long after it.
@@ -187,7 +187,15 @@ fn order<'a>(name: &'a str, key: &'a Path) -> Order<'a> {
 
 /// An issuer that names users, with these keys.
 fn with_keys(stage: &Stage, keys: IssuerKeys) -> IssuerSettings {
-    IssuerSettings { keys, single_use: false, ..settings(&stage.signer, StandsFor::Users) }
+    edited(settings(&stage.signer, StandsFor::Users), |policy| {
+        policy.keys = keys;
+        policy.single_use = false;
+    })
+}
+
+/// The same, whose certificate has one of these names.
+fn named(settings: IssuerSettings, names: &[&str]) -> IssuerSettings {
+    edited(settings, |policy| policy.certificate_names = names.iter().map(ToString::to_string).collect())
 }
 
 fn pinned(pem: &str) -> IssuerKeys {
@@ -227,12 +235,11 @@ fn a_person_whom_an_application_server_names_gets_a_ticket_by_the_servers_certif
     let stage = Stage::new();
     let (portal, stranger) = (openssl.pinned("portal"), openssl.pinned("portal"));
     let other_audience = "https://host/Product".to_owned();
-    stage.trust(IssuerSettings {
-        subject_claim: "nameid".parse().unwrap(),
-        audiences: vec![AUD.to_owned(), other_audience.clone()],
-        accept_directly: false,
-        ..with_keys(&stage, pinned(&portal.pem()))
-    });
+    stage.trust(edited(with_keys(&stage, pinned(&portal.pem())), |policy| {
+        policy.subject_claim = "nameid".parse().unwrap();
+        policy.audiences = vec![AUD.to_owned(), other_audience.clone()];
+        policy.accept_directly = false;
+    }));
     let now = stage.app.clock.now().seconds();
     let claims = |change: Value| {
         let mut claims = json!({
@@ -329,10 +336,8 @@ fn a_chain_that_leads_to_the_authority_of_an_issuer_is_good_and_every_other_is_r
     let middle = lower(AUTHORITY);
     let constrained = lower(&format!("{AUTHORITY}\nnameConstraints = critical, permitted;DNS:elsewhere.example"));
     let revoked = leaf(SIGNER);
-    let id = stage.trust(IssuerSettings {
-        certificate_names: vec!["signer.example".to_owned(), "spiffe://acme/other".to_owned()],
-        ..with_keys(&stage, authorities(&(root.pem() + &openssl.revoke(&root, &revoked))))
-    });
+    let trusted = with_keys(&stage, authorities(&(root.pem() + &openssl.revoke(&root, &revoked))));
+    let id = stage.trust(named(trusted, &["signer.example", "spiffe://acme/other"]));
 
     let direct = leaf(SIGNER);
     for chain in [vec![&direct], vec![&direct, &root], vec![&below(&middle, order("signer", &key)), &middle]] {
@@ -418,10 +423,7 @@ fn a_chain_that_leads_to_the_authority_of_an_issuer_is_good_and_every_other_is_r
     assert_eq!((of("signature"), of("accepted")), (1, 6));
 
     // From the moment in which the CA is taken out, nothing that it vouched for is good, remembered or not.
-    let other = IssuerSettings {
-        certificate_names: vec!["signer.example".to_owned()],
-        ..with_keys(&stage, authorities(&own_root.pem()))
-    };
+    let other = named(with_keys(&stage, authorities(&own_root.pem())), &["signer.example"]);
     trusted_issuers::update(&stage.app.management, id, other).unwrap();
     stage.app.catch_up();
     let jwt = openssl.sign_with_chain(&[&direct], &stage.claims());
@@ -486,8 +488,7 @@ fn what_cannot_be_trusted_is_refused_with_the_reason_when_it_is_registered() {
         let words = refused_words(try_to_trust(&stage, with_keys(&stage, keys)));
         assert!(words.contains(why) && !words.contains("PRIVATE"), "{why}: {words}");
     }
-    let named =
-        |keys, name: &str| IssuerSettings { certificate_names: vec![name.to_owned()], ..with_keys(&stage, keys) };
+    let named = |keys, name: &str| named(with_keys(&stage, keys), &[name]);
     let words = refused_words(try_to_trust(&stage, named(pinned(&signer.pem()), "signer")));
     assert!(words.contains("would have no effect"), "{words}");
     let words = refused_words(try_to_trust(&stage, named(authorities(&root.pem()), " signer")));
@@ -506,7 +507,7 @@ fn an_authority_of_the_operating_system_vouches_where_the_operator_named_it() {
     let asked = with_keys(&stage, IssuerKeys::SystemAuthorities);
     let words = refused_words(try_to_trust(&stage, asked.clone()));
     assert!(words.contains("anybody can get a certificate"), "{words}");
-    stage.trust(IssuerSettings { certificate_names: vec!["signer.example".to_owned()], ..asked });
+    stage.trust(named(asked, &["signer.example"]));
 
     let key = openssl.key(2048);
     let leaf =

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use crate::support::new_app;
 use crate::support::process::brevet;
 use crate::support::signer::Signer;
-use crate::trusted_issuers::{AUD, ISS, Stage, settings};
+use crate::trusted_issuers::{AUD, ISS, Stage, edited, settings};
 
 fn try_with(stage: &Stage, against: &Against, way: Way, jwt: &str) -> Trial {
     let (app, now) = (&stage.app, stage.app.clock.now());
@@ -61,9 +61,10 @@ fn with(mut claims: Value, changes: &Value) -> Value {
 }
 
 fn strict(stage: &Stage, stands_for: StandsFor) -> IssuerSettings {
-    let rules = vec![ClaimRule::parse("sub=alice").unwrap()];
-    let max_age = Some(Duration::from_secs(600));
-    IssuerSettings { rules, max_age, ..settings(&stage.signer, stands_for) }
+    edited(settings(&stage.signer, stands_for), |policy| {
+        policy.rules = vec![ClaimRule::parse("sub=alice").unwrap()];
+        policy.max_age = Some(Duration::from_secs(600));
+    })
 }
 
 #[test]
@@ -153,7 +154,7 @@ fn two_entries_for_two_apps_are_ambiguous_and_two_for_one_are_not() {
     for (app, refusal) in
         [(stage.client.id(), None), (stage.client.id(), None), (second.id(), Some(TrustError::Ambiguous))]
     {
-        stage.trust(IssuerSettings { single_use: false, ..settings(&stage.signer, StandsFor::App(app)) });
+        stage.trust(edited(settings(&stage.signer, StandsFor::App(app)), |policy| policy.single_use = false));
         let jwt = stage.jwt();
         let trial = try_with(&stage, &of_acme(), Way::Grant, &jwt);
         assert_eq!(trial.refusal, refusal);

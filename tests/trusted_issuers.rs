@@ -5,7 +5,7 @@ use std::time::Duration;
 use brevet::clock::Clock;
 use brevet::db::developers::Role;
 use brevet::oauth::ClientId;
-use brevet::oauth::trust::{ClaimName, ClaimRule, IssuerKeys};
+use brevet::oauth::trust::{ClaimRule, IssuerKeys, TrustPolicy};
 use brevet::service::accounts::{self, NewMember};
 use brevet::service::apps::NewApp;
 use brevet::service::trusted_issuers::{self, IssuerSettings, StandsFor};
@@ -30,19 +30,21 @@ pub fn settings(signer: &Signer, stands_for: StandsFor) -> IssuerSettings {
     IssuerSettings {
         name: "Portal".to_owned(),
         issuer: ISS.to_owned(),
-        keys: IssuerKeys::Jwks(signer.jwks().into()),
-        certificate_names: Vec::new(),
-        algorithms: Vec::new(),
-        audiences: vec![AUD.to_owned()],
-        subject_claim: ClaimName::sub(),
-        rules,
-        max_age: None,
-        single_use: true,
-        accept_directly: true,
-        ticket_lifetime: None,
+        policy: TrustPolicy {
+            rules,
+            single_use: true,
+            accept_directly: true,
+            ..TrustPolicy::new(IssuerKeys::Jwks(signer.jwks().into()), vec![AUD.to_owned()])
+        },
         stands_for,
         scopes,
     }
+}
+
+/// The same settings but for what `edit` changes in the policy.
+pub fn edited(mut settings: IssuerSettings, edit: impl FnOnce(&mut TrustPolicy)) -> IssuerSettings {
+    edit(&mut settings.policy);
+    settings
 }
 
 /// A server that trusts an issuer.
@@ -138,7 +140,7 @@ fn a_workload_gets_the_tokens_of_its_app_without_any_key() {
     let stage = Stage::new();
     let mut asked = settings(&stage.signer, StandsFor::App(stage.client.id()));
     asked.scopes = Some(vec!["billing:read".to_owned()]);
-    asked.ticket_lifetime = Some(Duration::from_secs(600));
+    asked.policy.ticket_lifetime = Some(Duration::from_secs(600));
     stage.trust(asked);
     for answer in [stage.grant(&stage.jwt()), stage.client_assertion(&stage.jwt())] {
         let answer = answer.assert_status(200).json();

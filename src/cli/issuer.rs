@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::output::table;
 use super::{CliError, Context};
 use crate::clock::{Clock, SystemClock, Timestamp, parse_span, print_span};
-use crate::oauth::trust::{ClaimName, ClaimRule, ClaimTest, IssuerKeys};
+use crate::oauth::trust::{ClaimName, ClaimRule, ClaimTest, IssuerKeys, TrustPolicy};
 use crate::oauth::{ClientId, SigningAlgorithm};
 use crate::service::trusted_issuers::{
     self, EXPIRES_SOON, IssuerCertificate, IssuerSettings, StandsFor, TrustedIssuerRecord,
@@ -186,16 +186,17 @@ impl Add {
         let settings = IssuerSettings {
             name: self.name,
             issuer: self.issuer,
-            keys: self.keys.read()?,
-            certificate_names: self.certificate_name,
-            algorithms: self.algorithm,
-            audiences: self.audience,
-            subject_claim: self.subject_claim,
-            rules,
-            max_age: self.max_age,
-            single_use: self.single_use,
-            accept_directly: self.accept_directly,
-            ticket_lifetime: self.ticket_lifetime,
+            policy: TrustPolicy {
+                certificate_names: self.certificate_name,
+                algorithms: self.algorithm,
+                subject_claim: self.subject_claim,
+                rules,
+                max_age: self.max_age,
+                single_use: self.single_use,
+                accept_directly: self.accept_directly,
+                ticket_lifetime: self.ticket_lifetime,
+                ..TrustPolicy::new(self.keys.read()?, self.audience)
+            },
             stands_for,
             scopes: (stands_for == StandsFor::Users || !self.scope.is_empty()).then_some(self.scope),
         };

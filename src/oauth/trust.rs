@@ -124,6 +124,23 @@ pub struct TrustPolicy {
 }
 
 impl TrustPolicy {
+    /// One that demands of JWTs for these audiences what must always be, and nothing else.
+    pub fn new(keys: IssuerKeys, audiences: Vec<String>) -> Self {
+        Self {
+            keys,
+            certificate_names: Vec::new(),
+            algorithms: SigningAlgorithm::ALL.to_vec(),
+            audiences,
+            subject_claim: ClaimName::sub(),
+            rules: Vec::new(),
+            max_age: None,
+            single_use: false,
+            accept_directly: false,
+            ticket_lifetime: None,
+            limits_scopes: false,
+        }
+    }
+
     /// Checks the claims of a JWT whose signature holds, in the order in which people should hear of what is wrong.
     pub fn check<'p>(
         &'p self,

@@ -27,7 +27,7 @@ use crate::clock::{Timestamp, print_span};
 use crate::db::changes::ChangeKind;
 pub use crate::db::trusted_issuers::{OutcomeCount, TrustedIssuerRecord};
 use crate::db::{AnyConnection, DbError, cut_offs, trusted_issuers};
-use crate::oauth::trust::{ClaimName, ClaimRule, IssuerKeys, TrustPolicy};
+use crate::oauth::trust::{IssuerKeys, TrustPolicy};
 use crate::oauth::{ClientId, SigningAlgorithm};
 
 /// Issuers that one organisation may trust.
@@ -49,26 +49,8 @@ pub struct IssuerSettings {
     pub name: String,
     /// `iss`, byte for byte.
     pub issuer: String,
-    /// Where its keys are.
-    pub keys: IssuerKeys,
-    /// The names that the certificate at the head of a chain may have.
-    pub certificate_names: Vec<String>,
-    /// The algorithms it may sign with; all that there are if it is empty.
-    pub algorithms: Vec<SigningAlgorithm>,
-    /// Of which `aud` must hold one.
-    pub audiences: Vec<String>,
-    /// The claim that says whom a JWT is about.
-    pub subject_claim: ClaimName,
-    /// What further claims must say.
-    pub rules: Vec<ClaimRule>,
-    /// The longest ago that `iat` may be.
-    pub max_age: Option<Duration>,
-    /// Whether each JWT is good once.
-    pub single_use: bool,
-    /// Whether its JWTs are good at resource routes as they are.
-    pub accept_directly: bool,
-    /// The longest that what is issued for its JWTs may live.
-    pub ticket_lifetime: Option<Duration>,
+    /// What its JWTs must say. No algorithms are all that there are; `limits_scopes` follows from the scopes below.
+    pub policy: TrustPolicy,
     /// Whom its JWTs stand for.
     pub stands_for: StandsFor,
     /// What users are granted; the only scopes that an app gets, or all that it has if there is no list.
@@ -93,22 +75,13 @@ impl VersionedIssuer {
 impl IssuerSettings {
     /// What stands in a record.
     pub fn of(record: &TrustedIssuerRecord) -> Self {
-        let (policy, names) = (record.policy.clone(), record.scopes.iter().map(|(_, name)| name.clone()));
+        let names = record.scopes.iter().map(|(_, name)| name.clone());
         Self {
             name: record.name.clone(),
             issuer: record.issuer.clone(),
-            keys: policy.keys,
-            certificate_names: policy.certificate_names,
-            algorithms: policy.algorithms,
-            audiences: policy.audiences,
-            subject_claim: policy.subject_claim,
-            rules: policy.rules,
-            max_age: policy.max_age,
-            single_use: policy.single_use,
-            accept_directly: policy.accept_directly,
-            ticket_lifetime: policy.ticket_lifetime,
+            policy: record.policy.clone(),
             stands_for: record.app.map_or(StandsFor::Users, StandsFor::App),
-            scopes: (record.app.is_none() || policy.limits_scopes).then(|| names.collect()),
+            scopes: (record.app.is_none() || record.policy.limits_scopes).then(|| names.collect()),
         }
     }
 
@@ -126,30 +99,21 @@ impl IssuerSettings {
         };
         let scopes = resolve_scopes(conn, organisation_id, self.scopes.as_deref().unwrap_or_default())?;
         check_power(conn, deed, organisation_id, app, &scopes)?;
-        if before.is_none_or(|before| before.policy.keys != self.keys) {
-            checks::check_current(&self.keys, deed.now)?;
+        let mut policy = self.policy;
+        if before.is_none_or(|before| before.policy.keys != policy.keys) {
+            checks::check_current(&policy.keys, deed.now)?;
         }
-        let limits_scopes = app.is_some() && self.scopes.is_some();
-        let algorithms = if self.algorithms.is_empty() { SigningAlgorithm::ALL.to_vec() } else { self.algorithms };
+        if policy.algorithms.is_empty() {
+            policy.algorithms = SigningAlgorithm::ALL.to_vec();
+        }
+        policy.limits_scopes = app.is_some() && self.scopes.is_some();
         Ok(TrustedIssuerRecord {
             id: before.map_or_else(ClientId::generate, |before| before.id),
             organisation_id,
             name: self.name,
             issuer: self.issuer,
             app,
-            policy: TrustPolicy {
-                keys: self.keys,
-                certificate_names: self.certificate_names,
-                algorithms,
-                audiences: self.audiences,
-                subject_claim: self.subject_claim,
-                rules: self.rules,
-                max_age: self.max_age,
-                single_use: self.single_use,
-                accept_directly: self.accept_directly,
-                ticket_lifetime: self.ticket_lifetime,
-                limits_scopes,
-            },
+            policy,
             disabled_at: before.and_then(|before| before.disabled_at),
             not_before: before.map_or(Timestamp::NEVER, |before| before.not_before),
             created_at: before.map_or(deed.now, |before| before.created_at),

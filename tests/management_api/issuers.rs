@@ -1,6 +1,6 @@
 //! Trusted issuers over HTTP: made, shown, changed, tried and deleted.
 
-use brevet::oauth::trust::{ClaimName, IssuerKeys};
+use brevet::oauth::trust::{IssuerKeys, TrustPolicy};
 use brevet::service::trusted_issuers::{IssuerSettings, StandsFor};
 use serde_json::{Value, json};
 
@@ -13,16 +13,7 @@ pub fn issuer_of(issuer: &str, scope: &str) -> IssuerSettings {
     IssuerSettings {
         name: "Portal".to_owned(),
         issuer: issuer.to_owned(),
-        keys: IssuerKeys::Discovery,
-        certificate_names: Vec::new(),
-        algorithms: Vec::new(),
-        audiences: vec![AUD.to_owned()],
-        subject_claim: ClaimName::sub(),
-        rules: Vec::new(),
-        max_age: None,
-        single_use: false,
-        accept_directly: false,
-        ticket_lifetime: None,
+        policy: TrustPolicy::new(IssuerKeys::Discovery, vec![AUD.to_owned()]),
         stands_for: StandsFor::Users,
         scopes: Some(vec![scope.to_owned()]),
     }

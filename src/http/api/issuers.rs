@@ -70,26 +70,26 @@ pub(super) struct Issuer {
 
 impl From<TrustedIssuerRecord> for Issuer {
     fn from(record: TrustedIssuerRecord) -> Self {
-        let settings = IssuerSettings::of(&record);
+        let IssuerSettings { name, issuer, policy, scopes, .. } = IssuerSettings::of(&record);
         Self {
             id: record.id.to_string(),
             status: if record.disabled_at.is_none() { "active" } else { "disabled" },
             app: record.app.map(|app| app.to_string()),
             created_at: record.created_at.rfc3339(),
             updated_at: record.updated_at.rfc3339(),
-            name: settings.name,
-            issuer: settings.issuer,
-            keys: settings.keys.into(),
-            certificate_names: settings.certificate_names,
-            algorithms: settings.algorithms.iter().map(|algorithm| algorithm.name()).collect(),
-            audiences: settings.audiences,
-            subject_claim: settings.subject_claim.into(),
-            rules: settings.rules.into_iter().map(ClaimRule::from).collect(),
-            max_age: settings.max_age.map(print_span),
-            single_use: settings.single_use,
-            accept_directly: settings.accept_directly,
-            ticket_lifetime: settings.ticket_lifetime.map(print_span),
-            scopes: settings.scopes,
+            name,
+            issuer,
+            keys: policy.keys.into(),
+            certificate_names: policy.certificate_names,
+            algorithms: policy.algorithms.iter().map(|algorithm| algorithm.name()).collect(),
+            audiences: policy.audiences,
+            subject_claim: policy.subject_claim.into(),
+            rules: policy.rules.into_iter().map(ClaimRule::from).collect(),
+            max_age: policy.max_age.map(print_span),
+            single_use: policy.single_use,
+            accept_directly: policy.accept_directly,
+            ticket_lifetime: policy.ticket_lifetime.map(print_span),
+            scopes,
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::keys::certificate::{CertificateAuthorities, LONGEST_DOCUMENT, PinnedC
 use crate::keys::jwk::PublicJwk;
 use crate::keys::key_set::read_registered;
 use crate::oauth::ClientId;
-use crate::oauth::trust::{ClaimRule, IssuerKeys, LONGEST_LIFETIME, LONGEST_VALUE};
+use crate::oauth::trust::{ClaimRule, IssuerKeys, LONGEST_LIFETIME, LONGEST_VALUE, TrustPolicy};
 use crate::service::apis::check_lifetime;
 use crate::service::organisations::checked_name;
 use crate::service::{Management, ServiceError};
@@ -23,20 +23,21 @@ const MOST_OF_EACH: usize = 20;
 pub(super) fn checked(m: &Management, mut settings: IssuerSettings) -> Result<IssuerSettings, ServiceError> {
     settings.name = checked_name(&settings.name)?;
     check_issuer(m, &settings.issuer)?;
-    settings.keys = checked_keys(m, &settings)?;
-    check_texts("audiences", "an audience", &settings.audiences)?;
-    if settings.audiences.is_empty() {
+    settings.policy.keys = checked_keys(m, &settings)?;
+    check_certificate_names(&settings.policy)?;
+    let policy = &mut settings.policy;
+    check_texts("audiences", "an audience", &policy.audiences)?;
+    if policy.audiences.is_empty() {
         return Err(ServiceError::field(
             "audiences",
             "name an audience that its JWTs have in aud: without one, JWTs that were made for others would be good here",
         ));
     }
-    check_certificate_names(&settings)?;
-    if settings.rules.len() > MOST_OF_EACH {
+    if policy.rules.len() > MOST_OF_EACH {
         return Err(ServiceError::field("rules", format!("there can be at most {MOST_OF_EACH} rules")));
     }
-    settings.rules.iter().try_for_each(ClaimRule::check).map_err(|wrong| ServiceError::field("rules", wrong))?;
-    if matches!(settings.stands_for, StandsFor::App(_)) && settings.rules.is_empty() {
+    policy.rules.iter().try_for_each(ClaimRule::check).map_err(|wrong| ServiceError::field("rules", wrong))?;
+    if matches!(settings.stands_for, StandsFor::App(_)) && policy.rules.is_empty() {
         return Err(ServiceError::field(
             "rules",
             "say which of its JWTs stand for the app, with the subject or another claim: the issuer signs for others too, and each of them would be the app",
@@ -49,15 +50,15 @@ pub(super) fn checked(m: &Management, mut settings: IssuerSettings) -> Result<Is
         scopes.sort_unstable();
         scopes.dedup();
     }
-    if settings.max_age.is_some_and(|age| age < Duration::from_secs(1) || age > LONGEST_LIFETIME) {
+    if policy.max_age.is_some_and(|age| age < Duration::from_secs(1) || age > LONGEST_LIFETIME) {
         return Err(ServiceError::field(
             "max_age",
             format!("a maximum age is from 1s to {}", print_span(LONGEST_LIFETIME)),
         ));
     }
-    settings.algorithms.sort_unstable();
-    settings.algorithms.dedup();
-    check_lifetime(m, settings.ticket_lifetime)?;
+    policy.algorithms.sort_unstable();
+    policy.algorithms.dedup();
+    check_lifetime(m, policy.ticket_lifetime)?;
     Ok(settings)
 }
 
@@ -83,7 +84,7 @@ fn check_issuer(m: &Management, issuer: &str) -> Result<(), ServiceError> {
 
 fn checked_keys(m: &Management, settings: &IssuerSettings) -> Result<IssuerKeys, ServiceError> {
     let refused = |field: &'static str, why: String| ServiceError::field(field, why);
-    match &settings.keys {
+    match &settings.policy.keys {
         IssuerKeys::Jwks(document) => {
             let read = read_registered(document.as_bytes());
             read.map_err(|error| refused("jwks", format!("the JWKS cannot be used: {error}")))?;
@@ -132,16 +133,16 @@ fn stored(field: &'static str, pem: String) -> Result<Arc<str>, ServiceError> {
 }
 
 /// Names are for the certificate at the head of a chain, and what everybody can get a certificate of needs one.
-fn check_certificate_names(settings: &IssuerSettings) -> Result<(), ServiceError> {
-    check_texts("certificate_names", "the name of a certificate", &settings.certificate_names)?;
-    let has_names = !settings.certificate_names.is_empty();
-    if has_names && !settings.keys.uses_chains() {
+fn check_certificate_names(policy: &TrustPolicy) -> Result<(), ServiceError> {
+    check_texts("certificate_names", "the name of a certificate", &policy.certificate_names)?;
+    let has_names = !policy.certificate_names.is_empty();
+    if has_names && !policy.keys.uses_chains() {
         return Err(ServiceError::field(
             "certificate_names",
             "names of certificates are for certificate authorities; without one they would have no effect",
         ));
     }
-    if !has_names && settings.keys == IssuerKeys::SystemAuthorities {
+    if !has_names && policy.keys == IssuerKeys::SystemAuthorities {
         return Err(ServiceError::field(
             "certificate_names",
             "name the certificate that signs for the issuer, such as signer.example.com: anybody can get a certificate of these authorities, and each of them could sign",

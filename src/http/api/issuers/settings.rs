@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use crate::http::api::json::{Body, Span, given};
-use crate::oauth::trust::{self, ClaimName, ClaimTest};
+use crate::oauth::trust::{self, ClaimName, ClaimTest, TrustPolicy};
 use crate::oauth::{ClientId, SigningAlgorithm};
 use crate::service::ServiceError;
 use crate::service::trusted_issuers::{IssuerSettings, StandsFor};
@@ -246,16 +246,17 @@ impl TryFrom<NewIssuer> for IssuerSettings {
         Ok(Self {
             name: new.name,
             issuer: new.issuer,
-            keys: new.keys.try_into()?,
-            certificate_names: new.certificate_names,
-            algorithms: algorithms(&new.algorithms),
-            audiences: new.audiences,
-            subject_claim: new.subject_claim.unwrap_or_else(ClaimName::sub),
-            rules: rules(new.rules)?,
-            max_age: new.max_age.flatten().map(|span| span.0),
-            single_use: new.single_use,
-            accept_directly: new.accept_directly,
-            ticket_lifetime: new.ticket_lifetime.flatten().map(|span| span.0),
+            policy: TrustPolicy {
+                certificate_names: new.certificate_names,
+                algorithms: algorithms(&new.algorithms),
+                subject_claim: new.subject_claim.unwrap_or_else(ClaimName::sub),
+                rules: rules(new.rules)?,
+                max_age: new.max_age.flatten().map(|span| span.0),
+                single_use: new.single_use,
+                accept_directly: new.accept_directly,
+                ticket_lifetime: new.ticket_lifetime.flatten().map(|span| span.0),
+                ..TrustPolicy::new(new.keys.try_into()?, new.audiences)
+            },
             stands_for: stands_for(new.app.flatten()),
             scopes: new.scopes.flatten(),
         })
@@ -351,16 +352,17 @@ impl IssuerChange {
         }
         put(self.name, &mut settings.name);
         put(self.issuer, &mut settings.issuer);
-        put(self.keys.map(trust::IssuerKeys::try_from).transpose()?, &mut settings.keys);
-        put(self.certificate_names, &mut settings.certificate_names);
-        put(self.algorithms.as_deref().map(algorithms), &mut settings.algorithms);
-        put(self.audiences, &mut settings.audiences);
-        put(self.subject_claim, &mut settings.subject_claim);
-        put(self.rules.map(rules).transpose()?, &mut settings.rules);
-        put(self.max_age.map(|age| age.map(|span| span.0)), &mut settings.max_age);
-        put(self.single_use, &mut settings.single_use);
-        put(self.accept_directly, &mut settings.accept_directly);
-        put(self.ticket_lifetime.map(|lifetime| lifetime.map(|span| span.0)), &mut settings.ticket_lifetime);
+        let policy = &mut settings.policy;
+        put(self.keys.map(trust::IssuerKeys::try_from).transpose()?, &mut policy.keys);
+        put(self.certificate_names, &mut policy.certificate_names);
+        put(self.algorithms.as_deref().map(algorithms), &mut policy.algorithms);
+        put(self.audiences, &mut policy.audiences);
+        put(self.subject_claim, &mut policy.subject_claim);
+        put(self.rules.map(rules).transpose()?, &mut policy.rules);
+        put(self.max_age.map(|age| age.map(|span| span.0)), &mut policy.max_age);
+        put(self.single_use, &mut policy.single_use);
+        put(self.accept_directly, &mut policy.accept_directly);
+        put(self.ticket_lifetime.map(|lifetime| lifetime.map(|span| span.0)), &mut policy.ticket_lifetime);
         put(self.app.map(stands_for), &mut settings.stands_for);
         put(self.scopes, &mut settings.scopes);
         Ok(())

@@ -10,7 +10,7 @@ use super::starts::Start;
 use crate::clock::{parse_span, print_span};
 use crate::http::dashboard::faults::{Faults, sentence};
 use crate::http::dashboard::form::Form;
-use crate::oauth::trust::{ClaimName, ClaimRule, ClaimTest, IssuerKeys};
+use crate::oauth::trust::{ClaimName, ClaimRule, ClaimTest, IssuerKeys, TrustPolicy};
 use crate::oauth::{ClientId, SigningAlgorithm};
 use crate::service::trusted_issuers::{IssuerSettings, StandsFor, TrustedIssuerRecord};
 
@@ -242,16 +242,17 @@ impl Entered {
         Ok(IssuerSettings {
             name: self.name.clone(),
             issuer: self.issuer.clone(),
-            keys,
-            certificate_names: lines(&self.certificate_names).map(str::to_owned).collect(),
-            algorithms,
-            audiences: lines(&self.audiences).map(str::to_owned).collect(),
-            subject_claim,
-            rules,
-            max_age,
-            single_use: self.single_use,
-            accept_directly: self.accept_directly,
-            ticket_lifetime,
+            policy: TrustPolicy {
+                certificate_names: lines(&self.certificate_names).map(str::to_owned).collect(),
+                algorithms,
+                subject_claim,
+                rules,
+                max_age,
+                single_use: self.single_use,
+                accept_directly: self.accept_directly,
+                ticket_lifetime,
+                ..TrustPolicy::new(keys, lines(&self.audiences).map(str::to_owned).collect())
+            },
             stands_for,
             scopes: names_scopes.then(|| self.scopes.iter().cloned().collect()),
         })
@@ -308,8 +309,8 @@ mod tests {
             ClaimRule { claim, test: ClaimTest::Glob("a*=1".to_owned()) },
         ];
         let read = Entered::of_record(&before).read(&before.policy.rules).unwrap();
-        assert_eq!(read.rules, before.policy.rules);
-        assert_eq!((read.keys, read.scopes), (IssuerKeys::Discovery, None));
+        assert_eq!(read.policy.rules, before.policy.rules);
+        assert_eq!((read.policy.keys, read.scopes), (IssuerKeys::Discovery, None));
         // Written anew, the same text means what it says.
         assert_eq!(
             rule("sub = a,b*", &[]).unwrap().test,
@@ -326,7 +327,7 @@ mod tests {
             let entered = Entered::of_start(start, "https://id.example.com");
             assert!(entered.read(&[]).is_err(), "{}", start.key);
             let app = Entered { app: SID.to_owned(), ..entered };
-            let rules = app.read(&[]).map(|settings| settings.rules).unwrap_or_default();
+            let rules = app.read(&[]).map(|settings| settings.policy.rules).unwrap_or_default();
             let has_capitals = |rule: &ClaimRule| {
                 rule.to_string()
                     .split(|c: char| !c.is_ascii_alphanumeric())

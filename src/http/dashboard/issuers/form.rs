@@ -115,7 +115,7 @@ impl IssuerForm {
             let again = Self { seen: form.text("keys-seen").to_owned(), ..Self::with(visitor, entered, &known).await? };
             return Ok(Asked::Again(again.into()));
         }
-        let settings = match entered.read(before.map_or(&[], |before| &before.rules)) {
+        let settings = match entered.read(before.map_or(&[], |before| &before.policy.rules)) {
             Ok(settings) => settings,
             Err(faults) => {
                 return Ok(Asked::Refused(Self { faults, ..Self::with(visitor, entered, &known).await? }.into()));
@@ -166,7 +166,7 @@ impl IssuerForm {
 
 /// Where keys are fetched from; nothing if they are in the entry.
 fn source(settings: &IssuerSettings) -> Option<String> {
-    match &settings.keys {
+    match &settings.policy.keys {
         IssuerKeys::Discovery => Some(format!("discovery {}", settings.issuer)),
         IssuerKeys::JwksUri(uri) => Some(format!("jwks_uri {uri}")),
         _ => None,
@@ -176,7 +176,7 @@ fn source(settings: &IssuerSettings) -> Option<String> {
 impl Looked {
     async fn at(visitor: &Visitor<Admin>, settings: &IssuerSettings) -> Option<Self> {
         let directory = &visitor.site().authority.directory;
-        let found = directory.preview_keys(&settings.issuer, &settings.keys).await.transpose()?;
+        let found = directory.preview_keys(&settings.issuer, &settings.policy.keys).await.transpose()?;
         let nothing = Self {
             issuer: settings.issuer.clone(),
             jwks_uri: String::new(),
