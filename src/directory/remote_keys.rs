@@ -266,12 +266,6 @@ impl RemoteKeys {
         (!may_be_newer).then_some(Err(refusal))
     }
 
-    /// Fetches a set and forgets it again: to see whether it can be had. Blocks.
-    pub(super) fn fetch_now(&self, set: &RemoteSet) -> Result<(), String> {
-        let fetched = set.fetch(&self.fetcher)?;
-        PublicKeys::fetched(&fetched.body).map(drop).map_err(|error| error.to_string())
-    }
-
     /// What is known here of a set: nothing as long as nobody needed it.
     pub(super) fn status(&self, set: &RemoteSet) -> RemoteStatus {
         let Some(entry) = self.entries.get(set) else { return RemoteStatus::default() };

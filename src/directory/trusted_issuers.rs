@@ -249,17 +249,6 @@ impl Directory {
         })
     }
 
-    /// Fetches an issuer's keys if they are somewhere else, whatever is in memory. Blocks.
-    ///
-    /// # Errors
-    /// Why they cannot be had.
-    pub fn try_keys(&self, keys: &IssuerKeys, issuer: &str) -> Result<(), String> {
-        match remote_set(keys, issuer) {
-            Some(set) => self.foreign_keys.remote.fetch_now(&set),
-            None => Ok(()),
-        }
-    }
-
     /// Fetches the keys of an issuer that is not trusted yet, for whoever decides whether to: from where `keys` says, past
     /// the guard of everything that is fetched, and kept nowhere. `None` if they are in the entry itself.
     ///
@@ -270,6 +259,14 @@ impl Directory {
             Some(set) => self.foreign_keys.remote.preview(set).await.map(Some),
             None => Ok(None),
         }
+    }
+
+    /// The same for a command, which has threads of its own to wait on. Blocks.
+    ///
+    /// # Errors
+    /// Why they cannot be had.
+    pub fn preview_keys_now(&self, issuer: &str, keys: &IssuerKeys) -> Result<Option<KeyPreview>, String> {
+        remote_set(keys, issuer).map(|set| self.foreign_keys.remote.preview_now(&set)).transpose()
     }
 
     /// What this node knows of the keys of an issuer with that record, if they are somewhere else.

@@ -4,7 +4,7 @@ use std::thread;
 
 use tokio::sync::oneshot;
 
-use super::{RemoteKeys, RemoteSet};
+use super::{Fetcher, RemoteKeys, RemoteSet};
 use crate::keys::jwk::PublicJwk;
 use crate::keys::key_set::read_fetched;
 use crate::oauth::SigningAlgorithm;
@@ -23,7 +23,25 @@ pub struct KeyPreview {
     pub algorithms: Vec<SigningAlgorithm>,
 }
 
+impl RemoteSet {
+    /// Fetches the set and keeps nothing of it.
+    fn preview(&self, fetcher: &Fetcher) -> Result<KeyPreview, String> {
+        let jwks_uri = self.locate(fetcher)?;
+        let fetched = fetcher.fetch(&jwks_uri)?;
+        let keys = read_fetched(&fetched.body).map_err(|error| error.to_string())?;
+        let mut algorithms: Vec<SigningAlgorithm> = keys.iter().flat_map(PublicJwk::algorithms).collect();
+        algorithms.sort_unstable();
+        algorithms.dedup();
+        Ok(KeyPreview { jwks_uri, keys: keys.len(), algorithms })
+    }
+}
+
 impl RemoteKeys {
+    /// Fetches a set for whoever has a thread for it. Blocks.
+    pub(in crate::directory) fn preview_now(&self, set: &RemoteSet) -> Result<KeyPreview, String> {
+        set.preview(&self.fetcher)
+    }
+
     /// Fetches a set for somebody who looks at it, on a thread of its own.
     pub(in crate::directory) async fn preview(&self, set: RemoteSet) -> Result<KeyPreview, String> {
         let turn = self.previews.clone().try_acquire_owned();
@@ -31,16 +49,8 @@ impl RemoteKeys {
         let (done, answer) = oneshot::channel();
         let fetcher = self.fetcher.clone();
         let work = move || {
-            let found = set.locate(&fetcher).and_then(|jwks_uri| {
-                let fetched = fetcher.fetch(&jwks_uri)?;
-                let keys = read_fetched(&fetched.body).map_err(|error| error.to_string())?;
-                let mut algorithms: Vec<SigningAlgorithm> = keys.iter().flat_map(PublicJwk::algorithms).collect();
-                algorithms.sort_unstable();
-                algorithms.dedup();
-                Ok(KeyPreview { jwks_uri, keys: keys.len(), algorithms })
-            });
             // Whoever asked may have gone.
-            let _gone = done.send(found);
+            let _gone = done.send(set.preview(&fetcher));
             drop(turn);
         };
         let spawned = thread::Builder::new().name("jwks-preview".to_owned()).spawn(work);

@@ -64,7 +64,7 @@ pub(super) fn keys(m: &Management, directory: &Directory) -> Vec<Finding> {
         thread::scope(|scope| {
             let fetches: Vec<_> = some
                 .iter()
-                .map(|issuer| (issuer, scope.spawn(|| directory.try_keys(&issuer.keys, &issuer.issuer))))
+                .map(|issuer| (issuer, scope.spawn(|| directory.preview_keys_now(&issuer.issuer, &issuer.keys))))
                 .collect();
             for (issuer, fetch) in fetches {
                 let fetched = fetch.join().unwrap_or_else(|_panicked| Err("the attempt failed".to_owned()));
