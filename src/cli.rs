@@ -6,6 +6,7 @@ mod config;
 mod doctor;
 mod error;
 mod flags;
+mod input;
 mod issuer;
 mod key;
 mod logging;

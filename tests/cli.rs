@@ -241,6 +241,76 @@ fn people_get_their_passwords_from_a_file_or_stdin_and_no_command_shows_them() {
 }
 
 #[test]
+fn the_name_under_which_issuers_know_a_person_is_given_and_taken_away() {
+    let data = data_directory();
+    let file = write_file(&data, "password.txt", "correct horse battery");
+    for (email, more) in [("ana", " --login ana.smith"), ("bo", "")] {
+        text(&data, &format!("user create --org acme --email {email}@acme.example{more} --password-file {file}"));
+    }
+    let logins = || {
+        let listed = document(&data, "user list --org acme");
+        let login = |member: &Value| member["login"].as_str().unwrap_or("-").to_owned();
+        listed.as_array().unwrap().iter().map(login).collect::<Vec<_>>()
+    };
+    assert_eq!(logins(), ["ana.smith", "-"]);
+    assert_snapshot!(refusal(&data, &format!("user create --org acme --email cy@acme.example --login ana.smith --password-file {file}")), @"65: that login is taken in this organisation");
+    assert_snapshot!(refusal(&data, "user set-login --org acme bo@acme.example ana.smith"), @"65: another member of the organisation has that login; each names one person");
+    assert_snapshot!(refusal(&data, "user set-login --org nobody bo@acme.example bo"), @"67: there is no organisation `nobody`; see: brevet org list");
+    assert_snapshot!(refusal(&data, "user set-login --org acme nobody@acme.example bo"), @"67: there is no member nobody@acme.example in acme; see: brevet user list --org acme");
+    assert_eq!(logins(), ["ana.smith", "-"]);
+    assert_snapshot!(text(&data, "user set-login --org acme Bo@Acme.example bo"), @"Trusted issuers of acme know Bo@Acme.example as bo.");
+    assert_eq!(
+        document(&data, "user set-login --org acme ana@acme.example"),
+        json!({ "email": "ana@acme.example", "organisation": "acme", "login": null })
+    );
+    assert_eq!(logins(), ["-", "bo"]);
+    // Free again.
+    assert_snapshot!(text(&data, "user set-login --org acme bo@acme.example ana.smith"), @"Trusted issuers of acme know bo@acme.example as ana.smith.");
+    assert_snapshot!(text(&data, "user set-login --org acme bo@acme.example"), @"Trusted issuers of acme know bo@acme.example no more.");
+    assert_eq!(logins(), ["-", "-"]);
+}
+
+#[test]
+fn a_file_that_is_too_long_or_no_text_is_refused_and_not_cut() {
+    const LIMIT: usize = 256 * 1024;
+    let data = data_directory();
+    let create = "user create --org acme --email ana@acme.example --password-file";
+    let issuer = "issuer add --org acme --name n --issuer urn:n --audience urn:a --users --scope billing:read";
+    let app = "app create --org acme --name n --auth-method private_key_jwt";
+    let commands = |file: &str| {
+        [
+            format!("{create} {file}"),
+            format!("{issuer} --certificate {file}"),
+            format!("{issuer} --ca {file}"),
+            format!("{issuer} --jwks {file}"),
+            format!("{app} --jwks {file}"),
+            format!("token inspect {file}"),
+            format!("token revoke {file}"),
+        ]
+    };
+    let long = write_file(&data, "long", &"x".repeat(LIMIT + 1));
+    let refused = format!("65: {long} is longer than {LIMIT} octets, ");
+    let nonsense = data.path().join("nonsense");
+    fs::write(&nonsense, [0xff, 0xfe]).unwrap();
+    let nonsense = nonsense.to_str().unwrap();
+    for (long, nonsense) in commands(&long).iter().zip(commands(nonsense)) {
+        let said = refusal(&data, long);
+        assert!(said.starts_with(&refused), "{long}: {said}");
+        let said = refusal(&data, &nonsense);
+        assert!(said.starts_with("65: ") && said.ends_with("is no text (UTF-8)"), "{nonsense}: {said}");
+    }
+    // The longest is read, and found to be no password, certificate or key.
+    let longest = write_file(&data, "longest", &"x".repeat(LIMIT));
+    for command in commands(&longest) {
+        let said = refusal(&data, &command);
+        assert!(said.starts_with("65: ") && !said.contains("longer than 262144"), "{command}: {said}");
+    }
+    let by_stdin = brevet(data.path()).args(&["token", "revoke", "-"]).stdin(&"x".repeat(LIMIT + 1)).run();
+    assert!(by_stdin.assert_code(65).stderr.starts_with("brevet: stdin is longer than"));
+    assert!(document(&data, "user list").as_array().unwrap().is_empty());
+}
+
+#[test]
 fn people_are_helped_back_in_and_made_operators() {
     let data = data_directory();
     let file = write_file(&data, "password.txt", "correct horse battery");

@@ -2,14 +2,13 @@
 
 mod trial;
 
-use std::fs::File;
-use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
+use super::input::read_text;
 use super::output::table;
 use super::{CliError, Context};
 use crate::clock::{Clock, SystemClock, Timestamp, parse_span, print_span};
@@ -18,9 +17,6 @@ use crate::oauth::{ClientId, SigningAlgorithm};
 use crate::service::trusted_issuers::{
     self, EXPIRES_SOON, IssuerCertificate, IssuerSettings, StandsFor, TrustedIssuerRecord,
 };
-
-/// Files with keys and certificates are small.
-const LONGEST_FILE: u64 = 256 * 1024;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Issuer {
@@ -158,22 +154,14 @@ fn parse_algorithm(text: &str) -> Result<SigningAlgorithm, String> {
 impl Keys {
     fn read(self) -> Result<IssuerKeys, CliError> {
         Ok(match self {
-            Self { certificate: Some(path), .. } => IssuerKeys::Certificates(read_text(&path)?.into()),
-            Self { ca: Some(path), .. } => IssuerKeys::Authorities(read_text(&path)?.into()),
-            Self { jwks: Some(path), .. } => IssuerKeys::Jwks(read_text(&path)?.into()),
+            Self { certificate: Some(path), .. } => IssuerKeys::Certificates(read_text(&path)?.as_str().into()),
+            Self { ca: Some(path), .. } => IssuerKeys::Authorities(read_text(&path)?.as_str().into()),
+            Self { jwks: Some(path), .. } => IssuerKeys::Jwks(read_text(&path)?.as_str().into()),
             Self { jwks_url: Some(url), .. } => IssuerKeys::JwksUri(url.into()),
             Self { system_authorities: true, .. } => IssuerKeys::SystemAuthorities,
             _ => IssuerKeys::Discovery,
         })
     }
-}
-
-fn read_text(path: &Path) -> Result<String, CliError> {
-    let shown = path.display();
-    let mut text = String::new();
-    let read = File::open(path).and_then(|file| file.take(LONGEST_FILE).read_to_string(&mut text));
-    read.map_err(|error| CliError::no_input(format!("{shown} cannot be read as text: {error}")))?;
-    Ok(text)
 }
 
 impl Add {

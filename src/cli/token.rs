@@ -10,7 +10,7 @@ use ureq::Agent;
 use ureq::tls::{RootCerts, TlsConfig};
 
 use super::app::confirm;
-use super::user::read_secret_file;
+use super::input::read_secret;
 use super::{CliError, Context};
 use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::keys::pem::ClientKey;
@@ -99,7 +99,7 @@ impl Token {
             Self::Inspect { file } => run_inspect(context, &file),
             Self::Verify(verify) => run_verify(context, &verify),
             Self::Revoke { file } => {
-                let token = read_secret_file(&file)?;
+                let token = read_secret(&file)?;
                 let jti = revocation::revoke(&context.management()?, token.reveal())?;
                 let document = json!({ "jti": jti, "revoked": true });
                 context.output.data(&document, || format!("Token {jti} is refused within a second."))
@@ -146,9 +146,9 @@ fn agent() -> Agent {
 fn credentials(get: &Get, issuer: &str) -> Result<Vec<(&'static str, Secret)>, CliError> {
     let Some(file) = &get.private_key else {
         let file = get.key_file.as_deref().unwrap_or("-");
-        return Ok(vec![("client_secret", read_secret_file(file)?)]);
+        return Ok(vec![("client_secret", read_secret(file)?)]);
     };
-    let key = ClientKey::from_pem(read_secret_file(file)?.reveal()).map_err(CliError::bad_data)?;
+    let key = ClientKey::from_pem(read_secret(file)?.reveal()).map_err(CliError::bad_data)?;
     let (sid, jti) = (get.sid.to_string(), random_id().map_err(CliError::internal)?);
     let claims = NewAssertion::new(&sid, issuer, &jti, SystemClock.now());
     let assertion = key.sign(get.kid.as_deref(), &claims).map_err(CliError::internal)?;
@@ -185,7 +185,7 @@ fn run_get(context: &Context, get: &Get) -> Result<(), CliError> {
 }
 
 fn run_inspect(context: &Context, file: &str) -> Result<(), CliError> {
-    let token = read_secret_file(file)?;
+    let token = read_secret(file)?;
     let mut parts = token.reveal().split('.');
     let mut decoded = || -> Option<Value> {
         let octets = URL_SAFE_NO_PAD.decode(parts.next()?).ok()?;
@@ -221,7 +221,7 @@ fn times(claims: &Value) -> String {
 
 fn run_verify(context: &Context, verify: &Verify) -> Result<(), CliError> {
     let (server, issuer) = server(context, verify.server.as_deref())?;
-    let token = read_secret_file(&verify.file)?;
+    let token = read_secret(&verify.file)?;
     let url = format!("{server}{}", path::JWKS);
     let mut response =
         agent().get(&url).call().map_err(|error| CliError::unavailable(format!("{url} does not answer: {error}")))?;

@@ -1,10 +1,9 @@
 //! `brevet user …`
 
-use std::io::Read;
-
 use clap::{Args, Subcommand};
 use serde_json::json;
 
+use super::input::read_secret;
 use super::output::table;
 use super::{CliError, Context};
 use crate::db::developers::{Member, Role};
@@ -217,24 +216,11 @@ impl User {
 /// Asks on the terminal without showing what is typed, when no file is named.
 fn read_password(file: Option<&str>) -> Result<Secret, CliError> {
     match file {
-        Some(file) => read_secret_file(file),
+        Some(file) => read_secret(file),
         None => rpassword::prompt_password("Password: ").map(Secret::new).map_err(|_no_terminal| {
             CliError::usage(
                 "there is no terminal to ask for the password on; name a file with --password-file, or - for stdin",
             )
         }),
     }
-}
-
-/// A secret from a file, or from stdin if it is `-`; a line feed at the end does not belong to it.
-pub(super) fn read_secret_file(file: &str) -> Result<Secret, CliError> {
-    const LARGEST: u64 = 64 * 1024;
-    let mut text = String::new();
-    let read = if file == "-" {
-        std::io::stdin().lock().take(LARGEST).read_to_string(&mut text)
-    } else {
-        std::fs::File::open(file).and_then(|opened| opened.take(LARGEST).read_to_string(&mut text))
-    };
-    read.map_err(|error| CliError::no_input(format!("{file} cannot be read: {error}")))?;
-    Ok(Secret::new(text.trim_end_matches(['\r', '\n'])))
 }

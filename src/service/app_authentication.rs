@@ -10,7 +10,7 @@ use crate::db::changes::ChangeKind;
 use crate::db::{AnyConnection, DbError, app_keys, apps};
 use crate::directory::outbound::check_url;
 use crate::keys::jwk::PublicJwk;
-use crate::keys::key_set::{LONGEST_REGISTERED, read_registered};
+use crate::keys::key_set::read_registered;
 use crate::oauth::client::{ClientAuthentication, KeySource};
 
 /// What is asked for with the name of a method and public keys, a JWK set or where it is. Nothing if none of them is given;
@@ -88,9 +88,6 @@ pub(super) fn check(
     };
     Ok(ClientAuthentication::PrivateKeyJwt(checked))
 }
-
-/// The longest document with public keys that is looked at, in octets.
-pub const LONGEST_JWKS: usize = LONGEST_REGISTERED;
 
 /// The public keys that are registered with an app; none of those that are behind a URL.
 pub fn registered_keys(authentication: &ClientAuthentication) -> Vec<PublicJwk> {

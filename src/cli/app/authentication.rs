@@ -4,13 +4,13 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::super::CliError;
+use super::super::input::read_secret;
 use super::super::output::table;
-use super::super::user::read_secret_file;
 use crate::keys::jwk::PublicJwk;
 use crate::keys::pem::{is_pem, jwks_from_pem};
 use crate::oauth::SigningAlgorithm;
 use crate::oauth::client::ClientAuthentication;
-use crate::service::app_authentication::{LONGEST_JWKS, asked_for, registered_keys};
+use crate::service::app_authentication::{asked_for, registered_keys};
 
 #[derive(Debug, Args)]
 pub(super) struct AuthenticationFlags {
@@ -36,10 +36,7 @@ impl AuthenticationFlags {
 
 fn read_jwks(file: &str) -> Result<String, CliError> {
     // Read as a secret: who gives a private key by mistake shall not find it anywhere.
-    let text = read_secret_file(file)?;
-    if text.reveal().len() >= LONGEST_JWKS {
-        return Err(CliError::bad_data(format!("{file} is longer than {LONGEST_JWKS} octets")));
-    }
+    let text = read_secret(file)?;
     if is_pem(text.reveal()) {
         return jwks_from_pem(text.reveal()).map_err(CliError::bad_data);
     }

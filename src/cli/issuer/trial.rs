@@ -5,16 +5,15 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::parse_id;
-use crate::cli::user::read_secret_file;
+use crate::cli::input::read_secret;
 use crate::cli::{CliError, Context};
 use crate::clock::{Clock, SystemClock};
 use crate::keys::tls::choose_provider;
 use crate::oauth::ClientId;
 use crate::oauth::trust::{TrustError, Way};
 use crate::secret::Secret;
-use crate::service::{Management, open_directory};
-
 use crate::service::trusted_issuers::trial::{Against, EntryTrial, Step, StepOutcome, Trial, try_jwt};
+use crate::service::{Management, open_directory};
 
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  brevet issuer test --org acme - < token.jwt")]
@@ -44,7 +43,7 @@ fn parse_way(text: &str) -> Result<Way, String> {
 
 impl Test {
     pub(super) fn run(self, context: &Context, m: &Management) -> Result<(), CliError> {
-        let given = if self.token.reveal() == "-" { read_secret_file("-")? } else { self.token };
+        let given = if self.token.reveal() == "-" { read_secret("-")? } else { self.token };
         let against = match (self.id, self.org) {
             (Some(id), _) => Against::Entry(id),
             (None, Some(slug)) => Against::Organisation(slug),

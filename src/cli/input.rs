@@ -1,0 +1,47 @@
+//! Files that commands read.
+
+use std::fs::File;
+use std::io::{Read, stdin};
+use std::path::Path;
+
+use zeroize::Zeroizing;
+
+use super::CliError;
+use crate::secret::Secret;
+
+/// In octets: keys, certificates, tokens and passwords are far smaller. A longer file is another than was meant, and what
+/// its beginning says would be taken for the whole.
+const LONGEST: usize = 256 * 1024;
+
+/// A text from a file, or from stdin if it is `-`.
+///
+/// # Errors
+/// When it cannot be read, is no text, or is longer than [`LONGEST`].
+pub(super) fn read_text(file: impl AsRef<Path>) -> Result<Zeroizing<String>, CliError> {
+    let file = file.as_ref();
+    let is_stdin = file == Path::new("-");
+    let shown = if is_stdin { "stdin".to_owned() } else { file.display().to_string() };
+    let limit = u64::try_from(LONGEST + 1).unwrap_or(u64::MAX);
+    let mut octets = Zeroizing::new(Vec::new());
+    let read = if is_stdin {
+        stdin().lock().take(limit).read_to_end(&mut octets)
+    } else {
+        File::open(file).and_then(|opened| opened.take(limit).read_to_end(&mut octets))
+    };
+    read.map_err(|error| CliError::no_input(format!("{shown} cannot be read: {error}")))?;
+    if octets.len() > LONGEST {
+        return Err(CliError::bad_data(format!(
+            "{shown} is longer than {LONGEST} octets, and nothing that belongs there is: is it the right file?"
+        )));
+    }
+    let text = str::from_utf8(&octets).map_err(|_no_text| CliError::bad_data(format!("{shown} is no text (UTF-8)")))?;
+    Ok(Zeroizing::new(text.to_owned()))
+}
+
+/// A secret from a file, or from stdin if it is `-`; a line feed at the end does not belong to it.
+///
+/// # Errors
+/// As [`read_text`].
+pub(super) fn read_secret(file: impl AsRef<Path>) -> Result<Secret, CliError> {
+    Ok(Secret::new(read_text(file)?.trim_end_matches(['\r', '\n'])))
+}
