@@ -6,12 +6,14 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use brevet::oauth::{SigningAlgorithm, TokenProfile};
+use brevet::service::trusted_issuers::StandsFor;
 use brevet::service::{apps, cut_offs, organisations, revocation};
 use insta::assert_snapshot;
 use serde_json::{Value, json};
 
 use crate::support::process::eventually;
 use crate::support::{Credentials, START, TestApp, decode_jwt, new_app};
+use crate::trusted_issuers::{self, Stage};
 
 const INTROSPECT: &str = "/connect/introspect";
 const REVOKE: &str = "/connect/revocation";
@@ -388,4 +390,83 @@ fn a_node_that_is_out_of_touch_for_too_long_says_that_it_cannot_know() {
         app.catch_up();
         (app.introspect(&client, "x").status.as_u16() == 200).then_some(())
     });
+}
+
+/// Those whom a third party's JWT can concern: the app that it stands for, the service behind the API, and who has nothing to
+/// do with it.
+struct Around {
+    service: Credentials,
+    elsewhere: Credentials,
+    without_scopes: Credentials,
+}
+
+impl Around {
+    fn of(stage: &Stage) -> Self {
+        stage.app.create_organisation("globex");
+        Self {
+            service: stage.app.create_app(&["billing:write"]),
+            elsewhere: stage.app.create_app_with("globex", new_app(&[])),
+            without_scopes: stage.app.create_app(&[]),
+        }
+    }
+
+    fn strangers(&self) -> [&Credentials; 2] {
+        [&self.elsewhere, &self.without_scopes]
+    }
+}
+
+fn is_told(stage: &Stage, asker: &Credentials, jwt: &str) -> bool {
+    stage.app.introspect(asker, jwt).assert_status(200).json()["active"] == true
+}
+
+#[test]
+fn a_jwt_that_is_good_once_is_used_by_the_service_that_asks_about_it_and_by_nobody_who_only_looks() {
+    for stands_for_app in [false, true] {
+        let stage = Stage::with(&[("throttle-failures", "off")]);
+        let stands_for = if stands_for_app { StandsFor::App(stage.client.id()) } else { StandsFor::Users };
+        stage.trust(trusted_issuers::settings(&stage.signer, stands_for));
+        let around = Around::of(&stage);
+        let jwt = stage.jwt();
+        for stranger in around.strangers() {
+            assert_eq!((is_told(&stage, stranger, &jwt), is_told(&stage, stranger, &jwt)), (false, false));
+        }
+        // The app that it stands for may see its own as often as it likes; a user's is nobody's own.
+        assert!(is_told(&stage, &stage.client, &jwt));
+        let again = is_told(&stage, &stage.client, &jwt);
+        assert_eq!(again, stands_for_app, "the app with the scope is a service like any other where it is a user's");
+        if stands_for_app {
+            assert!(is_told(&stage, &around.service, &jwt), "the first question of a service");
+        }
+        for asker in [&around.service, &stage.client] {
+            assert!(!is_told(&stage, asker, &jwt), "it was used");
+        }
+        stage.app.get_with_token("/api/v1/whoami", &jwt).assert_status(401);
+        stage.grant(&jwt).assert_status(400);
+
+        // And the other way round.
+        let jwt = stage.jwt();
+        stage.app.get_with_token("/api/v1/whoami", &jwt).assert_status(200);
+        for asker in [&around.service, &stage.client] {
+            assert!(!is_told(&stage, asker, &jwt), "it was used");
+        }
+        // Who only looks counts for nothing.
+        let totals = stage.app.authority.trust_counts.totals();
+        let of = |result: &str| {
+            totals.iter().find(|(labels, _)| *labels == ("bearer", result)).map_or(0, |(_, count)| *count)
+        };
+        let replayed = if stands_for_app { 3 } else { 6 };
+        assert_eq!((of("accepted"), of("replayed")), (2, replayed), "{totals:?}");
+    }
+}
+
+#[test]
+fn a_jwt_that_is_good_until_it_expires_is_so_for_all_who_may_ask() {
+    let stage = Stage::new();
+    let lasting = trusted_issuers::settings(&stage.signer, StandsFor::Users);
+    stage.trust(trusted_issuers::edited(lasting, |policy| policy.single_use = false));
+    let (around, jwt) = (Around::of(&stage), stage.jwt());
+    for _ in 0..3 {
+        assert!(is_told(&stage, &around.service, &jwt) && !is_told(&stage, &around.elsewhere, &jwt));
+        stage.app.get_with_token("/api/v1/whoami", &jwt).assert_status(200);
+    }
 }

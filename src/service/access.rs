@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::authority::Authority;
 use super::dpop::check_nonce;
-use super::foreign_jwt::{self, Narrowing, UnverifiedForeignJwt};
+use super::foreign_jwt::{self, Narrowing, Untaken, UnverifiedForeignJwt};
 use crate::clock::Timestamp;
 use crate::directory::LookupError;
 use crate::directory::trusted_issuers::Meant;
@@ -39,9 +39,22 @@ pub enum AccessError {
 /// # Errors
 /// The first check that failed.
 pub async fn verify(authority: &Authority, token: &str, now: Timestamp) -> Result<ValidToken, AccessError> {
+    let (valid, untaken) = look(authority, token, now).await?;
+    if let Some(untaken) = untaken {
+        untaken.take(authority).await.map_err(refused_foreign)?;
+    }
+    Ok(valid)
+}
+
+/// The same, but a third party's JWT is not used up yet: whoever uses it must take it as well.
+pub(super) async fn look(
+    authority: &Authority,
+    token: &str,
+    now: Timestamp,
+) -> Result<(ValidToken, Option<Untaken>), AccessError> {
     match verify_signed(authority, token, now) {
-        Ok(verified) => check_own(authority, verified, now).await,
-        Err(refusal) => verify_foreign(authority, token, refusal, now).await,
+        Ok(verified) => Ok((check_own(authority, verified, now).await?, None)),
+        Err(refusal) => look_at_foreign(authority, token, refusal, now).await,
     }
 }
 
@@ -133,22 +146,29 @@ pub(super) async fn check_delegation(
 }
 
 /// A third party's JWT as a token: what a ticket for it would say. `refusal` is what is wrong with it as one of ours.
-async fn verify_foreign(
+async fn look_at_foreign(
     authority: &Authority,
     token: &str,
     refusal: TokenError,
     now: Timestamp,
-) -> Result<ValidToken, AccessError> {
+) -> Result<(ValidToken, Option<Untaken>), AccessError> {
     let Ok(unverified) = UnverifiedForeignJwt::parse(token) else { return Err(AccessError::Refused(refusal)) };
-    let verified = foreign_jwt::verify(authority, unverified, Way::Bearer, Narrowing::default(), now).await;
-    let verified = verified.map_err(|error| match error {
+    let looked_at = foreign_jwt::look(authority, unverified, Way::Bearer, Narrowing::default(), now).await;
+    let (verified, untaken) = looked_at.map_err(|error| match error {
         TrustError::UnknownIssuer => AccessError::Refused(refusal),
+        error => refused_foreign(error),
+    })?;
+    let claims = verified.read_claims(authority.directory.management_api()).map_err(refused_foreign)?;
+    let valid = check_owner(authority, Arc::new(SignedToken::of_third_party(claims))).await?;
+    Ok((valid, Some(untaken)))
+}
+
+/// Why a third party's JWT is no good as a token.
+pub(super) fn refused_foreign(error: TrustError) -> AccessError {
+    match error {
         TrustError::Unavailable(reason) => AccessError::Unavailable(LookupError::Database(reason)),
         error => AccessError::Refused(TokenError::ThirdParty(error.public())),
-    })?;
-    let claims = verified.read_claims(authority.directory.management_api());
-    let claims = claims.map_err(|error| AccessError::Refused(TokenError::ThirdParty(error.public())))?;
-    check_owner(authority, Arc::new(SignedToken::of_third_party(claims))).await
+    }
 }
 
 /// Why whoever shows a good token may not use it.

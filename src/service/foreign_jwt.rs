@@ -155,6 +155,15 @@ pub(super) fn parse<'a>(authority: &Authority, jwt: &'a str, way: Way) -> Result
     unverified
 }
 
+/// A JWT that is good and was not taken yet.
+#[derive(Debug)]
+pub(super) struct Untaken {
+    issuer: Arc<TrustedIssuer>,
+    way: Way,
+    /// Its id, and until when that is remembered, if it is good once.
+    once: Option<(String, Timestamp)>,
+}
+
 /// Checks everything there is to check, and uses the JWT up if it is good once.
 ///
 /// # Errors
@@ -166,18 +175,36 @@ pub(super) async fn verify(
     narrowing: Narrowing<'_>,
     now: Timestamp,
 ) -> Result<VerifiedForeignJwt, TrustError> {
-    let verified = verify_uncounted(authority, unverified, way, narrowing, now).await;
-    authority.trust_counts.ended(way, &verified);
-    verified
+    let (verified, untaken) = look(authority, unverified, way, narrowing, now).await?;
+    untaken.take(authority).await?;
+    Ok(verified)
 }
 
-async fn verify_uncounted(
+/// Checks everything but whether it was used before, and uses nothing up: whoever uses the JWT must take it as well.
+///
+/// # Errors
+/// As [`verify`].
+pub(super) async fn look(
     authority: &Authority,
     unverified: UnverifiedForeignJwt<'_>,
     way: Way,
     narrowing: Narrowing<'_>,
     now: Timestamp,
-) -> Result<VerifiedForeignJwt, TrustError> {
+) -> Result<(VerifiedForeignJwt, Untaken), TrustError> {
+    let looked_at = look_uncounted(authority, unverified, way, narrowing, now).await;
+    if looked_at.is_err() {
+        authority.trust_counts.ended(way, &looked_at);
+    }
+    looked_at
+}
+
+async fn look_uncounted(
+    authority: &Authority,
+    unverified: UnverifiedForeignJwt<'_>,
+    way: Way,
+    narrowing: Narrowing<'_>,
+    now: Timestamp,
+) -> Result<(VerifiedForeignJwt, Untaken), TrustError> {
     let candidates = candidates(authority, unverified.unverified_issuer(), way, narrowing).await?;
     // Only the answer to a client assertion hides whether its issuer is trusted.
     if candidates.is_empty() && way == Way::ClientAssertion {
@@ -219,13 +246,14 @@ async fn verify_uncounted(
     }
     drop(fetches);
     let (Candidate { issuer, client }, person) = choice.end()?;
-    if issuer.record.policy.single_use {
-        let used = use_once(authority, &issuer, &unverified.claims).await;
-        used.inspect_err(|error| authority.trust_counts.refused(issuer.record.id, error))?;
-    }
-    authority.trust_counts.accepted(issuer.record.id);
-    let client = as_given(&issuer, client);
-    Ok(VerifiedForeignJwt { client, person, claims: unverified.claims })
+    let claims = unverified.claims;
+    let once = issuer
+        .record
+        .policy
+        .single_use
+        .then(|| Ok((claims.id().ok_or(TrustError::Id)?.to_owned(), claims.forget_at())));
+    let (client, once) = (as_given(&issuer, client), once.transpose()?);
+    Ok((VerifiedForeignJwt { client, person, claims }, Untaken { issuer, way, once }))
 }
 
 /// The signature alone, with keys fetched if they are somewhere else.
@@ -295,17 +323,45 @@ pub(super) fn was_used(conn: &mut AnyConnection, record: &TrustedIssuerRecord, j
     used_jti::is_used(conn, &whose_ids(record), PURPOSE, jti)
 }
 
-/// Uses the JWT up, in whichever way it came and for whichever app. After everything else: who cannot sign for the issuer
-/// must not burn its ids.
-async fn use_once(authority: &Authority, issuer: &TrustedIssuer, claims: &ForeignClaims) -> Result<(), TrustError> {
-    let jti = claims.id().ok_or(TrustError::Id)?.to_owned();
-    let whose = whose_ids(&issuer.record);
-    let forget_at = claims.forget_at();
-    let record = move |conn: &mut AnyConnection| used_jti::record(conn, &whose, PURPOSE, &jti, forget_at);
-    let recorded = authority.directory.database().insert_off_thread(record).await;
-    match recorded.map_err(|error| TrustError::Unavailable(error.to_string()))? {
-        Jti::Fresh => Ok(()),
-        Jti::Replayed => Err(TrustError::Replayed),
+impl Untaken {
+    /// Uses the JWT up if it is good once, in whichever way it came and for whichever app, and counts it. After everything
+    /// else: who cannot sign for the issuer must not burn its ids.
+    ///
+    /// # Errors
+    /// `Replayed`, or `Unavailable` when that cannot be known.
+    pub(super) async fn take(self, authority: &Authority) -> Result<(), TrustError> {
+        let taken = self.use_up(authority).await;
+        let (id, counts) = (self.issuer.record.id, &authority.trust_counts);
+        match &taken {
+            Ok(()) => counts.accepted(id),
+            Err(error) => counts.refused(id, error),
+        }
+        counts.ended(self.way, &taken);
+        taken
+    }
+
+    async fn use_up(&self, authority: &Authority) -> Result<(), TrustError> {
+        let Some((jti, forget_at)) = self.once.clone() else { return Ok(()) };
+        let whose = whose_ids(&self.issuer.record);
+        let record = move |conn: &mut AnyConnection| used_jti::record(conn, &whose, PURPOSE, &jti, forget_at);
+        let recorded = authority.directory.database().insert_off_thread(record).await;
+        match recorded.map_err(|error| TrustError::Unavailable(error.to_string()))? {
+            Jti::Fresh => Ok(()),
+            Jti::Replayed => Err(TrustError::Replayed),
+        }
+    }
+
+    /// Whether it could be taken now. Uses nothing up and counts nothing.
+    ///
+    /// # Errors
+    /// As [`Self::take`].
+    pub(super) async fn check_unused(&self, authority: &Authority) -> Result<(), TrustError> {
+        let Some((jti, _)) = self.once.clone() else { return Ok(()) };
+        let issuer = self.issuer.clone();
+        let look = move |conn: &mut AnyConnection| was_used(conn, &issuer.record, &jti);
+        let used = authority.directory.database().read_off_thread(look).await;
+        let is_used = used.map_err(|error| TrustError::Unavailable(error.to_string()))?;
+        if is_used { Err(TrustError::Replayed) } else { Ok(()) }
     }
 }
 
