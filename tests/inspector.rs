@@ -355,7 +355,7 @@ fn what_is_no_token_is_called_what_it_is_and_a_key_is_a_reason_to_rotate() {
         (client.client_id.as_str(), NotAToken::AppSid),
         ("hello", NotAToken::Opaque),
         ("", NotAToken::Empty),
-        (&"a".repeat(16 * 1024 + 1), NotAToken::TooLong),
+        (&"a".repeat(32 * 1024 + 1), NotAToken::TooLong),
     ] {
         let Inspection::NotAToken(what) = told(&app, &client, text, None) else { panic!("{text}") };
         assert_eq!(what, expected);

@@ -195,13 +195,24 @@ fn the_command_says_each_check_and_exits_with_1_if_one_fails() {
     // A command has the clock of the machine.
     let now = SystemClock.now().seconds();
     let claims = with(stage.claims(), &json!({ "exp": now + 300, "nbf": now, "iat": now }));
-    let (good, late) = (stage.signer.sign(&claims), stage.signer.sign(&with(claims, &json!({ "exp": now - 300 }))));
+    let late = stage.signer.sign(&with(claims.clone(), &json!({ "exp": now - 300 })));
+    let good = stage.signer.sign(&claims);
     let test =
         |more: &[&str], jwt: &str| brevet(stage.app.data.path()).args(&["issuer", "test"]).args(more).stdin(jwt).run();
     for more in [&["--org", "acme"][..], &["--id", &issuer], &[], &["--way", "ticket", "-"]] {
         let shown = test(more, &good).assert_code(0).stdout;
         assert!(shown.contains("✔ Signature") && shown.contains("the user alice of acme"), "{shown}");
     }
+    // As long as a JWT of a third party may be, and no longer.
+    let of_length = |length: usize| {
+        let mut long = claims.clone();
+        long["groups"] = json!("x".repeat(length));
+        stage.signer.sign(&long)
+    };
+    let (long, too_long) = (of_length(20 * 1_024), of_length(28 * 1_024));
+    assert!(long.len() > 20 * 1_024 && too_long.len() > 32 * 1_024);
+    test(&["--org", "acme"], &long).assert_code(0);
+    assert_eq!(test(&["--json"], &too_long).assert_code(1).json()["form"]["outcome"], "fails");
     let refused = test(&["--org", "acme", "--json"], &late).assert_code(1);
     let document = refused.json();
     assert_eq!((&document["accepted"], &document["reason"]), (&json!(false), &json!("expiry")));
@@ -240,6 +251,8 @@ fn the_inspector_says_who_signed_a_jwt_and_uses_it_up_for_nobody() {
     let used = told("acme", &jwt);
     assert_eq!(used.worth, Worth::Refused);
     assert!(says(&used, "It was used before"), "{used:?}");
+    let long = told("acme", &stage.signer.sign(&with(stage.claims(), &json!({ "groups": "x".repeat(20 * 1_024) }))));
+    assert_eq!(long.worth, Worth::Good, "as long as it may be where it is used");
     let forged = told("acme", &Signer::rsa("k1", "RS256").sign(&stage.claims()));
     assert_eq!(forged.worth, Worth::Refused);
     assert!(says(&forged, "which nothing proves"), "{forged:?}");

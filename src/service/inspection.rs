@@ -20,8 +20,8 @@ use crate::clock::Timestamp;
 use crate::keys::verify::TokenError;
 use crate::oauth::{ClientId, trust};
 
-/// What is looked at: as much as the verifier reads.
-pub const LONGEST_TEXT: usize = 16 * 1024;
+/// What is looked at: as much as is read of third parties' JWTs, the longest tokens that there are here.
+pub const LONGEST_TEXT: usize = trust::LONGEST_FOREIGN_JWT;
 
 /// What was pasted.
 #[derive(Debug, Clone, PartialEq, Eq)]

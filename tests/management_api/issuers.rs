@@ -207,6 +207,10 @@ fn an_app_without_a_key_is_made_and_used_over_http() {
     stage.client_assertion(&jwt).assert_status(200);
     let tried = post(&test, &json!({ "jwt": jwt })).assert_status(200).json();
     assert_eq!(tried["reason"], "replayed", "{tried}");
+    let mut long = stage.claims();
+    long["groups"] = json!("x".repeat(20 * 1_024));
+    let tried = post(&test, &json!({ "jwt": stage.signer.sign(&long) })).assert_status(200).json();
+    assert_eq!(tried["accepted"], true, "{tried}");
     let bearer = post(&test, &json!({ "jwt": stage.jwt(), "way": "bearer" })).assert_status(200).json();
     assert_eq!(bearer["reason"], "unknown_issuer");
     assert_eq!(post(&test, &json!({ "jwt": jwt, "way": "evil" })).status, 400);

@@ -50,9 +50,7 @@ impl NotAToken {
     pub const fn advice(self) -> &'static str {
         match self {
             Self::Empty => "Paste a token first.",
-            Self::TooLong => {
-                "This is longer than 16 KiB. An access token of this server never is: paste the token alone."
-            }
+            Self::TooLong => "This is longer than 32 KiB. No token that is good here is: paste the token alone.",
             Self::AppKey => {
                 "This is an App Key, not a token. It is a secret: if you pasted it anywhere that others can read, rotate it now. To get a token with it, send it to the token endpoint."
             }
