@@ -1,16 +1,23 @@
 //! `brevet doctor`: what is wrong with an installation, and what to do about it.
 
 use std::fs::{self, Permissions};
+use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::thread;
 
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::support::process::{Run, brevet, data_directory};
+use crate::client_jwks_uri::{KeyServer, good};
+use crate::support::http;
+use crate::support::process::{Run, Server, brevet, data_directory};
+use crate::support::signer::Signer;
 
 fn doctor(data: &Path) -> Run {
-    brevet(data).args(&["doctor", "--json"])
+    // Where nobody listens, whatever runs on this machine.
+    brevet(data).args(&["doctor", "--json"]).env("BREVET_ISSUER", "http://127.0.0.1:1")
 }
 
 /// As the server makes it; that of tests has the mode that the surroundings give it.
@@ -40,7 +47,7 @@ fn an_installation_that_is_well_is_told_so_and_left_as_it_is() {
         names
     };
     let before = files();
-    let text = brevet(data.path()).args(&["doctor"]).ok();
+    let text = brevet(data.path()).args(&["doctor"]).env("BREVET_ISSUER", "http://127.0.0.1:1").ok();
     let all_is_well = text.lines().all(|line| line.starts_with("✔ "));
     assert!(all_is_well && text.lines().count() >= 6, "{text}");
     for check in ["settings", "data directory", "database", "tables", "master key", "signing keys"] {
@@ -128,4 +135,60 @@ fn an_issuer_whose_keys_cannot_be_fetched_is_a_warning() {
     // The guard of the server holds here too.
     let (found, _) = finding(doctor(data.path()), "issuer keys");
     assert!(found["text"].as_str().unwrap().contains("https://"), "{found}");
+}
+
+/// A server in front of another, which refuses programs of that name.
+fn firewall(behind: &Server, refused: &'static str) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (port, behind) = (listener.local_addr().unwrap().port(), behind.url.clone());
+    // Ends with the test program.
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut request = [0; 4_096];
+            let length = stream.read(&mut request).unwrap();
+            let request = String::from_utf8_lossy(&request[..length]).to_lowercase();
+            let path = request.split(' ').nth(1).unwrap();
+            let (status, body) = match request.contains(&format!("user-agent: {refused}")) {
+                true => ("403 Forbidden".to_owned(), String::new()),
+                false => {
+                    let answer = http::get(&format!("{behind}{path}"), &[]);
+                    (format!("{} Whatever", answer.status.as_u16()), answer.body)
+                }
+            };
+            let head = format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
+            stream.write_all((head + &body).as_bytes()).unwrap();
+        }
+    });
+    port
+}
+
+#[test]
+fn the_keys_are_looked_for_at_the_servers_own_address_as_services_do_that_check_tokens() {
+    const CHECK: &str = "public address";
+    let data = private_directory();
+    let server = Server::start_as_issuer(data.path(), &[]);
+    let at = |data: &Path, issuer: &str| finding(doctor(data).env("BREVET_ISSUER", issuer), CHECK);
+    let (found, code) = at(data.path(), &server.url);
+    assert_eq!((found["verdict"].as_str(), code), (Some("ok"), 0), "{found}");
+
+    let cases = [
+        ("python-urllib/", format!("http://127.0.0.1:{}", firewall(&server, "python-urllib/")), "every User-Agent"),
+        ("brevet/", format!("http://127.0.0.1:{}", firewall(&server, "brevet/")), "the proxy in front"),
+        ("nobody", format!("http://127.0.0.1:{}/elsewhere", firewall(&server, "nobody")), "the proxy in front"),
+    ];
+    for (refused, issuer, cure) in cases {
+        let (found, code) = at(data.path(), &issuer);
+        assert_eq!((found["verdict"].as_str(), code), (Some("warning"), 0), "{refused}: {found}");
+        assert!(found["fix"].as_str().unwrap().contains(cure), "{refused}: {found}");
+    }
+    let stranger = KeyServer::start(good(&Signer::ed25519("k").jwks()));
+    let (found, _) = at(data.path(), stranger.url.trim_end_matches("/jwks.json"));
+    assert!(found["fix"].as_str().unwrap().contains("leads to this server"), "{found}");
+    // No server at all: at an address of this machine that is no finding, elsewhere it is a warning.
+    drop(server);
+    let document = doctor(data.path()).run().json();
+    assert!(!document.to_string().contains(CHECK), "{document}");
+    let (found, code) = at(data.path(), "http://0.0.0.0:1");
+    assert_eq!((found["verdict"].as_str(), code), (Some("warning"), 0), "{found}");
 }

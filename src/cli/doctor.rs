@@ -13,7 +13,7 @@ use crate::service::doctor::{Finding, Verdict, examine};
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "It changes nothing and may be run beside a server. It fetches the public keys of trusted issuers, as the server does.\nExit code 1 if something does not work (✖); what needs a look (⚠) does not change it."
+    after_help = "It changes nothing and may be run beside a server. It fetches the public keys of trusted issuers, as the server does,\nand the server's own at its public address, as services do.\nExit code 1 if something does not work (✖); what needs a look (⚠) does not change it."
 )]
 pub(super) struct Doctor {
     #[command(flatten)]

@@ -24,6 +24,8 @@ const LARGEST_DOCUMENT: u64 = 256 * 1024;
 /// In octets.
 const LARGEST_HEAD: usize = 16 * 1024;
 const LONGEST_URL: usize = 1_024;
+/// As whom this server fetches (`User-Agent`).
+pub const OWN_AGENT: &str = concat!("brevet/", env!("CARGO_PKG_VERSION"));
 
 /// What lies behind an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -193,21 +195,9 @@ pub struct Fetcher {
 impl Fetcher {
     /// A fetcher for public addresses or, if allowed, also for private ones.
     pub fn new(allow_private: bool) -> Self {
-        choose_provider();
-        let config = Agent::config_builder()
-            .timeout_global(Some(LONGEST_FETCH))
-            .max_redirects(0)
-            .http_status_as_error(false)
-            // A proxy would look names up itself, unjudged.
-            .proxy(None)
-            .max_idle_connections(0)
-            .max_response_header_size(LARGEST_HEAD)
-            .user_agent(concat!("brevet/", env!("CARGO_PKG_VERSION")))
-            .accept("application/jwk-set+json, application/json")
-            .tls_config(TlsConfig::builder().root_certs(RootCerts::WebPki).build())
-            .build();
         let resolver = JudgingResolver { names: DefaultResolver::default(), allow_private };
-        Self { agent: Agent::with_parts(config, DefaultConnector::default(), resolver), allow_private }
+        let agent = Agent::with_parts(agent_config(OWN_AGENT), DefaultConnector::default(), resolver);
+        Self { agent, allow_private }
     }
 
     /// Sends a form, with this value of `Authorization`, and reads the answer.
@@ -241,6 +231,34 @@ impl Fetcher {
         let body = response.body_mut().with_config().limit(LARGEST_DOCUMENT).read_to_vec();
         Ok(Fetched { body: body.map_err(|error| error.to_string())?, max_age })
     }
+}
+
+fn agent_config(user_agent: &str) -> Config {
+    choose_provider();
+    Agent::config_builder()
+        .timeout_global(Some(LONGEST_FETCH))
+        .max_redirects(0)
+        .http_status_as_error(false)
+        // A proxy would look names up itself, unjudged.
+        .proxy(None)
+        .max_idle_connections(0)
+        .max_response_header_size(LARGEST_HEAD)
+        .user_agent(user_agent)
+        .accept("application/jwk-set+json, application/json")
+        .tls_config(TlsConfig::builder().root_certs(RootCerts::WebPki).build())
+        .build()
+}
+
+/// Fetches from an address that the operator wrote down, wherever it is, as a program of that name; answers the status, too.
+/// Blocks.
+///
+/// # Errors
+/// Why there is no answer.
+pub fn fetch_own(url: &str, user_agent: &str) -> Result<(u16, Vec<u8>), String> {
+    let agent = Agent::new_with_config(agent_config(user_agent));
+    let mut response = agent.get(url).call().map_err(|error| error.to_string())?;
+    let body = response.body_mut().with_config().limit(LARGEST_DOCUMENT).read_to_vec();
+    Ok((response.status().as_u16(), body.map_err(|error| error.to_string())?))
 }
 
 fn max_age(cache_control: &str) -> Option<Duration> {

@@ -1,6 +1,7 @@
 //! What is wrong with an installation, or soon will be, and what to do about it. Changes nothing, so that it can be asked
 //! beside a server that runs and one that does not start.
 
+mod address;
 mod issuers;
 
 use std::fs;
@@ -65,7 +66,7 @@ impl Finding {
 }
 
 /// Looks at everything, in the order in which it is needed: what cannot be looked at without something that is missing is
-/// left out. Blocks, and fetches the keys of trusted issuers.
+/// left out. Blocks, and fetches the keys of trusted issuers and those of the server itself.
 pub fn examine(config: &Arc<Config>, clock: Arc<dyn Clock>) -> Vec<Finding> {
     let mut findings = vec![settings(config)];
     findings.extend(data_directory(config));
@@ -97,6 +98,7 @@ pub fn examine(config: &Arc<Config>, clock: Arc<dyn Clock>) -> Vec<Finding> {
     match signing_keys(&management) {
         Ok((directory, finding)) => {
             findings.push(finding);
+            findings.extend(address::keys(config, directory.ring().signing_kid(management.now()).as_deref()));
             findings.extend(issuers::keys(&management, &directory));
         }
         Err(error) => findings.push(Finding::error("signing keys", &error)),
