@@ -21,14 +21,14 @@ use crate::support::http::Answer;
 use crate::support::process::eventually;
 use crate::support::signer::Signer;
 use crate::support::{Credentials, TestApp, new_app};
-use crate::third_party_table::{NO_THROTTLE, WAYS, Way, claims, trust};
+use crate::third_party_table::{FOR_ALL_WAYS, WAYS, Way, claims, trust};
 use crate::trusted_issuers::{AUD, ISS, settings};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 const JSON: &str = "200 OK\r\ncontent-type: application/json\r\ncache-control: max-age=600";
 
 fn server() -> TestApp {
-    TestApp::with(&[NO_THROTTLE, ("outbound-allow-private", "true")])
+    TestApp::with(&[&FOR_ALL_WAYS[..], &[("outbound-allow-private", "true")]].concat())
 }
 
 /// An app without any key.
@@ -251,7 +251,7 @@ fn a_thousand_unknown_keys_cause_one_fetch_in_a_while_and_evict_none() {
     for interval in 0..2 {
         app.clock.advance(Duration::from_secs(60));
         for number in 0..500 {
-            let way = WAYS[number % 4];
+            let way = WAYS[number % WAYS.len()];
             let header = json!({ "alg": "ES256", "kid": format!("unknown {interval} {number}") });
             let forged = attacker.sign_with(&header, &claims(app.clock.now().seconds()));
             way.assert_refused(&way.send(&app.url, &forged), &number);
@@ -278,7 +278,7 @@ fn hostile_servers_of_keys_lose_no_good_ones_and_delay_nobody() {
     trust(&app, behind(&keys.url, &client));
     assert_eq!(status(&app, Way::Grant, &signer), 200);
     for (number, (what, reply)) in hostile(&canary.url).into_iter().enumerate() {
-        let way = WAYS[number % 4];
+        let way = WAYS[number % WAYS.len()];
         keys.reply_with(reply.clone());
         app.clock.advance(Duration::from_secs(900));
         let (asked, began_at) = (keys.asked(), Instant::now());

@@ -32,7 +32,8 @@ use crate::support::signer::Signer;
 use crate::support::{Credentials, PASSWORD, START, TestApp, decode_jwt, new_app};
 use crate::trusted_issuers::{AUD, ISS, settings};
 
-pub const NO_THROTTLE: (&str, &str) = ("throttle-failures", "off");
+/// What the table needs of a server: nobody is throttled, and old clients find tickets under a path of their own.
+pub const FOR_ALL_WAYS: [(&str, &str); 2] = [("throttle-failures", "off"), ("ticket-path-prefix", "/FlexiCapture12")];
 const GRANT: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 /// What is promised: a change is known on every node within this.
@@ -53,12 +54,16 @@ pub enum Way {
     Grant,
     Assertion,
     Ticket,
+    /// The same, as old clients spell its path.
+    OldTicket,
     Bearer,
 }
 
-pub const WAYS: [Way; 4] = [Way::Grant, Way::Assertion, Way::Ticket, Way::Bearer];
+pub const WAYS: [Way; 5] = [Way::Grant, Way::Assertion, Way::Ticket, Way::OldTicket, Way::Bearer];
+/// Those by which a JWT comes in a form, which may hold what no header of HTTP can.
+const FORMS: [Way; 4] = [Way::Grant, Way::Assertion, Way::Ticket, Way::OldTicket];
 
-fn encoded(text: &str) -> String {
+pub fn encoded(text: &str) -> String {
     url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
 }
 
@@ -73,7 +78,10 @@ impl Way {
                 let body = format!("grant_type=client_credentials&{kind}&client_assertion={jwt_in_form}");
                 http::post_form(&token, &[], &body)
             }
-            Self::Ticket => http::post_form(&format!("{url}/server/jwt"), &[], &format!("JwtToken={jwt_in_form}")),
+            Self::Ticket | Self::OldTicket => {
+                let path = if self == Self::Ticket { "/server/jwt" } else { "/FlexiCapture12/Server/jwt" };
+                http::post_form(&format!("{url}{path}"), &[], &format!("JwtToken={jwt_in_form}"))
+            }
             Self::Bearer => {
                 let authorization = format!("Bearer {jwt}");
                 http::get(&format!("{url}/api/v1/whoami"), &[("authorization", &authorization)])
@@ -91,7 +99,7 @@ impl Way {
         let expected = match self {
             Self::Grant => (400, "invalid_grant"),
             Self::Assertion => (401, "invalid_client"),
-            Self::Ticket => (401, "invalid_grant"),
+            Self::Ticket | Self::OldTicket => (401, "invalid_grant"),
             Self::Bearer => (401, "invalid_token"),
         };
         assert_eq!((answer.status.as_u16(), answer.error().as_str()), expected, "{seen}");
@@ -100,6 +108,23 @@ impl Way {
             assert_eq!(body["error_description"], "Client authentication failed.", "{seen}");
         }
         assert!(answer.header("cache-control").contains("no-store"), "{seen}");
+    }
+}
+
+/// Every way in refuses it.
+pub fn assert_all_refuse(url: &str, jwt: &str, what: &dyn fmt::Display) {
+    for way in WAYS {
+        let began_at = Instant::now();
+        way.assert_refused(&way.send(url, jwt), what);
+        assert!(began_at.elapsed() < Duration::from_secs(10), "{way:?}: {what}: {:?}", began_at.elapsed());
+    }
+}
+
+/// Every way in takes one, each its own.
+pub fn assert_all_take(url: &str, what: &dyn fmt::Display, make: impl Fn() -> String) {
+    for way in WAYS {
+        let answer = way.send(url, &make());
+        assert_eq!(answer.status.as_u16(), 200, "{way:?}: {what}: {}", answer.body);
     }
 }
 
@@ -117,7 +142,7 @@ impl Stage {
     }
 
     fn with_key(more: &[(&str, &str)], signer: Signer) -> Self {
-        let app = TestApp::with(&[more, &[NO_THROTTLE]].concat());
+        let app = TestApp::with(&[more, &FOR_ALL_WAYS].concat());
         let client = app.create_app(&["billing:read", "billing:write"]);
         let issuer = trust(&app, settings(&signer, StandsFor::App(client.id())));
         Self { app, client, signer, issuer }
@@ -146,22 +171,17 @@ impl Stage {
     }
 
     fn refused_by(&self, way: Way, jwt: &str, what: &dyn fmt::Display) {
-        let began_at = Instant::now();
         way.assert_refused(&way.send(&self.app.url, jwt), what);
-        assert!(began_at.elapsed() < Duration::from_secs(10), "{way:?}: {what}: {:?}", began_at.elapsed());
     }
 
     /// Refused by every way in.
     fn refused(&self, jwt: &str, what: &dyn fmt::Display) {
-        WAYS.iter().for_each(|way| self.refused_by(*way, jwt, what));
+        assert_all_refuse(&self.app.url, jwt, what);
     }
 
     /// Accepted by every way in, each time with an id of its own.
     fn good(&self, what: &dyn fmt::Display, make: impl Fn(Value) -> String) {
-        for way in WAYS {
-            let answer = way.send(&self.app.url, &make(self.claims()));
-            assert_eq!(answer.status.as_u16(), 200, "{way:?}: {what}: {}", answer.body);
-        }
+        assert_all_take(&self.app.url, what, || make(self.claims()));
     }
 
     /// After all that was refused, a good one is good.
@@ -345,7 +365,7 @@ fn a_jwt_for_several_proves_nobody_s_identity() {
     let stage = Stage::new(&[]);
     let for_both = || stage.signer.sign(&stage.with("aud", json!([AUD, "https://other.example"])));
     stage.refused_by(Way::Assertion, &for_both(), &"for others, too");
-    for way in [Way::Grant, Way::Ticket, Way::Bearer] {
+    for way in WAYS.into_iter().filter(|way| *way != Way::Assertion) {
         way.send(&stage.app.url, &for_both()).assert_status(200);
     }
 }
@@ -567,7 +587,7 @@ fn our_own_token_is_no_jwt_of_a_third_party_and_the_other_way_round() {
     let token = stage.app.token(&stage.client);
     let ticket = Way::Ticket.send(&stage.app.url, &stage.signer.sign(&stage.claims())).assert_status(200).json();
     for ours in [token.as_str(), ticket["ticket"].as_str().unwrap()] {
-        for way in [Way::Grant, Way::Assertion, Way::Ticket] {
+        for way in FORMS {
             stage.refused_by(way, ours, &"our own access token");
         }
         Way::Bearer.send(&stage.app.url, ours).assert_status(200);
@@ -656,22 +676,22 @@ fn what_is_not_a_jwt_in_compact_form_is_refused() {
         ("with a space after", format!("{good} ")),
         ("with a space within", good.replacen('.', ". ", 1)),
     ] {
-        for way in [Way::Grant, Way::Assertion, Way::Ticket] {
+        for way in FORMS {
             stage.refused_by(way, &jwt, &what);
         }
     }
-    for way in [Way::Grant, Way::Assertion, Way::Ticket] {
+    for way in FORMS {
         let answer = way.send(&stage.app.url, &format!("{good}\n"));
         assert!(matches!(answer.status.as_u16(), 400 | 401), "{way:?}: {}", answer.body);
     }
     // Longer than anybody's: 20,000 levels fit into what may be sent, and into no JWT.
     for jwt in [signed(deep(10_000).as_bytes()), signed(deep(20_000).as_bytes()), "A".repeat(33_000)] {
-        for way in [Way::Grant, Way::Assertion, Way::Ticket] {
+        for way in FORMS {
             stage.refused_by(way, &jwt, &"a very long one");
         }
     }
     let huge = "A".repeat(70_000);
-    for way in [Way::Grant, Way::Assertion, Way::Ticket] {
+    for way in FORMS {
         assert_eq!(way.send(&stage.app.url, &huge).status.as_u16(), 413, "{way:?}");
     }
     stage.good(&"as it is", |claims| stage.signer.sign(&claims));
@@ -752,14 +772,14 @@ fn a_jwt_is_good_once_across_all_ways_and_nobody_else_uses_it_up(settings_of_ser
 fn of_twelve_copies_at_once_on_two_nodes_and_all_ways_one_is_good(settings: &[(&str, &str)]) {
     const COPIES: usize = 12;
     let stage = Stage::new(settings);
-    let other = TestApp::on(stage.app.data.clone(), stage.app.clock.clone(), &[settings, &[NO_THROTTLE]].concat());
+    let other = TestApp::on(stage.app.data.clone(), stage.app.clock.clone(), &[settings, &FOR_ALL_WAYS].concat());
     let urls = [stage.app.url.as_str(), &other.url];
-    for ways in [WAYS, [Way::Grant; 4], [Way::Assertion; 4], [Way::Ticket; 4], [Way::Bearer; 4]] {
+    for ways in [&WAYS[..], &[Way::Grant], &[Way::Assertion], &[Way::Ticket], &[Way::OldTicket], &[Way::Bearer]] {
         let jwt = stage.signer.sign(&stage.claims());
         let together = Barrier::new(COPIES);
         let statuses: Vec<u16> = thread::scope(|scope| {
             let show = |copy: usize| {
-                let (way, url, jwt, together) = (ways[copy / 2 % 4], urls[copy % 2], &jwt, &together);
+                let (way, url, jwt, together) = (ways[copy / 2 % ways.len()], urls[copy % 2], &jwt, &together);
                 scope.spawn(move || {
                     together.wait();
                     way.send(url, jwt).status.as_u16()
@@ -785,7 +805,8 @@ fn what_was_used_is_used_up_even_if_the_server_is_killed_the_moment_after() {
         .args(&["issuer", "add", "--org=acme", "--name=Portal", "--issuer", ISS, "--audience", AUD, "--single-use"])
         .args(&["--accept-directly", "--subject=alice", "--app", &app.client_id, "--jwks", jwks.to_str().unwrap()])
         .ok();
-    let start = || Server::start_with(data.path(), &["--throttle-failures=off"], &[]);
+    let start =
+        || Server::start_with(data.path(), &["--throttle-failures=off", "--ticket-path-prefix=/FlexiCapture12"], &[]);
     let mut used = Vec::new();
     for way in WAYS {
         let server = start();
@@ -804,7 +825,7 @@ fn what_was_used_is_used_up_even_if_the_server_is_killed_the_moment_after() {
 /// Check 87. Tickets of users die with the trust in their issuer; what an app got is the app's.
 fn what_is_trusted_no_more_is_refused_on_every_node(more: &[(&str, &str)]) {
     let stage = Stage::new(more);
-    let other = TestApp::on(stage.app.data.clone(), stage.app.clock.clone(), &[more, &[NO_THROTTLE]].concat());
+    let other = TestApp::on(stage.app.data.clone(), stage.app.clock.clone(), &[more, &FOR_ALL_WAYS].concat());
     let tail = |app: &TestApp| Tail::start(app.authority.directory.clone(), app.clock.clone()).unwrap();
     let _tails = (tail(&stage.app), tail(&other));
     let m = &stage.app.management;
@@ -903,7 +924,7 @@ fn what_a_jwt_says_of_rights_here_has_no_effect() {
                 let (_, token) = stage.app.verified_jwt(answer["access_token"].as_str().unwrap());
                 token
             }
-            Way::Ticket => stage.app.verified_jwt(answer["ticket"].as_str().unwrap()).1,
+            Way::Ticket | Way::OldTicket => stage.app.verified_jwt(answer["ticket"].as_str().unwrap()).1,
         };
         let scopes = match &who["scope"] {
             Value::String(text) => text.split(' ').map(str::to_owned).collect::<Vec<_>>(),
@@ -943,7 +964,7 @@ fn a_user_who_is_called_like_an_app_is_not_that_app() {
         claims["iss"] = json!("https://people.example");
         stage.signer.sign(&claims)
     };
-    for way in [Way::Grant, Way::Ticket] {
+    for way in [Way::Grant, Way::Ticket, Way::OldTicket] {
         let answer = way.send(&stage.app.url, &jwt()).assert_status(200).json();
         let token = answer.get("ticket").unwrap_or(&answer["access_token"]).as_str().unwrap();
         let (_, token) = stage.app.verified_jwt(token);

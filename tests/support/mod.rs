@@ -4,6 +4,7 @@ mod app;
 pub mod browser;
 pub mod http;
 pub mod one_time;
+pub mod openssl;
 pub mod postgres;
 pub mod process;
 pub mod signer;
