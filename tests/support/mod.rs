@@ -2,6 +2,7 @@
 
 mod app;
 pub mod browser;
+pub mod hostile;
 pub mod http;
 pub mod one_time;
 pub mod openssl;
