@@ -18,6 +18,14 @@ use crate::trusted_issuers::{ISS, Stage, settings};
 const GRANT: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 const TYPE: &str = "urn:ietf:params:oauth:token-type";
 
+crate::support::postgres::on_both_databases! {
+    an_app_gets_a_token_that_is_still_the_others_and_says_who_acts
+    the_new_token_ends_no_later_than_the_old_one
+    a_token_dies_with_whoever_had_a_hand_in_it
+    a_users_ticket_stays_the_users
+    a_workloads_jwt_is_exchanged_for_no_more_than_its_issuer_gives_it
+}
+
 /// An app that may exchange tokens.
 fn actor(app: &TestApp, scopes: &[&str]) -> Credentials {
     app.create_app_with("acme", NewApp { token_exchange: true, ..new_app(scopes) })
@@ -44,9 +52,8 @@ fn set(app: &TestApp, client: &Credentials, update: AppUpdate) {
     app.catch_up();
 }
 
-#[test]
-fn an_app_gets_a_token_that_is_still_the_others_and_says_who_acts() {
-    let app = TestApp::new();
+fn an_app_gets_a_token_that_is_still_the_others_and_says_who_acts(more: &[(&str, &str)]) {
+    let app = TestApp::with(more);
     let front = app.create_app(&["billing:read", "billing:write"]);
     let back = actor(&app, &["billing:read"]);
     let answer = exchange(&app, &back, &app.token(&front)).assert_status(200);
@@ -128,9 +135,8 @@ fn whatever_is_not_as_it_must_be_is_refused() {
     assert_eq!(app.post(&format!("/connect/token?subject_token={subject}"), &[], &good).error(), "invalid_request");
 }
 
-#[test]
-fn the_new_token_ends_no_later_than_the_old_one() {
-    let app = TestApp::new();
+fn the_new_token_ends_no_later_than_the_old_one(more: &[(&str, &str)]) {
+    let app = TestApp::with(more);
     let front = app.create_app(&["billing:read"]);
     let lifetime = |seconds| AppUpdate { lifetime: Some(Some(Duration::from_secs(seconds))), ..AppUpdate::default() };
     let back = actor(&app, &["billing:read"]);
@@ -149,8 +155,7 @@ fn the_new_token_ends_no_later_than_the_old_one() {
     assert_eq!(exchange(&app, &back, &subject).assert_status(400).error(), "invalid_request");
 }
 
-#[test]
-fn a_token_dies_with_whoever_had_a_hand_in_it() {
+fn a_token_dies_with_whoever_had_a_hand_in_it(more: &[(&str, &str)]) {
     type Deed = fn(&TestApp, &Credentials);
     let disable: Deed = |app, client| {
         set(app, client, AppUpdate { enabled: Some(false), ..AppUpdate::default() });
@@ -164,10 +169,10 @@ fn a_token_dies_with_whoever_had_a_hand_in_it() {
         cut_offs::revoke_app_tokens(&app.management, client.id()).unwrap();
         app.catch_up();
     };
+    let app = TestApp::with(more);
     for deed in [disable, delete, end_tokens] {
         // Whose it was, who passed it on, and who has it.
         for at in 0..3 {
-            let app = TestApp::new();
             let chain =
                 [app.create_app(&["billing:read"]), actor(&app, &["billing:read"]), actor(&app, &["billing:read"])];
             let passed_on = token_of(exchange(&app, &chain[1], &app.token(&chain[0])));
@@ -180,7 +185,6 @@ fn a_token_dies_with_whoever_had_a_hand_in_it() {
             app.get_with_token("/api/v1/whoami", &token).assert_status(401);
         }
     }
-    let app = TestApp::new();
     let (front, back) = (app.create_app(&["billing:read"]), actor(&app, &["billing:read"]));
     let token = token_of(exchange(&app, &back, &app.token(&front)));
     // Whether it may exchange is asked when it does.
@@ -216,9 +220,8 @@ fn a_token_is_passed_on_four_times_at_most() {
     assert_eq!(refused.error(), "invalid_request");
 }
 
-#[test]
-fn a_users_ticket_stays_the_users() {
-    let stage = Stage::new();
+fn a_users_ticket_stays_the_users(more: &[(&str, &str)]) {
+    let stage = Stage::with(more);
     let issuer = stage.trust(settings(&stage.signer, StandsFor::Users));
     let back = actor(&stage.app, &["billing:read", "billing:write"]);
     let ticket = stage.ticket(&stage.jwt()).assert_status(200).json()["ticket"].as_str().unwrap().to_owned();
@@ -258,9 +261,8 @@ fn a_users_ticket_stays_the_users() {
     all(401);
 }
 
-#[test]
-fn a_workloads_jwt_is_exchanged_for_no_more_than_its_issuer_gives_it() {
-    let stage = Stage::new();
+fn a_workloads_jwt_is_exchanged_for_no_more_than_its_issuer_gives_it(more: &[(&str, &str)]) {
+    let stage = Stage::with(more);
     let mut asked = settings(&stage.signer, StandsFor::App(stage.client.id()));
     asked.scopes = Some(vec!["billing:read".to_owned()]);
     asked.ticket_lifetime = Some(Duration::from_secs(60));
