@@ -45,6 +45,7 @@ crate::support::postgres::on_both_databases! {
     an_issuer_whom_very_many_trust_serves_those_who_are_named
     claims_that_do_not_hold_are_refused_by_every_way_in
     an_organisation_that_is_named_is_the_one_that_trusts
+    every_door_for_bearer_tokens_takes_the_same_jwts
 }
 
 /// A way in.
@@ -783,6 +784,85 @@ fn a_ticket_is_fresh_stands_in_body_and_header_and_dies() {
     assert!(!good(&tickets[0]) && good(&tickets[1]), "dead when it is revoked");
     stage.app.clock.advance(Duration::from_secs(86_400));
     assert!(!tickets.iter().any(|ticket| good(ticket)), "dead when it is over");
+}
+
+/// Resource routes, forward-auth and introspection take the same ones as bearer tokens, each once.
+fn every_door_for_bearer_tokens_takes_the_same_jwts(more: &[(&str, &str)]) {
+    let stage = Stage::new(more);
+    let app = &stage.app;
+    let service = app.create_app(&["billing:read"]);
+    app.create_organisation("rival");
+    app.create_api("rival", "https://rival.example", &["rival:read"]);
+    let rival = app.create_app_with("rival", new_app(&["rival:read"]));
+    let mut only_exchanged = settings(&stage.signer, StandsFor::App(stage.client.id()));
+    only_exchanged.issuer = "https://not-directly.example".to_owned();
+    only_exchanged.accept_directly = false;
+    trust(app, only_exchanged);
+    let doors: [(&str, &dyn Fn(&str) -> bool); 3] = [
+        ("whoami", &|jwt| app.get_with_token("/api/v1/whoami", jwt).status == 200),
+        ("verify", &|jwt| app.get_with_token("/connect/verify?aud=https://billing.example", jwt).status == 200),
+        ("introspect", &|jwt| app.introspect(&service, jwt).assert_status(200).json()["active"] == true),
+    ];
+    for (what, is_taken) in doors {
+        let jwt = stage.signer.sign(&stage.claims());
+        assert!(is_taken(&jwt), "{what}");
+        assert!(doors.iter().all(|(_, is_taken)| !is_taken(&jwt)), "after {what}");
+        for wrong in
+            [stage.with("aud", "urn:else"), stage.with("exp", 1), stage.with("iss", "https://not-directly.example")]
+        {
+            assert!(!is_taken(&stage.signer.sign(&wrong)), "{what}: {wrong}");
+        }
+        assert!(!is_taken(&Signer::p256("k").sign(&stage.claims())), "{what}: the signature of a stranger");
+    }
+    let claims = stage.claims();
+    let worth = app.introspect(&service, &stage.signer.sign(&claims)).json();
+    let expected = json!({
+        "active": true, "iss": ISS, "aud": ["https://billing.example"], "scope": "billing:read billing:write",
+        "client_id": stage.client.client_id, "sub": stage.client.client_id, "tenant": "acme", "token_type": "Bearer",
+        "exp": claims["exp"], "iat": claims["iat"], "nbf": claims["nbf"], "jti": claims["jti"],
+    });
+    assert_eq!(worth, expected);
+    let unknown = app.introspect(&rival, &stage.signer.sign(&stage.claims())).assert_status(200);
+    assert_eq!(unknown.json(), json!({ "active": false }), "whom it does not concern");
+}
+
+/// What is changed over HTTP counts at once for every way in.
+#[test]
+fn an_issuer_that_is_changed_while_it_is_used_is_taken_as_it_is_now() {
+    let stage = Stage::new(&[]);
+    let admin = stage.app.token(&stage.app.create_app(&["issuers:write", "issuers:read"]));
+    let headers = [("authorization", format!("Bearer {admin}")), ("content-type", "application/json".to_owned())];
+    let headers = headers.each_ref().map(|(name, value)| (*name, value.as_str()));
+    let change = |body: &Value| {
+        let url = format!("{}/api/v1/issuers/{}", stage.app.url, stage.issuer);
+        http::send("PATCH", &url, &headers, Some(body.to_string().as_bytes())).assert_status(200);
+    };
+    let jwt = || stage.signer.sign(&stage.claims());
+    stage.good_after_all();
+    for (no_more, again) in [
+        (json!({ "enabled": false }), json!({ "enabled": true })),
+        (json!({ "audiences": ["urn:else"] }), json!({ "audiences": [AUD, "urn:else"] })),
+        (
+            json!({ "rules": [{ "claim": "sub", "equals": "bob" }] }),
+            json!({ "rules": [{ "claim": "sub", "one_of": ["bob", "alice"] }] }),
+        ),
+        (
+            json!({ "keys": { "jwks": { "keys": [Signer::p256("next").jwk] } } }),
+            json!({ "keys": { "jwks": { "keys": [stage.signer.jwk] } } }),
+        ),
+        (json!({ "algorithms": ["RS256"] }), json!({ "algorithms": ["RS256", "ES256"] })),
+        (json!({ "subject_claim": "nameid" }), json!({ "subject_claim": "sub" })),
+    ] {
+        change(&no_more);
+        stage.refused(&jwt(), &no_more);
+        change(&again);
+        stage.good(&again, |claims| stage.signer.sign(&claims));
+    }
+    change(&json!({ "accept_directly": false }));
+    stage.refused_by(Way::Bearer, &jwt(), &"not directly any more");
+    for way in FORMS {
+        way.send(&stage.app.url, &jwt()).assert_status(200);
+    }
 }
 
 /// Nor may whoever finds a JWT that is bound to somebody's key use it as it is.

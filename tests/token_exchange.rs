@@ -10,10 +10,12 @@ use brevet::service::trusted_issuers::{self, StandsFor};
 use brevet::service::{accounts, cut_offs, organisations};
 use serde_json::{Value, json};
 
+use crate::support::hostile;
 use crate::support::http::Answer;
 use crate::support::signer::Signer;
 use crate::support::{Credentials, TestApp, decode_jwt, new_app};
-use crate::trusted_issuers::{ISS, Stage, settings};
+use crate::third_party_table::encoded;
+use crate::trusted_issuers::{AUD, ISS, Stage, settings};
 
 const GRANT: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 const TYPE: &str = "urn:ietf:params:oauth:token-type";
@@ -277,6 +279,44 @@ fn a_workloads_jwt_is_exchanged_for_no_more_than_its_issuer_gives_it(more: &[(&s
     over["exp"] = json!(stage.app.clock.now().seconds() - 30);
     let refused = ask(&stage.app, &back, &form(&stage.signer.sign(&over), "jwt")).assert_status(400);
     assert_eq!(refused.error(), "invalid_request");
+}
+
+#[test]
+fn what_no_jwt_may_be_is_no_subject_token() {
+    let stage = Stage::new();
+    stage.trust(settings(&stage.signer, StandsFor::App(stage.client.id())));
+    let back = actor(&stage.app, &["billing:read"]);
+    let (signer, claims) = (&stage.signer, || stage.claims());
+    let now = stage.app.clock.now().seconds();
+    let with = |name: &str, value: Value| {
+        let mut changed = claims();
+        changed[name] = value.clone();
+        (format!("{name} = {value}"), signer.sign(&changed))
+    };
+    let canary = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    canary.set_nonblocking(true).unwrap();
+    let trap = format!("http://{}/keys", canary.local_addr().unwrap());
+    let wrong_claims = [("iss", hostile::lookalikes(ISS)), ("sub", hostile::lookalikes("alice"))]
+        .into_iter()
+        .chain([("aud", hostile::audiences_without(AUD))])
+        .flat_map(|(name, values)| values.into_iter().map(move |value| (name, value)))
+        .chain(hostile::times_and_ids(now, 86_400));
+    let all = hostile::headers(signer, claims, &trap)
+        .into_iter()
+        .chain(hostile::keyed_hashes(signer, claims, &[&back.secret]))
+        .chain(hostile::forms(signer, &claims()))
+        .chain(hostile::forms_with_spaces(signer, &claims()))
+        .chain(wrong_claims.map(|(name, value)| with(name, value)));
+    for (at, (what, jwt)) in all.enumerate() {
+        let kind = ["jwt", "id_token", "access_token"][at % 3];
+        let refused = ask(&stage.app, &back, &form(&encoded(&jwt), kind));
+        let shown: String = what.chars().take(80).collect();
+        assert_eq!((refused.status.as_u16(), refused.error().as_str()), (400, "invalid_request"), "{kind}: {shown}");
+    }
+    assert_eq!(canary.accept().unwrap_err().kind(), std::io::ErrorKind::WouldBlock, "something was fetched");
+    for kind in ["jwt", "id_token", "access_token"] {
+        ask(&stage.app, &back, &form(&stage.jwt(), kind)).assert_status(200);
+    }
 }
 
 /// A proof for the token endpoint.

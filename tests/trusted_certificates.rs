@@ -490,7 +490,8 @@ fn an_authority_of_the_operating_system_vouches_where_the_operator_named_it() {
     let bundle = openssl.path("bundle.crt");
     fs::write(&bundle, unnamed.pem() + &public.pem()).unwrap();
     let bundle = bundle.to_str().unwrap();
-    let stage = Stage::on(TestApp::with(&[("system-authorities", "Public CA"), ("system-authorities-bundle", bundle)]));
+    let named = [("system-authorities", "Public CA"), ("system-authorities-bundle", bundle)];
+    let stage = Stage::with(&[&named[..], &FOR_ALL_WAYS].concat());
     let asked = with_keys(&stage, IssuerKeys::SystemAuthorities);
     let words = refused_words(try_to_trust(&stage, asked.clone()));
     assert!(words.contains("anybody can get a certificate"), "{words}");
@@ -499,12 +500,19 @@ fn an_authority_of_the_operating_system_vouches_where_the_operator_named_it() {
     let key = openssl.key(2048);
     let leaf =
         |by: &Made, name: &str, extensions: &str| openssl.certify(Some(by), &Order { extensions, ..order(name, &key) });
-    let words = |made: &Made| exact_words(&stage, &openssl.sign_with_chain(&[made], &stage.claims()));
+    let jwt = |made: &Made| openssl.sign_with_chain(&[made], &stage.claims());
     let good = leaf(&public, "whoever", SIGNER);
-    stage.grant(&openssl.sign_with_chain(&[&good], &stage.claims())).assert_status(200);
-    assert_eq!(words(&leaf(&unnamed, "whoever", SIGNER)), "the chain leads to no CA of this issuer");
-    let common = leaf(&public, "signer.example", "subjectAltName = DNS:mallory.example");
-    assert!(words(&common).contains("has none of the names"), "these authorities do not answer for a common name");
+    assert_all_take(&stage.app.url, &"one that the operator named", || jwt(&good));
+    for (by, name, extensions, why) in [
+        (&unnamed, "whoever", SIGNER, "the chain leads to no CA of this issuer"),
+        // These authorities do not answer for a common name.
+        (&public, "signer.example", "subjectAltName = DNS:mallory.example", "has none of the names"),
+    ] {
+        let jwt = jwt(&leaf(by, name, extensions));
+        let words = exact_words(&stage, &jwt);
+        assert!(words.contains(why), "{words}");
+        assert_all_refuse(&stage.app.url, &jwt, &why);
+    }
 
     // Whoever starts it again without the setting has trusted nobody by accident.
     let again = Stage { app: TestApp::on(stage.app.data.clone(), stage.app.clock.clone(), &[]), ..stage };
