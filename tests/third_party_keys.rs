@@ -25,11 +25,20 @@ use crate::support::{Credentials, TestApp, new_app};
 use crate::third_party_table::{FOR_ALL_WAYS, WAYS, Way, assert_all_refuse, assert_all_take, claims, trust};
 use crate::trusted_issuers::{AUD, ISS, settings};
 
+crate::support::postgres::on_both_databases! {
+    a_job_of_a_build_service_gets_a_token_without_any_key
+    a_service_account_of_a_cluster_gets_a_token_without_any_key
+}
+
 const PATIENCE: Duration = Duration::from_secs(30);
 const JSON: &str = "200 OK\r\ncontent-type: application/json\r\ncache-control: max-age=600";
 
 fn server() -> TestApp {
-    TestApp::with(&[&FOR_ALL_WAYS[..], &[("outbound-allow-private", "true")]].concat())
+    server_with(&[])
+}
+
+fn server_with(more: &[(&str, &str)]) -> TestApp {
+    TestApp::with(&[more, &FOR_ALL_WAYS, &[("outbound-allow-private", "true")]].concat())
 }
 
 /// An app without any key.
@@ -133,10 +142,9 @@ fn changed(claims: &Value, name: &str, value: Value) -> Value {
     claims
 }
 
-#[test]
-fn a_job_of_a_build_service_gets_a_token_without_any_key() {
+fn a_job_of_a_build_service_gets_a_token_without_any_key(more: &[(&str, &str)]) {
     let Some(signer) = Signer::openssl("build-1") else { return };
-    let app = server();
+    let app = server_with(more);
     let provider = Provider::start(&signer);
     let client = keyless(&app);
     let rules = ["sub=repo:octo/billing:ref:refs/heads/*", "repository_owner=octo", "environment=production,staging"];
@@ -168,10 +176,9 @@ fn a_job_of_a_build_service_gets_a_token_without_any_key() {
     app.token_request(&[], &body).assert_status(401);
 }
 
-#[test]
-fn a_service_account_of_a_cluster_gets_a_token_without_any_key() {
+fn a_service_account_of_a_cluster_gets_a_token_without_any_key(more: &[(&str, &str)]) {
     let Some(signer) = Signer::openssl("cluster") else { return };
-    let app = server();
+    let app = server_with(more);
     let provider = Provider::start(&signer);
     let client = keyless(&app);
     let rules = [

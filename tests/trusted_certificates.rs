@@ -24,6 +24,12 @@ use crate::support::{PASSWORD, TestApp, audit};
 use crate::third_party_table::{FOR_ALL_WAYS, WAYS, Way, assert_all_refuse, assert_all_take};
 use crate::trusted_issuers::{AUD, ISS, Stage, settings};
 
+on_both_databases! {
+    a_person_whom_an_application_server_names_gets_a_ticket_by_the_servers_certificate
+    each_issuer_has_its_own_certificate_and_each_claim_that_does_not_hold_is_refused_for_its_own_reason
+    people_hear_of_a_certificate_that_ends_before_it_does
+}
+
 const DAY: Duration = Duration::from_secs(86_400);
 
 /// An issuer with these keys, whose `alice` stands for the app.
@@ -62,10 +68,9 @@ fn try_to_trust(stage: &Stage, settings: IssuerSettings) -> Result<ClientId, Str
     made.map(|made| made.record.id).map_err(|error| error.to_string())
 }
 
-#[test]
-fn a_person_whom_an_application_server_names_gets_a_ticket_by_the_servers_certificate() {
+fn a_person_whom_an_application_server_names_gets_a_ticket_by_the_servers_certificate(more: &[(&str, &str)]) {
     let Some(openssl) = Openssl::new() else { return };
-    let stage = Stage::with(&[("ticket-cookie", "true")]);
+    let stage = Stage::with(&[more, &[("ticket-cookie", "true")]].concat());
     let (app, portal) = (&stage.app, openssl.pinned("portal"));
     let asked = IssuerSettings {
         subject_claim: "nameid".parse().unwrap(),
@@ -117,12 +122,13 @@ fn a_person_whom_an_application_server_names_gets_a_ticket_by_the_servers_certif
 }
 
 /// As integration servers have it: a certificate for each issuer, and a list of audiences.
-#[test]
-fn each_issuer_has_its_own_certificate_and_each_claim_that_does_not_hold_is_refused_for_its_own_reason() {
+fn each_issuer_has_its_own_certificate_and_each_claim_that_does_not_hold_is_refused_for_its_own_reason(
+    more: &[(&str, &str)],
+) {
     const SCANNER: &str = "https://scanner.example";
     const PRODUCT: &str = "https://host/Product";
     let Some(openssl) = Openssl::new() else { return };
-    let stage = Stage::with(&FOR_ALL_WAYS);
+    let stage = Stage::with(&[more, &FOR_ALL_WAYS].concat());
     let (portal, scanner) = (openssl.pinned("portal"), openssl.pinned("scanner"));
     let map = |issuer: &str, made: &Made| {
         stage.trust(IssuerSettings {
@@ -564,8 +570,6 @@ fn people_hear_of_a_certificate_that_ends_before_it_does(settings: &[(&str, &str
     trusted_issuers::set_enabled(management, id, false).unwrap();
     assert_eq!(found(None), [], "who is disabled needs no certificate");
 }
-
-on_both_databases! { people_hear_of_a_certificate_that_ends_before_it_does }
 
 #[test]
 fn the_command_line_and_the_metrics_show_when_certificates_end() {
