@@ -24,9 +24,9 @@ use serde_json::{Value, json};
 use crate::client_assertion::ISSUER;
 use crate::support::hostile::{self, deep};
 use crate::support::http::{self, Answer};
-use crate::support::process::{Server, brevet, create_app, data_directory};
+use crate::support::process::{Server, brevet, create_app, data_directory, eventually};
 use crate::support::signer::Signer;
-use crate::support::{Credentials, PASSWORD, START, TestApp, decode_jwt, new_app};
+use crate::support::{Credentials, PASSWORD, START, TestApp, decode_jwt, new_app, postgres};
 use crate::trusted_issuers::{AUD, ISS, settings};
 
 /// What the table needs of a server: nobody is throttled, and old clients find tickets under a path of their own.
@@ -580,6 +580,38 @@ fn what_was_used_is_used_up_even_if_the_server_is_killed_the_moment_after() {
         WAYS.iter().for_each(|way| way.assert_refused(&way.send(&server.url, jwt), &"after the kill"));
     }
     Way::Grant.send(&server.url, &signer.sign(&claims(SystemClock.now().seconds()))).assert_status(200);
+}
+
+/// Nobody knows whether it was used before. What may be used again needs no database.
+#[test]
+fn without_the_database_what_is_good_once_gets_nothing_and_is_not_used_up() {
+    let Some(cluster) = postgres::Cluster::start() else { return };
+    let url = cluster.database();
+    let stage = Stage::new(&[("database-url", &url), ("stale-limit", "600s")]);
+    let lasting = "https://lasting.example";
+    let mut again = settings(&stage.signer, StandsFor::App(stage.client.id()));
+    (again.issuer, again.single_use) = (lasting.to_owned(), false);
+    trust(&stage.app, again);
+    let lasting = stage.signer.sign(&stage.with("iss", lasting));
+    let taken_again = || assert_all_take(&stage.app.url, &"what may be used again", || lasting.clone());
+    stage.good_after_all();
+    taken_again();
+    let kept = WAYS.map(|way| (way, stage.signer.sign(&stage.claims())));
+    cluster.stop();
+    for (way, jwt) in &kept {
+        let answer = way.send(&stage.app.url, jwt).assert_status(503);
+        assert_ne!(answer.header("retry-after"), "", "{way:?}");
+        assert_eq!(answer.header("authticket"), "", "{way:?}");
+    }
+    taken_again();
+    cluster.resume();
+    eventually(Duration::from_secs(30), "the database is back", || {
+        (Way::Grant.send(&stage.app.url, &stage.signer.sign(&stage.claims())).status == 200).then_some(())
+    });
+    for (way, jwt) in &kept {
+        way.send(&stage.app.url, jwt).assert_status(200);
+        stage.refused(jwt, &"and now it is used up");
+    }
 }
 
 /// Check 87. Tickets of users die with the trust in their issuer; what an app got is the app's.
