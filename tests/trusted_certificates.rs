@@ -433,16 +433,21 @@ fn an_authority_that_expires_vouches_for_nobody_from_that_second_on() {
     let key = openssl.key(2048);
     let ends = Order { valid: (VALID.0, "20261122010000Z"), extensions: AUTHORITY, ..order("Root", &key) };
     let root = openssl.certify(None, &ends);
-    let leaf = openssl.certify(Some(&root), &order("signer", &key));
+    // Three signers: whose chain was seen before is remembered.
+    let [early, late, later] = [(); 3].map(|()| openssl.certify(Some(&root), &order("signer", &key)));
     stage.trust(with_keys(&stage, authorities(&root.pem())));
-    let jwt = || openssl.sign_with_chain(&[&leaf], &stage.claims());
-    assert_eq!(exact_words(&stage, &jwt()), "holds");
+    let jwt = |signer: &Made| openssl.sign_with_chain(&[signer], &stage.claims());
+    assert_all_take(&stage.app.url, &"in its time", || jwt(&early));
     stage.app.clock.advance(Duration::from_secs(3_600));
-    assert_eq!(exact_words(&stage, &jwt()), "holds");
-    assert_all_take(&stage.app.url, &"to its last second", jwt);
+    for signer in [&early, &late] {
+        assert_eq!(exact_words(&stage, &jwt(signer)), "holds");
+        assert_all_take(&stage.app.url, &"to its last second", || jwt(signer));
+    }
     stage.app.clock.advance(Duration::from_secs(1));
-    assert_eq!(exact_words(&stage, &jwt()), "the CA (CN=Root) expired on 2026-11-22T01:00:00Z");
-    assert_all_refuse(&stage.app.url, &jwt(), &"a second later");
+    for signer in [&early, &late, &later] {
+        assert_eq!(exact_words(&stage, &jwt(signer)), "the CA (CN=Root) expired on 2026-11-22T01:00:00Z");
+        assert_all_refuse(&stage.app.url, &jwt(signer), &"a second later");
+    }
 }
 
 #[test]
