@@ -6,7 +6,6 @@ use std::sync::Barrier;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use aws_lc_rs::hmac;
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use brevet::clock::{Clock, SystemClock};
@@ -15,14 +14,14 @@ use brevet::oauth::ClientId;
 use brevet::oauth::client::{ClientAuthentication, KeySource};
 use brevet::service::apps::{self, AppUpdate, NewApp};
 use brevet::service::{ServiceError, app_keys};
-use rsa::pkcs1::EncodeRsaPublicKey;
-use rsa::pkcs8::{EncodePublicKey, LineEnding};
 use serde_json::{Value, json};
 
+use crate::support::hostile::{self, deep, forms_with_spaces};
 use crate::support::http::Answer;
 use crate::support::process::{Server, brevet, create_app, data_directory, eventually};
 use crate::support::signer::Signer;
 use crate::support::{Credentials, START, TestApp, decode_jwt, new_app, postgres};
+use crate::third_party_table::encoded;
 
 pub const ISSUER: &str = "http://127.0.0.1:8080";
 const URN: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
@@ -86,7 +85,7 @@ impl Stage {
     }
 
     fn send(&self, assertion: &str) -> Answer {
-        self.app.token_request(&[], &form(assertion))
+        self.app.token_request(&[], &form(&encoded(assertion)))
     }
 
     fn assert_refused(&self, assertion: &str, what: &str) {
@@ -181,105 +180,32 @@ fn claims_that_do_not_hold_are_refused() {
     let stage = Stage::new(&[]);
     let other = stage.app.create_app_with("acme", keyed(Signer::ed25519("k").jwks()));
     let (id, now) = (stage.client.client_id.clone(), START.seconds());
-    let wrong = |name: &'static str, values: Vec<Value>| values.into_iter().map(move |value| (name, value));
-    let identities = |longer: String| {
-        vec![
-            json!("unknown"),
-            json!(null),
-            json!(7),
-            json!([id]),
-            json!({}),
-            json!(""),
-            json!(id.to_uppercase()),
-            json!(format!("{id} ")),
-            json!(longer),
-            json!(ISSUER),
-            json!(other.client_id),
-            json!(format!("{id}\u{0}")),
-        ]
+    let identities = || {
+        let mut all = hostile::lookalikes(&id);
+        all.extend([json!("unknown"), json!(format!("0{id}")), json!(ISSUER), json!(other.client_id)]);
+        all
     };
-    let audiences = vec![
-        json!(null),
-        json!(""),
-        json!([]),
-        json!({}),
-        json!(7),
-        json!([[ISSUER]]),
-        json!({ ISSUER: 1 }),
-        json!("*"),
-        json!("http://127.0.0.1"),
-        json!(format!("{ISSUER}/")),
-        json!(format!("{ISSUER}/connect/token")),
-        json!([ISSUER, format!("{ISSUER}/connect/token")]),
-        json!([ISSUER, ISSUER]),
-        json!("http://127.0.0.1:8080@x"),
-        json!("http://x@127.0.0.1:8080"),
-        json!(format!("{ISSUER}?x")),
-        json!(format!("{ISSUER}#x")),
-        json!("https://127.0.0.1:8080"),
-        json!("HTTP://127.0.0.1:8080"),
-        json!(id),
-        json!("https://billing.example"),
-    ];
-    let expiries = vec![
-        json!(now - 300),
-        json!(now - 60),
-        json!(0),
-        json!(-1),
-        json!(format!("{}", now + 60)),
-        json!(null),
-        json!(true),
-        json!([now + 60]),
-        json!({}),
-        json!(i64::MAX),
-        json!(u64::MAX),
-        json!(1e300),
-        json!(-1e308),
-        json!((now + 60) * 1_000),
-        json!(now + 315_360_000),
-        json!(now + 361),
-    ];
-    let beginnings = vec![
-        json!(now + 3_600),
-        json!("1"),
-        json!({}),
-        json!([]),
-        json!(null),
-        json!(true),
-        json!(i64::MAX),
-        json!(1e300),
-    ];
-    let ids = vec![
-        json!(null),
-        json!(""),
-        json!(7),
-        json!([]),
-        json!("a\u{0}b"),
-        json!("a\nb"),
-        json!("x".repeat(257)),
-        json!("x".repeat(65_000)),
-    ];
-    let cases = wrong("iss", identities(format!("{id}0")))
-        .chain(wrong("sub", identities(format!("0{id}"))))
+    let token_endpoint = format!("{ISSUER}/connect/token");
+    let mut audiences = hostile::audiences_without(ISSUER);
+    audiences.extend([json!([ISSUER, token_endpoint]), json!([ISSUER, ISSUER])]);
+    audiences.extend(
+        ["http://127.0.0.1", &token_endpoint, "http://127.0.0.1:8080@x", "http://x@127.0.0.1:8080"].map(Value::from),
+    );
+    audiences.extend(["https://127.0.0.1:8080", &id, "https://billing.example"].map(Value::from));
+    let wrong = |name: &'static str, values: Vec<Value>| values.into_iter().map(move |value| (name, value));
+    let cases = wrong("iss", identities())
+        .chain(wrong("sub", identities()))
         .chain(wrong("aud", audiences))
-        .chain(wrong("exp", expiries))
-        .chain(wrong("nbf", beginnings.clone()))
-        .chain(wrong("iat", beginnings))
-        .chain(wrong("iat", vec![json!(now - 3_600), json!(1)]))
-        .chain(wrong("jti", ids));
+        .chain(hostile::times_and_ids(now, 300))
+        .chain(wrong("iat", vec![json!(now - 3_600), json!(1)]));
     for (name, value) in cases {
-        let assertion = stage.signer.sign(&stage.with(name, value.clone()));
-        if assertion.len() < 60_000 {
-            stage.assert_refused(&assertion, &format!("{name} = {value}"));
-        } else {
-            assert_eq!(stage.send(&assertion).status.as_u16(), 413, "{name}");
-        }
+        stage.assert_refused(&stage.signer.sign(&stage.with(name, value.clone())), &format!("{name} = {value}"));
     }
+    let huge = stage.signer.sign(&stage.with("jti", "x".repeat(65_000)));
+    assert_eq!(stage.send(&huge).status.as_u16(), 413, "more than any form may hold");
     for name in ["iss", "sub", "aud", "exp", "jti"] {
         stage.assert_refused(&stage.signer.sign(&stage.without(name)), &format!("without {name}"));
-        let twice = stage.claims().to_string().replacen('{', &format!("{{\"{name}\":{},", stage.claims()[name]), 1);
-        let header = stage.signer.header().to_string();
-        let assertion = stage.signer.sign_octets(header.as_bytes(), twice.as_bytes());
+        let assertion = hostile::claim_twice(&stage.signer, &stage.claims(), name);
         stage.assert_refused(&assertion, &format!("{name} twice"));
     }
     stage.assert_good(&stage.signer.sign(&stage.claims()), "after all of them");
@@ -291,68 +217,9 @@ fn headers_that_ask_for_anything_else_are_refused_and_nothing_is_fetched() {
     let canary = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     canary.set_nonblocking(true).unwrap();
     let trap = format!("http://{}/keys", canary.local_addr().unwrap());
-    let attacker = Signer::ed25519("k");
-    let refused = |signer: &Signer, header: &Value| {
-        stage.assert_refused(&signer.sign_with(header, &stage.claims()), &header.to_string());
-    };
-    for alg in ["none", "None", "NONE", "nOnE", " none", "", "RS1", "eddsa", "Ed25519", "HS256", "RS256", "ES256"] {
-        refused(&stage.signer, &json!({ "alg": alg, "kid": "k" }));
-        let unsigned = stage.signer.sign_with(&json!({ "alg": alg, "kid": "k" }), &stage.claims());
-        let cut = unsigned.rsplit_once('.').unwrap().0;
-        stage.assert_refused(&format!("{cut}."), &format!("{alg} without a signature"));
+    for (what, assertion) in hostile::headers(&stage.signer, || stage.claims(), &trap) {
+        stage.assert_refused(&assertion, &what);
     }
-    for header in [json!({ "kid": "k" }), json!({ "alg": null, "kid": "k" }), json!({ "alg": ["EdDSA"], "kid": "k" })] {
-        refused(&stage.signer, &header);
-    }
-    for kid in [
-        json!("../../k"),
-        json!("k' OR 1=1 --"),
-        json!("k\u{0}"),
-        json!("k\r\nX: y"),
-        json!(7),
-        json!(["k"]),
-        json!({}),
-        json!(trap),
-        json!("file:///etc/passwd"),
-        json!("K"),
-        json!("x".repeat(20_000)),
-    ] {
-        refused(&stage.signer, &json!({ "alg": "EdDSA", "kid": kid }));
-    }
-    for header in [
-        json!({ "alg": "EdDSA", "kid": "k" }),
-        json!({ "alg": "EdDSA" }),
-        json!({ "alg": "EdDSA", "kid": "k", "jwk": attacker.jwk }),
-        json!({ "alg": "EdDSA", "jwk": attacker.jwk }),
-        json!({ "alg": "EdDSA", "kid": "k", "x5c": [STANDARD.encode("a certificate")] }),
-        json!({ "alg": "EdDSA", "kid": "k", "jku": trap }),
-        json!({ "alg": "EdDSA", "kid": "k", "x5u": trap }),
-        json!({ "alg": "EdDSA", "kid": "k", "jku": format!("http://127.0.0.1:8080@{}", &trap[7..]) }),
-    ] {
-        refused(&attacker, &header);
-    }
-    for (name, value) in [
-        ("crit", json!(["exp"])),
-        ("crit", json!([])),
-        ("crit", json!(null)),
-        ("b64", json!(false)),
-        ("b64", json!(true)),
-        ("zip", json!("DEF")),
-        ("enc", json!("A256GCM")),
-        ("typ", json!("at+jwt")),
-        ("typ", json!("dpop+jwt")),
-        ("typ", json!("logout+jwt")),
-        ("typ", json!("secevent+jwt")),
-        ("typ", json!("")),
-        ("typ", json!(7)),
-        ("typ", json!("token-introspection+jwt")),
-    ] {
-        let mut header = stage.signer.header();
-        header[name] = value;
-        refused(&stage.signer, &header);
-    }
-    let twice = br#"{"alg":"none","alg":"EdDSA","kid":"k"}"#;
-    stage.assert_refused(&stage.signer.sign_octets(twice, stage.claims().to_string().as_bytes()), "alg twice");
     assert_eq!(canary.accept().unwrap_err().kind(), std::io::ErrorKind::WouldBlock, "something was fetched");
     stage.assert_good(&stage.signer.sign(&stage.claims()), "after all of them");
 }
@@ -362,95 +229,28 @@ fn a_public_key_is_no_secret_to_sign_with() {
     let app = TestApp::with(&[NO_THROTTLE]);
     let signer = Signer::rsa("k", "RS256");
     let client = app.create_app_with("acme", keyed(signer.jwks()));
-    let n = URL_SAFE_NO_PAD.decode(signer.jwk["n"].as_str().unwrap()).unwrap();
-    let number = |octets: &[u8]| rsa::BigUint::from_bytes_be(octets);
-    let public = rsa::RsaPublicKey::new(number(&n), number(&[1, 0, 1])).unwrap();
-    let pem = public.to_public_key_pem(LineEnding::LF).unwrap();
-    let secrets: Vec<Vec<u8>> = vec![
-        pem.clone().into(),
-        pem.trim().into(),
-        pem.lines().filter(|line| !line.starts_with('-')).collect::<String>().into(),
-        public.to_public_key_der().unwrap().into_vec(),
-        public.to_pkcs1_pem(LineEnding::LF).unwrap().into(),
-        public.to_pkcs1_der().unwrap().into_vec(),
-        n,
-        signer.jwk["n"].as_str().unwrap().into(),
-        signer.jwk.to_string().into(),
-        b"k".to_vec(),
-        Vec::new(),
-    ];
-    for (alg, algorithm) in [("HS256", hmac::HMAC_SHA256), ("HS384", hmac::HMAC_SHA384), ("HS512", hmac::HMAC_SHA512)] {
-        for secret in &secrets {
-            let header = json!({ "alg": alg, "kid": "k" }).to_string();
-            let claims = claims(&client.client_id, START.seconds()).to_string();
-            let signed = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims));
-            let tag = hmac::sign(&hmac::Key::new(algorithm, secret), signed.as_bytes());
-            let assertion = format!("{signed}.{}", URL_SAFE_NO_PAD.encode(tag));
-            assert_refused(&app.token_request(&[], &form(&assertion)), alg);
-        }
+    let claims = || claims(&client.client_id, START.seconds());
+    for (what, assertion) in hostile::keyed_hashes(&signer, claims, &[]) {
+        assert_refused(&app.token_request(&[], &form(&assertion)), &what);
     }
+    app.token_request(&[], &form(&signer.sign(&claims()))).assert_status(200);
 }
 
 #[test]
 fn what_is_not_a_jws_in_compact_form_is_refused() {
     let stage = Stage::new(&[]);
-    let header = stage.signer.header().to_string();
-    let signed = |payload: &[u8]| stage.signer.sign_octets(header.as_bytes(), payload);
-    let payload = stage.claims().to_string();
-    let deep = format!("{}{}", "[".repeat(3_500), "]".repeat(3_500));
-    let list = json!([stage.client.client_id, stage.client.client_id, ISSUER, START.seconds() + 60, null, null, "1"]);
-    for (what, assertion) in [
-        ("null", signed(b"null")),
-        ("a list of values", signed(list.to_string().as_bytes())),
-        ("a text", signed(b"\"x\"")),
-        ("nothing", signed(b"")),
-        ("NaN", signed(payload.replace(&format!("{}", START.seconds() + 60), "NaN").as_bytes())),
-        ("a BOM", signed(format!("\u{feff}{payload}").as_bytes())),
-        ("trailing octets", signed(format!("{payload}x").as_bytes())),
-        ("two objects", signed(format!("{payload}{payload}").as_bytes())),
-        ("bad UTF-8", signed(&[payload.as_bytes(), b"\xff"].concat())),
-        (
-            "bad UTF-8 inside",
-            signed(
-                &payload.replace("iss", "is?").bytes().map(|b| if b == b'?' { 0xff } else { b }).collect::<Vec<_>>(),
-            ),
-        ),
-        ("deep", signed(deep.as_bytes())),
-        ("deep inside", signed(payload.replacen('{', &format!("{{\"aud\":{deep},"), 1).as_bytes())),
-    ] {
-        stage.assert_refused(&assertion, what);
+    let (signer, claims) = (&stage.signer, stage.claims());
+    for (what, assertion) in hostile::forms(signer, &claims).into_iter().chain(forms_with_spaces(signer, &claims)) {
+        stage.assert_refused(&assertion, &what);
     }
-    // What is ignored may be as deep as it likes.
-    stage.assert_good(&signed(payload.replacen('{', &format!("{{\"x\":{deep},"), 1).as_bytes()), "an ignored claim");
-
-    let good = stage.signer.sign(&stage.claims());
-    let parts: Vec<&str> = good.split('.').collect();
-    let [header, payload, signature] = parts.as_slice() else { panic!("{good}") };
-    let json_form = json!({ "protected": header, "payload": payload, "signature": signature }).to_string();
-    let jwe =
-        |header: Value| format!("{}..{}.{}.{}", URL_SAFE_NO_PAD.encode(header.to_string()), "AAAA", "AAAA", "AAAA");
-    let pbes2 = json!({ "alg": "PBES2-HS256+A128KW", "enc": "A128GCM", "p2s": "AAAA", "p2c": 2_147_483_647_u32 });
-    for (what, assertion) in [
-        ("detached", format!("{header}..{signature}")),
-        ("without a header", format!(".{payload}.{signature}")),
-        ("without a signature", format!("{header}.{payload}.")),
-        ("of two parts", format!("{header}.{payload}")),
-        ("of four parts", format!("{good}.{signature}")),
-        ("of five parts", format!("{good}.{signature}.{signature}")),
-        ("with padding", format!("{good}=")),
-        ("with a space before", format!("%20{good}")),
-        ("with a space after", format!("{good}%20")),
-        ("as JSON", url::form_urlencoded::byte_serialize(json_form.as_bytes()).collect()),
-        ("a JWE with a shared key", jwe(json!({ "alg": "dir", "enc": "A256GCM" }))),
-        ("a JWE with a password", jwe(pbes2)),
-        ("a compressed JWE", jwe(json!({ "alg": "dir", "enc": "A256GCM", "zip": "DEF" }))),
-        ("no JWT at all", "x".to_owned()),
-        ("a very long one", format!("{good}{}", "A".repeat(20_000))),
-    ] {
-        stage.assert_refused(&assertion, what);
-    }
-    assert_eq!(stage.send(&format!("{good}%0A")).status.as_u16(), 400, "with a line feed");
+    let good = signer.sign(&claims);
+    stage.assert_refused(&format!("{good}{}", "A".repeat(20_000)), "a very long one");
+    assert_eq!(stage.send(&format!("{good}\n")).status.as_u16(), 400, "with a line feed");
     stage.assert_good(&good, "as it is");
+    // What is ignored may be as deep as it likes.
+    let payload = stage.claims().to_string().replacen('{', &format!("{{\"x\":{},", deep(3_500)), 1);
+    let deep = signer.sign_octets(signer.header().to_string().as_bytes(), payload.as_bytes());
+    stage.assert_good(&deep, "an ignored claim");
 }
 
 #[test]

@@ -11,6 +11,10 @@ use crate::support::signer::Signer;
 use crate::support::{Credentials, TestApp, audit};
 use crate::trusted_issuers::{AUD, ISS, Stage, settings};
 
+crate::support::postgres::on_both_databases! {
+    an_issuer_is_trusted_looked_at_changed_switched_off_and_deleted
+}
+
 /// An organisation with an app and an owner at work.
 struct Desk {
     app: TestApp,
@@ -20,7 +24,12 @@ struct Desk {
 
 impl Desk {
     fn new() -> Self {
-        let app = TestApp::with(&[("outbound-allow-private", "true")]);
+        Self::with(&[])
+    }
+
+    /// The same with other settings.
+    fn with(settings: &[(&str, &str)]) -> Self {
+        let app = TestApp::with(&[settings, &[("outbound-allow-private", "true")]].concat());
         app.create_person("acme", "ana@example.com", Role::Owner);
         let client = app.create_app(&["billing:read"]);
         let ana = app.browser_of("ana@example.com");
@@ -48,9 +57,8 @@ impl Desk {
     }
 }
 
-#[test]
-fn an_issuer_is_trusted_looked_at_changed_switched_off_and_deleted() {
-    let desk = Desk::new();
+fn an_issuer_is_trusted_looked_at_changed_switched_off_and_deleted(settings: &[(&str, &str)]) {
+    let desk = Desk::with(settings);
     let (ana, signer) = (&desk.ana, Signer::ed25519("k1"));
     let page = ana.get("/issuers").assert_status(200);
     assert!(page.text().contains("No issuer is trusted yet") && page.text().contains("GitHub Actions"));

@@ -1,5 +1,6 @@
 //! Keys of trusted issuers that are somewhere else: federation of workloads without any App Key, and servers of keys that
-//! are slow, dead or hostile. Checks 88 and 89. The servers are the test's own, on loopback.
+//! are slow, dead or hostile. Checks 88 and 89. The servers are the test's own, on loopback; workloads' JWTs are signed by
+//! the `openssl` command.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -21,14 +22,23 @@ use crate::support::http::Answer;
 use crate::support::process::eventually;
 use crate::support::signer::Signer;
 use crate::support::{Credentials, TestApp, new_app};
-use crate::third_party_table::{NO_THROTTLE, WAYS, Way, claims, trust};
+use crate::third_party_table::{FOR_ALL_WAYS, WAYS, Way, assert_all_refuse, assert_all_take, claims, trust};
 use crate::trusted_issuers::{AUD, ISS, edited, settings};
+
+crate::support::postgres::on_both_databases! {
+    a_job_of_a_build_service_gets_a_token_without_any_key
+    a_service_account_of_a_cluster_gets_a_token_without_any_key
+}
 
 const PATIENCE: Duration = Duration::from_secs(30);
 const JSON: &str = "200 OK\r\ncontent-type: application/json\r\ncache-control: max-age=600";
 
 fn server() -> TestApp {
-    TestApp::with(&[NO_THROTTLE, ("outbound-allow-private", "true")])
+    server_with(&[])
+}
+
+fn server_with(more: &[(&str, &str)]) -> TestApp {
+    TestApp::with(&[more, &FOR_ALL_WAYS, &[("outbound-allow-private", "true")]].concat())
 }
 
 /// An app without any key.
@@ -132,10 +142,9 @@ fn changed(claims: &Value, name: &str, value: Value) -> Value {
     claims
 }
 
-#[test]
-fn a_job_of_a_build_service_gets_a_token_without_any_key() {
-    let app = server();
-    let signer = Signer::rsa("build-1", "RS256");
+fn a_job_of_a_build_service_gets_a_token_without_any_key(more: &[(&str, &str)]) {
+    let Some(signer) = Signer::openssl("build-1") else { return };
+    let app = server_with(more);
     let provider = Provider::start(&signer);
     let client = keyless(&app);
     let rules = ["sub=repo:octo/billing:ref:refs/heads/*", "repository_owner=octo", "environment=production,staging"];
@@ -167,10 +176,9 @@ fn a_job_of_a_build_service_gets_a_token_without_any_key() {
     app.token_request(&[], &body).assert_status(401);
 }
 
-#[test]
-fn a_service_account_of_a_cluster_gets_a_token_without_any_key() {
-    let app = server();
-    let signer = Signer::rsa("cluster", "RS256");
+fn a_service_account_of_a_cluster_gets_a_token_without_any_key(more: &[(&str, &str)]) {
+    let Some(signer) = Signer::openssl("cluster") else { return };
+    let app = server_with(more);
     let provider = Provider::start(&signer);
     let client = keyless(&app);
     let rules = [
@@ -213,8 +221,8 @@ fn a_service_account_of_a_cluster_gets_a_token_without_any_key() {
 
 #[test]
 fn an_issuer_that_rotates_its_keys_is_followed_with_one_fetch() {
+    let (Some(old), Some(new)) = (Signer::openssl("old"), Signer::openssl("new")) else { return };
     let app = server();
-    let (old, new) = (Signer::p256("old"), Signer::rsa("new", "RS256"));
     let keys = KeyServer::start(good(&old.jwks()));
     let client = keyless(&app);
     trust(&app, behind(&keys.url, &client));
@@ -234,6 +242,7 @@ fn an_issuer_that_rotates_its_keys_is_followed_with_one_fetch() {
     app.clock.advance(Duration::from_secs(600));
     assert_eq!(status(&app, Way::Grant, &new), 200);
     eventually(PATIENCE, "a withdrawn key is refused", || (status(&app, Way::Ticket, &old) == 401).then_some(()));
+    assert_all_refuse(&app.url, &jwt(&app, &old), &"a withdrawn key");
     assert_eq!(keys.asked(), 3);
 }
 
@@ -251,7 +260,7 @@ fn a_thousand_unknown_keys_cause_one_fetch_in_a_while_and_evict_none() {
     for interval in 0..2 {
         app.clock.advance(Duration::from_secs(60));
         for number in 0..500 {
-            let way = WAYS[number % 4];
+            let way = WAYS[number % WAYS.len()];
             let header = json!({ "alg": "ES256", "kid": format!("unknown {interval} {number}") });
             let forged = attacker.sign_with(&header, &claims(app.clock.now().seconds()));
             way.assert_refused(&way.send(&app.url, &forged), &number);
@@ -278,7 +287,7 @@ fn hostile_servers_of_keys_lose_no_good_ones_and_delay_nobody() {
     trust(&app, behind(&keys.url, &client));
     assert_eq!(status(&app, Way::Grant, &signer), 200);
     for (number, (what, reply)) in hostile(&canary.url).into_iter().enumerate() {
-        let way = WAYS[number % 4];
+        let way = WAYS[number % WAYS.len()];
         keys.reply_with(reply.clone());
         app.clock.advance(Duration::from_secs(900));
         let (asked, began_at) = (keys.asked(), Instant::now());
@@ -289,26 +298,24 @@ fn hostile_servers_of_keys_lose_no_good_ones_and_delay_nobody() {
             assert_eq!(status(&app, way, &signer), 200, "{what}: meanwhile");
             (keys.asked() > asked).then_some(())
         });
+        assert_all_take(&app.url, &what, || jwt(&app, &signer));
 
         // An issuer that never had keys: refused in bounded time, and nobody else waits for it.
         let newcomer_keys = KeyServer::start(reply);
         let mut newcomer = behind(&newcomer_keys.url, &keyless(&app));
         newcomer.issuer = format!("https://newcomer-{number}.example");
         trust(&app, newcomer.clone());
-        let of_newcomer = || {
-            let named = changed(&claims(app.clock.now().seconds()), "iss", json!(newcomer.issuer));
-            way.send(&app.url, &signer.sign(&named))
-        };
+        let newcomers_jwt = || signer.sign(&changed(&claims(app.clock.now().seconds()), "iss", json!(newcomer.issuer)));
         thread::scope(|scope| {
             let began_at = Instant::now();
-            let refused = scope.spawn(of_newcomer);
+            let refused = scope.spawn(|| way.send(&app.url, &newcomers_jwt()));
             app.token(&bystander);
             assert_eq!(status(&app, way, &signer), 200, "{what}");
             assert!(began_at.elapsed() < NOT_HELD_UP, "{what}: {:?}", began_at.elapsed());
             way.assert_refused(&refused.join().unwrap(), &what);
             assert!(began_at.elapsed() < Duration::from_secs(15), "{what}: {:?}", began_at.elapsed());
         });
-        way.assert_refused(&of_newcomer(), &what);
+        assert_all_refuse(&app.url, &newcomers_jwt(), &what);
         assert_eq!(newcomer_keys.asked(), 1, "{what}: not asked again at once");
     }
     assert_eq!(canary.asked(), 0, "a redirect was followed");

@@ -1,5 +1,6 @@
 //! Everything that was ever wrong with a JWT of somebody else, against every way in: checks 51 to 93. The keys and the
-//! signatures are the test's own.
+//! signatures are the test's own. Check 86, certificates, stands in `trusted_certificates`; 88 and 89, keys that are
+//! elsewhere, in `third_party_keys`.
 
 use std::fmt;
 use std::net::TcpListener;
@@ -7,9 +8,6 @@ use std::sync::Barrier;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use aws_lc_rs::hmac;
-use base64::Engine;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use brevet::clock::{Clock, SystemClock};
 use brevet::db::AnyConnection;
 use brevet::db::developers::Role;
@@ -21,18 +19,18 @@ use brevet::secret::Secret;
 use brevet::service::accounts::{self, NewMember};
 use brevet::service::apps::NewApp;
 use brevet::service::trusted_issuers::{self, IssuerSettings, StandsFor};
-use rsa::pkcs1::EncodeRsaPublicKey;
-use rsa::pkcs8::{EncodePublicKey, LineEnding};
 use serde_json::{Value, json};
 
 use crate::client_assertion::ISSUER;
+use crate::support::hostile::{self, deep};
 use crate::support::http::{self, Answer};
-use crate::support::process::{Server, brevet, create_app, data_directory};
+use crate::support::process::{Server, brevet, create_app, data_directory, eventually};
 use crate::support::signer::Signer;
-use crate::support::{Credentials, PASSWORD, START, TestApp, decode_jwt, new_app};
-use crate::trusted_issuers::{AUD, ISS, settings};
+use crate::support::{Credentials, PASSWORD, START, TestApp, decode_jwt, new_app, postgres};
+use crate::trusted_issuers::{AUD, ISS, edited, settings};
 
-pub const NO_THROTTLE: (&str, &str) = ("throttle-failures", "off");
+/// What the table needs of a server: nobody is throttled, and old clients find tickets under a path of their own.
+pub const FOR_ALL_WAYS: [(&str, &str); 2] = [("throttle-failures", "off"), ("ticket-path-prefix", "/FlexiCapture12")];
 const GRANT: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 /// What is promised: a change is known on every node within this.
@@ -45,6 +43,11 @@ crate::support::postgres::on_both_databases! {
     a_jwt_is_good_once_across_all_ways_and_nobody_else_uses_it_up
     what_is_trusted_no_more_is_refused_on_every_node
     an_issuer_whom_very_many_trust_serves_those_who_are_named
+    claims_that_do_not_hold_are_refused_by_every_way_in
+    an_organisation_that_is_named_is_the_one_that_trusts
+    every_door_for_bearer_tokens_takes_the_same_jwts
+    a_user_who_is_called_like_an_app_is_not_that_app
+    a_ticket_is_fresh_stands_in_body_and_header_and_dies
 }
 
 /// A way in.
@@ -53,12 +56,16 @@ pub enum Way {
     Grant,
     Assertion,
     Ticket,
+    /// The same, as old clients spell its path.
+    OldTicket,
     Bearer,
 }
 
-pub const WAYS: [Way; 4] = [Way::Grant, Way::Assertion, Way::Ticket, Way::Bearer];
+pub const WAYS: [Way; 5] = [Way::Grant, Way::Assertion, Way::Ticket, Way::OldTicket, Way::Bearer];
+/// Those by which a JWT comes in a form, which may hold what no header of HTTP can.
+const FORMS: [Way; 4] = [Way::Grant, Way::Assertion, Way::Ticket, Way::OldTicket];
 
-fn encoded(text: &str) -> String {
+pub fn encoded(text: &str) -> String {
     url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
 }
 
@@ -73,7 +80,10 @@ impl Way {
                 let body = format!("grant_type=client_credentials&{kind}&client_assertion={jwt_in_form}");
                 http::post_form(&token, &[], &body)
             }
-            Self::Ticket => http::post_form(&format!("{url}/server/jwt"), &[], &format!("JwtToken={jwt_in_form}")),
+            Self::Ticket | Self::OldTicket => {
+                let path = if self == Self::Ticket { "/server/jwt" } else { "/FlexiCapture12/Server/jwt" };
+                http::post_form(&format!("{url}{path}"), &[], &format!("JwtToken={jwt_in_form}"))
+            }
             Self::Bearer => {
                 let authorization = format!("Bearer {jwt}");
                 http::get(&format!("{url}/api/v1/whoami"), &[("authorization", &authorization)])
@@ -91,7 +101,7 @@ impl Way {
         let expected = match self {
             Self::Grant => (400, "invalid_grant"),
             Self::Assertion => (401, "invalid_client"),
-            Self::Ticket => (401, "invalid_grant"),
+            Self::Ticket | Self::OldTicket => (401, "invalid_grant"),
             Self::Bearer => (401, "invalid_token"),
         };
         assert_eq!((answer.status.as_u16(), answer.error().as_str()), expected, "{seen}");
@@ -103,6 +113,23 @@ impl Way {
             assert!(answer.header("www-authenticate").starts_with("Bearer realm=\"brevet\""), "{seen}");
         }
         assert!(answer.header("cache-control").contains("no-store"), "{seen}");
+    }
+}
+
+/// Every way in refuses it.
+pub fn assert_all_refuse(url: &str, jwt: &str, what: &dyn fmt::Display) {
+    for way in WAYS {
+        let began_at = Instant::now();
+        way.assert_refused(&way.send(url, jwt), what);
+        assert!(began_at.elapsed() < Duration::from_secs(10), "{way:?}: {what}: {:?}", began_at.elapsed());
+    }
+}
+
+/// Every way in takes one, each its own.
+pub fn assert_all_take(url: &str, what: &dyn fmt::Display, make: impl Fn() -> String) {
+    for way in WAYS {
+        let answer = way.send(url, &make());
+        assert_eq!(answer.status.as_u16(), 200, "{way:?}: {what}: {}", answer.body);
     }
 }
 
@@ -120,7 +147,7 @@ impl Stage {
     }
 
     fn with_key(more: &[(&str, &str)], signer: Signer) -> Self {
-        let app = TestApp::with(&[more, &[NO_THROTTLE]].concat());
+        let app = TestApp::with(&[more, &FOR_ALL_WAYS].concat());
         let client = app.create_app(&["billing:read", "billing:write"]);
         let issuer = trust(&app, settings(&signer, StandsFor::App(client.id())));
         Self { app, client, signer, issuer }
@@ -149,22 +176,17 @@ impl Stage {
     }
 
     fn refused_by(&self, way: Way, jwt: &str, what: &dyn fmt::Display) {
-        let began_at = Instant::now();
         way.assert_refused(&way.send(&self.app.url, jwt), what);
-        assert!(began_at.elapsed() < Duration::from_secs(10), "{way:?}: {what}: {:?}", began_at.elapsed());
     }
 
     /// Refused by every way in.
     fn refused(&self, jwt: &str, what: &dyn fmt::Display) {
-        WAYS.iter().for_each(|way| self.refused_by(*way, jwt, what));
+        assert_all_refuse(&self.app.url, jwt, what);
     }
 
     /// Accepted by every way in, each time with an id of its own.
     fn good(&self, what: &dyn fmt::Display, make: impl Fn(Value) -> String) {
-        for way in WAYS {
-            let answer = way.send(&self.app.url, &make(self.claims()));
-            assert_eq!(answer.status.as_u16(), 200, "{way:?}: {what}: {}", answer.body);
-        }
+        assert_all_take(&self.app.url, what, || make(self.claims()));
     }
 
     /// After all that was refused, a good one is good.
@@ -217,110 +239,23 @@ fn a_good_one_may_look_in_several_ways() {
 }
 
 /// Checks 52 to 55, 72 to 76 and 83.
-#[test]
-fn claims_that_do_not_hold_are_refused_by_every_way_in() {
-    let stage = Stage::new(&[]);
+fn claims_that_do_not_hold_are_refused_by_every_way_in(settings: &[(&str, &str)]) {
+    let stage = Stage::new(settings);
     let now = START.seconds();
     let id = stage.client.client_id.as_str();
+    let mut issuers = hostile::lookalikes(ISS);
+    issuers.extend([json!("https://unknown.example"), json!(ISSUER), json!(id), json!("x".repeat(20_000))]);
+    let mut subjects = hostile::lookalikes("alice");
+    subjects.extend([json!("mallory"), json!(["mallory"]), json!(id)]);
+    let mut audiences = hostile::audiences_without(AUD);
+    let token_endpoint = format!("{ISSUER}/connect/token");
+    audiences.extend(["urn:acme", id, ISSUER, &token_endpoint, "https://billing.example"].map(Value::from));
+    audiences.push(json!(vec!["urn:x"; 33]));
     let wrong = |name: &'static str, values: Vec<Value>| values.into_iter().map(move |value| (name, value));
-    let issuers = vec![
-        json!("https://unknown.example"),
-        json!(null),
-        json!(7),
-        json!([ISS]),
-        json!({}),
-        json!(""),
-        json!(ISS.to_uppercase()),
-        json!(format!("{ISS}/")),
-        json!(format!("{ISS} ")),
-        json!(format!("{ISS}\u{0}")),
-        json!(format!("{ISS}|x")),
-        json!(&ISS[..ISS.len() - 1]),
-        json!(ISSUER),
-        json!(id),
-        json!("x".repeat(20_000)),
-    ];
-    let subjects = vec![
-        json!("mallory"),
-        json!(null),
-        json!(7),
-        json!({}),
-        json!(["mallory"]),
-        json!(""),
-        json!("Alice"),
-        json!("alice "),
-        json!("alice\u{0}"),
-        json!(id),
-        json!("x".repeat(10_000)),
-    ];
-    let audiences = vec![
-        json!(null),
-        json!(""),
-        json!([]),
-        json!({}),
-        json!(7),
-        json!([[AUD]]),
-        json!([AUD, 7]),
-        json!({ AUD: 1 }),
-        json!("*"),
-        json!("urn:acme"),
-        json!(format!("{AUD}/x")),
-        json!(format!("{AUD}?x")),
-        json!(format!("{AUD}#x")),
-        json!(format!("x@{AUD}")),
-        json!(AUD.to_uppercase()),
-        json!(id),
-        json!(ISSUER),
-        json!(format!("{ISSUER}/connect/token")),
-        json!("https://billing.example"),
-        json!(vec!["urn:x"; 33]),
-    ];
-    let expiries = vec![
-        json!(now - 300),
-        json!(now - 60),
-        json!(0),
-        json!(-1),
-        json!(format!("{}", now + 60)),
-        json!(null),
-        json!(true),
-        json!([now + 60]),
-        json!({}),
-        json!(i64::MAX),
-        json!(u64::MAX),
-        json!(1e300),
-        json!(-1e308),
-        json!((now + 60) * 1_000),
-        json!(now + 315_360_000),
-        json!(now + 86_400 + 61),
-    ];
-    let beginnings = vec![
-        json!(now + 3_600),
-        json!("1"),
-        json!({}),
-        json!([]),
-        json!(null),
-        json!(true),
-        json!(i64::MAX),
-        json!(u64::MAX),
-        json!(1e300),
-    ];
-    let ids = vec![
-        json!(null),
-        json!(""),
-        json!(7),
-        json!([]),
-        json!("a\u{0}b"),
-        json!("a\nb"),
-        json!("x".repeat(257)),
-        json!("x".repeat(12_000)),
-    ];
     let cases = wrong("iss", issuers)
         .chain(wrong("sub", subjects))
         .chain(wrong("aud", audiences))
-        .chain(wrong("exp", expiries))
-        .chain(wrong("nbf", beginnings.clone()))
-        .chain(wrong("iat", beginnings))
-        .chain(wrong("jti", ids));
+        .chain(hostile::times_and_ids(now, 86_400));
     for (name, value) in cases {
         let jwt = stage.signer.sign(&stage.with(name, value.clone()));
         let shown: String = format!("{name} = {value}").chars().take(80).collect();
@@ -331,10 +266,7 @@ fn claims_that_do_not_hold_are_refused_by_every_way_in() {
     }
     // Check 75, at any depth.
     for name in ["iss", "aud", "exp", "sub", "jti", "x"] {
-        let claims = stage.with("x", 1);
-        let twice = claims.to_string().replacen('{', &format!("{{\"{name}\":{},", claims[name]), 1);
-        let jwt = stage.signer.sign_octets(stage.signer.header().to_string().as_bytes(), twice.as_bytes());
-        stage.refused(&jwt, &format!("{name} twice"));
+        stage.refused(&hostile::claim_twice(&stage.signer, &stage.with("x", 1), name), &format!("{name} twice"));
     }
     let within = stage.claims().to_string().replacen('{', r#"{"x":{"a":1,"a":2},"#, 1);
     let jwt = stage.signer.sign_octets(stage.signer.header().to_string().as_bytes(), within.as_bytes());
@@ -348,7 +280,7 @@ fn a_jwt_for_several_proves_nobody_s_identity() {
     let stage = Stage::new(&[]);
     let for_both = || stage.signer.sign(&stage.with("aud", json!([AUD, "https://other.example"])));
     stage.refused_by(Way::Assertion, &for_both(), &"for others, too");
-    for way in [Way::Grant, Way::Ticket, Way::Bearer] {
+    for way in WAYS.into_iter().filter(|way| *way != Way::Assertion) {
         way.send(&stage.app.url, &for_both()).assert_status(200);
     }
 }
@@ -359,6 +291,7 @@ fn an_assertion_comes_alone_in_the_body_with_its_type_and_for_its_own_app() {
     let stage = Stage::new(&[]);
     let other = stage.app.create_app(&["billing:read"]);
     let jwt = || stage.signer.sign(&stage.claims());
+    let bearer = || format!("Bearer {}", jwt());
     let kind = format!("client_assertion_type={ASSERTION_TYPE}");
     let post = |body: &str| stage.app.token_request(&[], body);
     for id in [other.client_id.as_str(), &stage.client.client_id.to_uppercase(), "x", &stage.issuer.to_string()] {
@@ -375,6 +308,10 @@ fn an_assertion_comes_alone_in_the_body_with_its_type_and_for_its_own_app() {
     let basic = other.basic();
     let body = format!("grant_type={GRANT}&assertion={}", jwt());
     Way::Grant.assert_refused(&stage.app.token_request(&[("authorization", &basic)], &body), &"another client asks");
+    // Nor what says that it is one and is not, whatever it brings; which uses nothing up.
+    let stranger = Credentials { secret: other.secret.clone(), ..stage.client.clone() };
+    let refused = stage.app.token_request(&[("authorization", &stranger.basic())], &body).assert_status(401);
+    assert_eq!(refused.error(), "invalid_client");
     let basic = stage.client.basic();
     stage.app.token_request(&[("authorization", &basic)], &body).assert_status(200);
 
@@ -404,18 +341,27 @@ fn an_assertion_comes_alone_in_the_body_with_its_type_and_for_its_own_app() {
                 "grant_type=client_credentials",
             ),
         ),
+        (
+            "an assertion in the URL",
+            stage.app.post(&format!("/connect/token?assertion={}", jwt()), &[], &format!("grant_type={GRANT}")),
+        ),
         ("a token in the URL", stage.app.get(&format!("/api/v1/whoami?access_token={}", jwt()), &[])),
+        (
+            "two bearer tokens",
+            stage.app.get("/api/v1/whoami", &[("authorization", &bearer()), ("authorization", &bearer())]),
+        ),
+        ("no assertion", post(&format!("grant_type={GRANT}"))),
         ("no JWT", stage.app.post("/server/jwt", &[], "JwtToken=")),
+        ("a bearer token instead", stage.app.post("/server/jwt", &[("authorization", &bearer())], "x=1")),
     ] {
         assert_eq!((answer.status.as_u16(), answer.error().as_str()), (400, "invalid_request"), "{what}");
     }
-    let bearer = format!("Bearer {}", jwt());
-    let answer = stage.app.token_request(&[("authorization", &bearer)], "grant_type=client_credentials");
+    let answer = stage.app.token_request(&[("authorization", &bearer())], "grant_type=client_credentials");
     Way::Assertion.assert_refused(&answer, &"as a bearer token at the token endpoint");
     stage.good_after_all();
 }
 
-/// Checks 60 to 64, 69 and 70.
+/// Checks 60 to 64, 69, 70 and 75.
 #[test]
 fn headers_that_ask_for_anything_else_are_refused_and_nothing_is_fetched() {
     // Fetching from loopback is allowed, so that what is not fetched is not asked for.
@@ -423,85 +369,14 @@ fn headers_that_ask_for_anything_else_are_refused_and_nothing_is_fetched() {
     let canary = TcpListener::bind("127.0.0.1:0").unwrap();
     canary.set_nonblocking(true).unwrap();
     let trap = format!("http://{}/keys", canary.local_addr().unwrap());
-    let attacker = Signer::p256("k");
-    let refused = |signer: &Signer, header: &Value| {
-        let shown: String = header.to_string().chars().take(120).collect();
-        stage.refused(&signer.sign_with(header, &stage.claims()), &shown);
-    };
-    for alg in ["none", "None", "NONE", "nOnE", " none", "", "RS1", "es256", "ES256K", "HS256", "RS256", "EdDSA"] {
-        refused(&stage.signer, &json!({ "alg": alg, "kid": "k" }));
-        let unsigned = stage.signer.sign_with(&json!({ "alg": alg, "kid": "k" }), &stage.claims());
-        let cut = unsigned.rsplit_once('.').unwrap().0;
-        stage.refused(&format!("{cut}."), &format!("{alg} without a signature"));
-    }
-    for header in [json!({ "kid": "k" }), json!({ "alg": null, "kid": "k" }), json!({ "alg": ["ES256"], "kid": "k" })] {
-        refused(&stage.signer, &header);
-    }
-    for kid in [
-        json!("../../k"),
-        json!("k' OR 1=1 --"),
-        json!("k\u{0}"),
-        json!("k\r\nX: y"),
-        json!(7),
-        json!(["k"]),
-        json!({}),
-        json!(trap),
-        json!("file:///etc/passwd"),
-        json!("K"),
-        json!("x".repeat(10_000)),
-    ] {
-        refused(&stage.signer, &json!({ "alg": "ES256", "kid": kid }));
-    }
-    let userinfo = format!("{}@{}", ISS, &trap["http://".len()..]);
-    for more in [
-        json!({}),
-        json!({ "jwk": attacker.jwk }),
-        json!({ "x5c": [STANDARD.encode("a certificate")] }),
-        json!({ "jku": trap }),
-        json!({ "jku": userinfo }),
-        json!({ "jku": "file:///etc/passwd" }),
-        json!({ "x5u": trap }),
-        json!({ "x5u": userinfo }),
-    ] {
-        for named in [true, false] {
-            let mut header = more.clone();
-            header["alg"] = json!("ES256");
-            if named {
-                header["kid"] = json!("k");
-            }
-            refused(&attacker, &header);
-        }
+    for (what, jwt) in hostile::headers(&stage.signer, || stage.claims(), &trap) {
+        stage.refused(&jwt, &what);
     }
     // The issuer's own JWT may say where keys are: nobody listens.
     stage.good(&"jku and x5u of the issuer's own", |claims| {
         let header = json!({ "alg": "ES256", "kid": "k", "jku": trap, "x5u": trap });
         stage.signer.sign_with(&header, &claims)
     });
-    for (name, value) in [
-        ("crit", json!(["exp"])),
-        ("crit", json!(["x"])),
-        ("crit", json!([])),
-        ("crit", json!(null)),
-        ("b64", json!(false)),
-        ("b64", json!(true)),
-        ("zip", json!("DEF")),
-        ("enc", json!("A256GCM")),
-        ("typ", json!("at+jwt")),
-        ("typ", json!("application/at+jwt")),
-        ("typ", json!("AT+JWT")),
-        ("typ", json!("dpop+jwt")),
-        ("typ", json!("logout+jwt")),
-        ("typ", json!("secevent+jwt")),
-        ("typ", json!("token-introspection+jwt")),
-        ("typ", json!("")),
-        ("typ", json!(7)),
-    ] {
-        refused(&stage.signer, &stage.header(name, value));
-    }
-    for twice in [r#"{"alg":"none","alg":"ES256","kid":"k"}"#, r#"{"alg":"ES256","kid":"x","kid":"k"}"#] {
-        let jwt = stage.signer.sign_octets(twice.as_bytes(), stage.claims().to_string().as_bytes());
-        stage.refused(&jwt, &twice);
-    }
     assert_eq!(canary.accept().unwrap_err().kind(), std::io::ErrorKind::WouldBlock, "something was fetched");
     stage.good_after_all();
 }
@@ -527,38 +402,8 @@ fn a_key_is_good_for_its_own_issuer_alone() {
 #[test]
 fn a_public_key_is_no_secret_to_sign_with() {
     let stage = Stage::with_key(&[], Signer::rsa("k", "RS256"));
-    let n = URL_SAFE_NO_PAD.decode(stage.signer.jwk["n"].as_str().unwrap()).unwrap();
-    let number = |octets: &[u8]| rsa::BigUint::from_bytes_be(octets);
-    let public = rsa::RsaPublicKey::new(number(&n), number(&[1, 0, 1])).unwrap();
-    let pem = public.to_public_key_pem(LineEnding::LF).unwrap();
-    let secrets: Vec<Vec<u8>> = vec![
-        pem.clone().into(),
-        pem.trim().into(),
-        pem.lines().filter(|line| !line.starts_with('-')).collect::<String>().into(),
-        public.to_public_key_der().unwrap().into_vec(),
-        public.to_pkcs1_pem(LineEnding::LF).unwrap().into(),
-        public.to_pkcs1_der().unwrap().into_vec(),
-        n,
-        stage.signer.jwk["n"].as_str().unwrap().into(),
-        stage.signer.jwk.to_string().into(),
-        stage.signer.jwks().into(),
-        b"k".to_vec(),
-        stage.client.secret.clone().into(),
-        Vec::new(),
-    ];
-    for (alg, algorithm) in [("HS256", hmac::HMAC_SHA256), ("HS384", hmac::HMAC_SHA384), ("HS512", hmac::HMAC_SHA512)] {
-        for secret in &secrets {
-            for named in [alg, "RS256"] {
-                let header = json!({ "alg": named, "kid": "k" }).to_string();
-                let signed = format!(
-                    "{}.{}",
-                    URL_SAFE_NO_PAD.encode(header),
-                    URL_SAFE_NO_PAD.encode(stage.claims().to_string())
-                );
-                let tag = hmac::sign(&hmac::Key::new(algorithm, secret), signed.as_bytes());
-                stage.refused(&format!("{signed}.{}", URL_SAFE_NO_PAD.encode(tag)), &alg);
-            }
-        }
+    for (what, jwt) in hostile::keyed_hashes(&stage.signer, || stage.claims(), &[&stage.client.secret]) {
+        stage.refused(&jwt, &what);
     }
     stage.good_after_all();
 }
@@ -570,7 +415,7 @@ fn our_own_token_is_no_jwt_of_a_third_party_and_the_other_way_round() {
     let token = stage.app.token(&stage.client);
     let ticket = Way::Ticket.send(&stage.app.url, &stage.signer.sign(&stage.claims())).assert_status(200).json();
     for ours in [token.as_str(), ticket["ticket"].as_str().unwrap()] {
-        for way in [Way::Grant, Way::Assertion, Way::Ticket] {
+        for way in FORMS {
             stage.refused_by(way, ours, &"our own access token");
         }
         Way::Bearer.send(&stage.app.url, ours).assert_status(200);
@@ -599,101 +444,36 @@ fn our_own_token_is_no_jwt_of_a_third_party_and_the_other_way_round() {
 #[test]
 fn what_is_not_a_jwt_in_compact_form_is_refused() {
     let stage = Stage::new(&[]);
-    let header = stage.signer.header().to_string();
-    let signed = |payload: &[u8]| stage.signer.sign_octets(header.as_bytes(), payload);
-    let payload = stage.claims().to_string();
-    let within = |member: &str| payload.replacen('{', &format!("{{{member},"), 1);
-    let deep = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
-    let exp = format!("{}", START.seconds() + 300);
-    let bad: Vec<u8> = payload.replace("iss", "is?").bytes().map(|b| if b == b'?' { 0xff } else { b }).collect();
-    for (what, jwt) in [
-        ("null", signed(b"null")),
-        ("a list", signed(json!([ISS, "alice", AUD]).to_string().as_bytes())),
-        ("a text", signed(b"\"x\"")),
-        ("nothing", signed(b"")),
-        ("NaN", signed(payload.replace(&exp, "NaN").as_bytes())),
-        ("Infinity", signed(payload.replace(&exp, "Infinity").as_bytes())),
-        ("a BOM", signed(format!("\u{feff}{payload}").as_bytes())),
-        ("trailing octets", signed(format!("{payload}x").as_bytes())),
-        ("two objects", signed(format!("{payload}{payload}").as_bytes())),
-        ("bad UTF-8 after it", signed(&[payload.as_bytes(), b"\xff"].concat())),
-        ("bad UTF-8 in it", signed(&bad)),
-        ("a half surrogate", signed(within(r#""x":"\ud800""#).as_bytes())),
-        ("deep", signed(deep(5_000).as_bytes())),
-        ("deep in a claim of ours", signed(payload.replace(&json!(AUD).to_string(), &deep(5_000)).as_bytes())),
-        ("deep in a claim of theirs", signed(within(&format!("\"x\":{}", deep(5_000))).as_bytes())),
-        ("deep and unclosed", signed("{\"a\":".repeat(2_000).as_bytes())),
-        ("a deep header", stage.signer.sign_octets(deep(5_000).as_bytes(), payload.as_bytes())),
-    ] {
+    let (signer, claims) = (&stage.signer, stage.claims());
+    for (what, jwt) in hostile::forms(signer, &claims) {
         stage.refused(&jwt, &what);
     }
-    let good = stage.signer.sign(&stage.claims());
-    let parts: Vec<&str> = good.split('.').collect();
-    let [header, payload, signature] = parts.as_slice() else { panic!("{good}") };
-    let jwe = |header: Value| format!("{}..AAAA.AAAA.AAAA", URL_SAFE_NO_PAD.encode(header.to_string()));
-    let p2c = json!({ "alg": "PBES2-HS256+A128KW", "enc": "A128GCM", "p2s": "AAAA", "p2c": 2_147_483_647_u32 });
-    for (what, jwt) in [
-        ("detached", format!("{header}..{signature}")),
-        ("without a header", format!(".{payload}.{signature}")),
-        ("without a signature", format!("{header}.{payload}.")),
-        ("of two parts", format!("{header}.{payload}")),
-        ("of four parts", format!("{good}.{signature}")),
-        ("of five parts", format!("{good}.{signature}.{signature}")),
-        ("with padding", format!("{good}=")),
-        ("a signature in DER", stage_der(&good)),
-        ("a JWE with a shared key", jwe(json!({ "alg": "dir", "enc": "A256GCM" }))),
-        ("a JWE with a password", jwe(p2c)),
-        ("a compressed JWE", jwe(json!({ "alg": "dir", "enc": "A256GCM", "zip": "DEF" }))),
-        ("no JWT at all", "x".to_owned()),
-        ("a cut one", good[..good.len() - 4].to_owned()),
-    ] {
-        stage.refused(&jwt, &what);
-    }
+    let header = signer.header().to_string();
+    let signed = |payload: &[u8]| signer.sign_octets(header.as_bytes(), payload);
+    let with = |member: &str| signed(claims.to_string().replacen('{', &format!("{{{member},"), 1).as_bytes());
+    stage.refused(&with(r#""x":"\ud800""#), &"a half surrogate in a claim of theirs");
+    stage.refused(&with(&format!("\"x\":{}", deep(5_000))), &"deep in a claim of theirs");
     // What cannot stand in a header of HTTP cannot be shown as a bearer token.
-    let general = json!({ "protected": header, "payload": payload, "signature": signature });
-    let flattened = json!({ "payload": payload, "signatures": [{ "protected": header, "signature": signature }] });
-    for (what, jwt) in [
-        ("as JSON", general.to_string()),
-        ("flattened", flattened.to_string()),
-        ("with a space before", format!(" {good}")),
-        ("with a space after", format!("{good} ")),
-        ("with a space within", good.replacen('.', ". ", 1)),
-    ] {
-        for way in [Way::Grant, Way::Assertion, Way::Ticket] {
+    for (what, jwt) in hostile::forms_with_spaces(signer, &claims) {
+        for way in FORMS {
             stage.refused_by(way, &jwt, &what);
         }
     }
-    for way in [Way::Grant, Way::Assertion, Way::Ticket] {
-        let answer = way.send(&stage.app.url, &format!("{good}\n"));
+    for way in FORMS {
+        let answer = way.send(&stage.app.url, &format!("{}\n", signer.sign(&claims)));
         assert!(matches!(answer.status.as_u16(), 400 | 401), "{way:?}: {}", answer.body);
     }
     // Longer than anybody's: 20,000 levels fit into what may be sent, and into no JWT.
     for jwt in [signed(deep(10_000).as_bytes()), signed(deep(20_000).as_bytes()), "A".repeat(33_000)] {
-        for way in [Way::Grant, Way::Assertion, Way::Ticket] {
+        for way in FORMS {
             stage.refused_by(way, &jwt, &"a very long one");
         }
     }
     let huge = "A".repeat(70_000);
-    for way in [Way::Grant, Way::Assertion, Way::Ticket] {
+    for way in FORMS {
         assert_eq!(way.send(&stage.app.url, &huge).status.as_u16(), 413, "{way:?}");
     }
     stage.good(&"as it is", |claims| stage.signer.sign(&claims));
-}
-
-/// The same signature as openssl writes it, which is not how a JWS has it.
-fn stage_der(jwt: &str) -> String {
-    let (signed, signature) = jwt.rsplit_once('.').unwrap();
-    let fixed = URL_SAFE_NO_PAD.decode(signature).unwrap();
-    let integer = |half: &[u8]| {
-        let mut octets = half.to_vec();
-        if octets[0] & 0x80 != 0 {
-            octets.insert(0, 0);
-        }
-        [&[2, u8::try_from(octets.len()).unwrap()], octets.as_slice()].concat()
-    };
-    let body = [integer(&fixed[..32]), integer(&fixed[32..])].concat();
-    let der = [&[0x30, u8::try_from(body.len()).unwrap()], body.as_slice()].concat();
-    format!("{signed}.{}", URL_SAFE_NO_PAD.encode(der))
 }
 
 /// Checks 77 and 79 to 81.
@@ -755,14 +535,14 @@ fn a_jwt_is_good_once_across_all_ways_and_nobody_else_uses_it_up(settings_of_ser
 fn of_twelve_copies_at_once_on_two_nodes_and_all_ways_one_is_good(settings: &[(&str, &str)]) {
     const COPIES: usize = 12;
     let stage = Stage::new(settings);
-    let other = TestApp::on(stage.app.data.clone(), stage.app.clock.clone(), &[settings, &[NO_THROTTLE]].concat());
+    let other = TestApp::on(stage.app.data.clone(), stage.app.clock.clone(), &[settings, &FOR_ALL_WAYS].concat());
     let urls = [stage.app.url.as_str(), &other.url];
-    for ways in [WAYS, [Way::Grant; 4], [Way::Assertion; 4], [Way::Ticket; 4], [Way::Bearer; 4]] {
+    for ways in [&WAYS[..], &[Way::Grant], &[Way::Assertion], &[Way::Ticket], &[Way::OldTicket], &[Way::Bearer]] {
         let jwt = stage.signer.sign(&stage.claims());
         let together = Barrier::new(COPIES);
         let statuses: Vec<u16> = thread::scope(|scope| {
             let show = |copy: usize| {
-                let (way, url, jwt, together) = (ways[copy / 2 % 4], urls[copy % 2], &jwt, &together);
+                let (way, url, jwt, together) = (ways[copy / 2 % ways.len()], urls[copy % 2], &jwt, &together);
                 scope.spawn(move || {
                     together.wait();
                     way.send(url, jwt).status.as_u16()
@@ -788,7 +568,8 @@ fn what_was_used_is_used_up_even_if_the_server_is_killed_the_moment_after() {
         .args(&["issuer", "add", "--org=acme", "--name=Portal", "--issuer", ISS, "--audience", AUD, "--single-use"])
         .args(&["--accept-directly", "--subject=alice", "--app", &app.client_id, "--jwks", jwks.to_str().unwrap()])
         .ok();
-    let start = || Server::start_with(data.path(), &["--throttle-failures=off"], &[]);
+    let start =
+        || Server::start_with(data.path(), &["--throttle-failures=off", "--ticket-path-prefix=/FlexiCapture12"], &[]);
     let mut used = Vec::new();
     for way in WAYS {
         let server = start();
@@ -804,10 +585,47 @@ fn what_was_used_is_used_up_even_if_the_server_is_killed_the_moment_after() {
     Way::Grant.send(&server.url, &signer.sign(&claims(SystemClock.now().seconds()))).assert_status(200);
 }
 
+/// Nobody knows whether it was used before. What may be used again needs no database.
+#[test]
+fn without_the_database_what_is_good_once_gets_nothing_and_is_not_used_up() {
+    let Some(cluster) = postgres::Cluster::start() else { return };
+    let url = cluster.database();
+    let stage = Stage::new(&[("database-url", &url), ("stale-limit", "600s")]);
+    let lasting = "https://lasting.example";
+    let mut again = settings(&stage.signer, StandsFor::App(stage.client.id()));
+    (again.issuer, again.policy.single_use) = (lasting.to_owned(), false);
+    trust(&stage.app, again);
+    let lasting = stage.signer.sign(&stage.with("iss", lasting));
+    let taken_again = || assert_all_take(&stage.app.url, &"what may be used again", || lasting.clone());
+    stage.good_after_all();
+    taken_again();
+    let kept = WAYS.map(|way| (way, stage.signer.sign(&stage.claims())));
+    cluster.stop();
+    for (way, jwt) in &kept {
+        let answer = way.send(&stage.app.url, jwt).assert_status(503);
+        assert_ne!(answer.header("retry-after"), "", "{way:?}");
+        assert_eq!(answer.header("authticket"), "", "{way:?}");
+    }
+    taken_again();
+    cluster.resume();
+    eventually(Duration::from_secs(30), "the database is back", || {
+        (Way::Grant.send(&stage.app.url, &stage.signer.sign(&stage.claims())).status == 200).then_some(())
+    });
+    for (way, jwt) in &kept {
+        way.send(&stage.app.url, jwt).assert_status(200);
+        stage.refused(jwt, &"and now it is used up");
+    }
+}
+
 /// Check 87. Tickets of users die with the trust in their issuer; what an app got is the app's.
 fn what_is_trusted_no_more_is_refused_on_every_node(more: &[(&str, &str)]) {
-    let stage = Stage::new(more);
-    let other = TestApp::on(stage.app.data.clone(), stage.app.clock.clone(), &[more, &[NO_THROTTLE]].concat());
+    let (Some(signer), Some(users_key), Some(next)) =
+        (Signer::openssl("k"), Signer::openssl("users"), Signer::openssl("next"))
+    else {
+        return;
+    };
+    let stage = Stage::with_key(more, signer);
+    let other = TestApp::on(stage.app.data.clone(), stage.app.clock.clone(), &[more, &FOR_ALL_WAYS].concat());
     let tail = |app: &TestApp| Tail::start(app.authority.directory.clone(), app.clock.clone()).unwrap();
     let _tails = (tail(&stage.app), tail(&other));
     let m = &stage.app.management;
@@ -819,24 +637,24 @@ fn what_is_trusted_no_more_is_refused_on_every_node(more: &[(&str, &str)]) {
         password: &Secret::new(PASSWORD),
     };
     accounts::create(m, &alice).unwrap();
-    let users_key = Signer::p256("users");
-    let mut users = settings(&users_key, StandsFor::Users);
-    users.issuer = "https://people.example".to_owned();
+    // The same JWT is shown again and again: nothing but the trust in its issuer may end it.
+    let lasting =
+        |signer: &Signer, stands_for| edited(settings(signer, stands_for), |policy| policy.single_use = false);
+    let the_app = StandsFor::App(stage.client.id());
+    trusted_issuers::update(m, stage.issuer, lasting(&stage.signer, the_app)).unwrap();
+    let people = "https://people.example";
+    let users = IssuerSettings { issuer: people.to_owned(), ..lasting(&users_key, StandsFor::Users) };
     let users = trust(&stage.app, users);
     other.catch_up();
-    let of_users = || {
-        let mut claims = stage.claims();
-        claims["iss"] = json!("https://people.example");
-        users_key.sign(&claims)
-    };
-    let of_app = || stage.signer.sign(&stage.claims());
+    let of_users = users_key.sign(&stage.with("iss", people));
+    let (of_app, of_next) = (stage.signer.sign(&stage.claims()), next.sign(&stage.claims()));
     let shown = |way: Way, jwt: &str| way.send(&other.url, jwt).status == 200;
     let ticket = |jwt: &str| {
         let answer = Way::Ticket.send(&stage.app.url, jwt).assert_status(200);
         answer.json()["ticket"].as_str().unwrap().to_owned()
     };
-    let (users_ticket, app_token) = (ticket(&of_users()), ticket(&of_app()));
-    assert!(WAYS.iter().all(|way| shown(*way, &of_app())), "before");
+    let (users_ticket, app_token) = (ticket(&of_users), ticket(&of_app));
+    assert!(WAYS.iter().all(|way| shown(*way, &of_app)), "before");
     assert!(shown(Way::Bearer, &users_ticket) && shown(Way::Bearer, &app_token));
 
     let mut took = Vec::new();
@@ -848,22 +666,21 @@ fn what_is_trusted_no_more_is_refused_on_every_node(more: &[(&str, &str)]) {
         }
         took.push(began_at.elapsed());
     };
-    let refused = |jwt: &dyn Fn() -> String| WAYS.iter().all(|way| !shown(*way, &jwt()));
+    let refused = |jwt: &str| WAYS.iter().all(|way| !shown(*way, jwt));
     trusted_issuers::set_enabled(m, stage.issuer, false).unwrap();
     soon("switched off", &|| refused(&of_app));
     trusted_issuers::set_enabled(m, stage.issuer, true).unwrap();
-    soon("switched on", &|| shown(Way::Grant, &of_app()));
-    let next = Signer::p256("next");
-    trusted_issuers::update(m, stage.issuer, settings(&next, StandsFor::App(stage.client.id()))).unwrap();
+    soon("switched on", &|| shown(Way::Grant, &of_app));
+    trusted_issuers::update(m, stage.issuer, lasting(&next, the_app)).unwrap();
     soon("a key that is retired", &|| refused(&of_app));
-    soon("the next key", &|| shown(Way::Grant, &next.sign(&stage.claims())));
+    soon("the next key", &|| shown(Way::Grant, &of_next));
     trusted_issuers::set_enabled(m, users, false).unwrap();
     soon("a ticket of an issuer that is off", &|| !shown(Way::Bearer, &users_ticket));
     trusted_issuers::set_enabled(m, users, true).unwrap();
     soon("the same ticket", &|| shown(Way::Bearer, &users_ticket));
     trusted_issuers::delete(m, users).unwrap();
     trusted_issuers::delete(m, stage.issuer).unwrap();
-    soon("removed", &|| refused(&|| next.sign(&stage.claims())) && refused(&of_users));
+    soon("removed", &|| refused(&of_next) && refused(&of_users));
     soon("a ticket of an issuer that is removed", &|| !shown(Way::Bearer, &users_ticket));
     assert!(shown(Way::Bearer, &app_token), "an app's token is the app's");
     took.sort_unstable();
@@ -900,13 +717,14 @@ fn what_a_jwt_says_of_rights_here_has_no_effect() {
             claims["cnf"] = json!({ "jkt": "x" });
         }
         let answer = way.send(&stage.app.url, &stage.signer.sign(&claims)).assert_status(200).json();
+        assert!(answer.get("refresh_token").is_none() && answer.get("id_token").is_none(), "{way:?}");
         let who = match way {
             Way::Bearer => answer,
             Way::Grant | Way::Assertion => {
                 let (_, token) = stage.app.verified_jwt(answer["access_token"].as_str().unwrap());
                 token
             }
-            Way::Ticket => stage.app.verified_jwt(answer["ticket"].as_str().unwrap()).1,
+            Way::Ticket | Way::OldTicket => stage.app.verified_jwt(answer["ticket"].as_str().unwrap()).1,
         };
         let scopes = match &who["scope"] {
             Value::String(text) => text.split(' ').map(str::to_owned).collect::<Vec<_>>(),
@@ -926,9 +744,8 @@ fn what_a_jwt_says_of_rights_here_has_no_effect() {
 }
 
 /// Check 91.
-#[test]
-fn a_user_who_is_called_like_an_app_is_not_that_app() {
-    let stage = Stage::new(&[]);
+fn a_user_who_is_called_like_an_app_is_not_that_app(more: &[(&str, &str)]) {
+    let stage = Stage::new(more);
     let id = stage.client.client_id.as_str();
     let namesake = NewMember {
         organisation: "acme",
@@ -946,7 +763,7 @@ fn a_user_who_is_called_like_an_app_is_not_that_app() {
         claims["iss"] = json!("https://people.example");
         stage.signer.sign(&claims)
     };
-    for way in [Way::Grant, Way::Ticket] {
+    for way in [Way::Grant, Way::Ticket, Way::OldTicket] {
         let answer = way.send(&stage.app.url, &jwt()).assert_status(200).json();
         let token = answer.get("ticket").unwrap_or(&answer["access_token"]).as_str().unwrap();
         let (_, token) = stage.app.verified_jwt(token);
@@ -961,9 +778,8 @@ fn a_user_who_is_called_like_an_app_is_not_that_app() {
 }
 
 /// Check 92.
-#[test]
-fn an_organisation_that_is_named_is_the_one_that_trusts() {
-    let stage = Stage::new(&[]);
+fn an_organisation_that_is_named_is_the_one_that_trusts(settings: &[(&str, &str)]) {
+    let stage = Stage::new(settings);
     stage.app.create_organisation("rival");
     let jwt = stage.signer.sign(&stage.claims());
     let post = |query: &str| stage.app.post(&format!("/server/jwt?{query}"), &[], &format!("JwtToken={jwt}"));
@@ -980,9 +796,8 @@ fn an_organisation_that_is_named_is_the_one_that_trusts() {
 }
 
 /// Check 93.
-#[test]
-fn a_ticket_is_fresh_stands_in_body_and_header_and_dies() {
-    let stage = Stage::new(&[]);
+fn a_ticket_is_fresh_stands_in_body_and_header_and_dies(more: &[(&str, &str)]) {
+    let stage = Stage::new(more);
     let mut ids = Vec::new();
     let mut tickets = Vec::new();
     for _ in 0..20 {
@@ -1005,6 +820,85 @@ fn a_ticket_is_fresh_stands_in_body_and_header_and_dies() {
     assert!(!good(&tickets[0]) && good(&tickets[1]), "dead when it is revoked");
     stage.app.clock.advance(Duration::from_secs(86_400));
     assert!(!tickets.iter().any(|ticket| good(ticket)), "dead when it is over");
+}
+
+/// Resource routes, forward-auth and introspection take the same ones as bearer tokens, each once.
+fn every_door_for_bearer_tokens_takes_the_same_jwts(more: &[(&str, &str)]) {
+    let stage = Stage::new(more);
+    let app = &stage.app;
+    let service = app.create_app(&["billing:read"]);
+    app.create_organisation("rival");
+    app.create_api("rival", "https://rival.example", &["rival:read"]);
+    let rival = app.create_app_with("rival", new_app(&["rival:read"]));
+    let mut only_exchanged = settings(&stage.signer, StandsFor::App(stage.client.id()));
+    only_exchanged.issuer = "https://not-directly.example".to_owned();
+    only_exchanged.policy.accept_directly = false;
+    trust(app, only_exchanged);
+    let doors: [(&str, &dyn Fn(&str) -> bool); 3] = [
+        ("whoami", &|jwt| app.get_with_token("/api/v1/whoami", jwt).status == 200),
+        ("verify", &|jwt| app.get_with_token("/connect/verify?aud=https://billing.example", jwt).status == 200),
+        ("introspect", &|jwt| app.introspect(&service, jwt).assert_status(200).json()["active"] == true),
+    ];
+    for (what, is_taken) in doors {
+        let jwt = stage.signer.sign(&stage.claims());
+        assert!(is_taken(&jwt), "{what}");
+        assert!(doors.iter().all(|(_, is_taken)| !is_taken(&jwt)), "after {what}");
+        for wrong in
+            [stage.with("aud", "urn:else"), stage.with("exp", 1), stage.with("iss", "https://not-directly.example")]
+        {
+            assert!(!is_taken(&stage.signer.sign(&wrong)), "{what}: {wrong}");
+        }
+        assert!(!is_taken(&Signer::p256("k").sign(&stage.claims())), "{what}: the signature of a stranger");
+    }
+    let claims = stage.claims();
+    let worth = app.introspect(&service, &stage.signer.sign(&claims)).json();
+    let expected = json!({
+        "active": true, "iss": ISS, "aud": ["https://billing.example"], "scope": "billing:read billing:write",
+        "client_id": stage.client.client_id, "sub": stage.client.client_id, "tenant": "acme", "token_type": "Bearer",
+        "exp": claims["exp"], "iat": claims["iat"], "nbf": claims["nbf"], "jti": claims["jti"],
+    });
+    assert_eq!(worth, expected);
+    let unknown = app.introspect(&rival, &stage.signer.sign(&stage.claims())).assert_status(200);
+    assert_eq!(unknown.json(), json!({ "active": false }), "whom it does not concern");
+}
+
+/// What is changed over HTTP counts at once for every way in.
+#[test]
+fn an_issuer_that_is_changed_while_it_is_used_is_taken_as_it_is_now() {
+    let stage = Stage::new(&[]);
+    let admin = stage.app.token(&stage.app.create_app(&["issuers:write", "issuers:read"]));
+    let headers = [("authorization", format!("Bearer {admin}")), ("content-type", "application/json".to_owned())];
+    let headers = headers.each_ref().map(|(name, value)| (*name, value.as_str()));
+    let change = |body: &Value| {
+        let url = format!("{}/api/v1/issuers/{}", stage.app.url, stage.issuer);
+        http::send("PATCH", &url, &headers, Some(body.to_string().as_bytes())).assert_status(200);
+    };
+    let jwt = || stage.signer.sign(&stage.claims());
+    stage.good_after_all();
+    for (no_more, again) in [
+        (json!({ "enabled": false }), json!({ "enabled": true })),
+        (json!({ "audiences": ["urn:else"] }), json!({ "audiences": [AUD, "urn:else"] })),
+        (
+            json!({ "rules": [{ "claim": "sub", "equals": "bob" }] }),
+            json!({ "rules": [{ "claim": "sub", "one_of": ["bob", "alice"] }] }),
+        ),
+        (
+            json!({ "keys": { "jwks": { "keys": [Signer::p256("next").jwk] } } }),
+            json!({ "keys": { "jwks": { "keys": [stage.signer.jwk] } } }),
+        ),
+        (json!({ "algorithms": ["RS256"] }), json!({ "algorithms": ["RS256", "ES256"] })),
+        (json!({ "subject_claim": "nameid" }), json!({ "subject_claim": "sub" })),
+    ] {
+        change(&no_more);
+        stage.refused(&jwt(), &no_more);
+        change(&again);
+        stage.good(&again, |claims| stage.signer.sign(&claims));
+    }
+    change(&json!({ "accept_directly": false }));
+    stage.refused_by(Way::Bearer, &jwt(), &"not directly any more");
+    for way in FORMS {
+        way.send(&stage.app.url, &jwt()).assert_status(200);
+    }
 }
 
 /// Nor may whoever finds a JWT that is bound to somebody's key use it as it is.

@@ -1,12 +1,17 @@
 //! Tickets for old clients: in a cookie, and under the path that they have built in.
 
-use brevet::service::trusted_issuers::StandsFor;
+use brevet::oauth::{SigningAlgorithm, TokenProfile};
+use brevet::service::accounts;
+use brevet::service::trusted_issuers::{IssuerSettings, StandsFor};
 
 use crate::support::http::{self, Answer};
-use crate::trusted_issuers::{Stage, settings};
+use crate::third_party_table::{FOR_ALL_WAYS, Way};
+use crate::trusted_issuers::{ISS, Stage, edited, settings};
 
 const WHOAMI: &str = "/api/v1/whoami";
 const VERIFY: &str = "/connect/verify?aud=https://billing.example";
+
+crate::support::postgres::on_both_databases! { whatever_is_good_in_the_header_is_as_good_in_the_cookie }
 
 fn stage(with: &[(&str, &str)]) -> Stage {
     let stage = Stage::with(with);
@@ -46,6 +51,54 @@ fn a_ticket_is_good_in_the_header_and_in_the_cookie() {
     stage.app.clock.advance(std::time::Duration::from_secs(86_400));
     let refused = stage.app.get(WHOAMI, &[("cookie", &cookies)]).assert_status(401);
     assert_eq!(refused.error(), "invalid_token");
+}
+
+/// A person's, an app's, and whatever else is good as a bearer token; however it was got.
+fn whatever_is_good_in_the_header_is_as_good_in_the_cookie(more: &[(&str, &str)]) {
+    let stage = stage(&[more, &[("ticket-cookie", "true")], &FOR_ALL_WAYS].concat());
+    let app = &stage.app;
+    app.create_api_with("acme", "https://old.example", &["old:read"], TokenProfile::Classic, SigningAlgorithm::Es256);
+    let classic = app.create_app(&["old:read"]);
+    let builds = "https://builds.example";
+    let for_the_app = settings(&stage.signer, StandsFor::App(stage.client.id()));
+    let lasting = edited(for_the_app, |policy| policy.single_use = false);
+    stage.trust(IssuerSettings { issuer: builds.to_owned(), ..lasting });
+    let signed = |name: &str, value: &str| {
+        let mut claims = stage.claims();
+        claims[name] = value.into();
+        stage.signer.sign(&claims)
+    };
+    let got = |way: Way, jwt: &str| {
+        let answer = way.send(&app.url, jwt).assert_status(200).json();
+        answer.get("ticket").unwrap_or(&answer["access_token"]).as_str().unwrap().to_owned()
+    };
+    let of_person = format!("{ISS}|alice");
+    let (of_app, of_classic) = (stage.client.client_id.as_str(), classic.client_id.as_str());
+    let tokens = [
+        ("a person's ticket", got(Way::Ticket, &stage.jwt()), of_person.as_str()),
+        ("a person's ticket for an old client", got(Way::OldTicket, &stage.jwt()), &of_person),
+        ("a person's token", got(Way::Grant, &stage.jwt()), &of_person),
+        ("an app's ticket", got(Way::Ticket, &signed("iss", builds)), of_app),
+        ("a workload's token", got(Way::Assertion, &signed("iss", builds)), of_app),
+        ("an app's token", app.token(&stage.client), of_app),
+        ("a token of the classic profile", app.token(&classic), of_classic),
+        ("the JWT itself", signed("iss", builds), of_app),
+    ];
+    for (what, token, about) in &tokens {
+        let by_header = app.get_with_token(WHOAMI, token).assert_status(200).json();
+        let by_cookie = app.get(WHOAMI, &[("cookie", &cookie(token))]).assert_status(200).json();
+        assert_eq!(by_header, by_cookie, "{what}");
+        assert_eq!(by_cookie["sub"], *about, "{what}");
+    }
+    // And as bad: one that its app revoked, and those of a person who may not come any more.
+    let (_, revoked, _) = &tokens[5];
+    app.revoke(&stage.client, revoked).assert_status(200);
+    accounts::set_enabled(&app.management, "alice@acme.example", false).unwrap();
+    app.catch_up();
+    for (at, (what, token, _)) in tokens.iter().enumerate() {
+        let expected = if at < 3 || at == 5 { 401 } else { 200 };
+        assert_eq!(app.get(WHOAMI, &[("cookie", &cookie(token))]).status, expected, "{what}");
+    }
 }
 
 #[test]

@@ -10,13 +10,23 @@ use brevet::service::trusted_issuers::{self, StandsFor};
 use brevet::service::{accounts, cut_offs, organisations};
 use serde_json::{Value, json};
 
+use crate::support::hostile;
 use crate::support::http::Answer;
 use crate::support::signer::Signer;
 use crate::support::{Credentials, TestApp, decode_jwt, new_app};
-use crate::trusted_issuers::{ISS, Stage, settings};
+use crate::third_party_table::encoded;
+use crate::trusted_issuers::{AUD, ISS, Stage, settings};
 
 const GRANT: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 const TYPE: &str = "urn:ietf:params:oauth:token-type";
+
+crate::support::postgres::on_both_databases! {
+    an_app_gets_a_token_that_is_still_the_others_and_says_who_acts
+    the_new_token_ends_no_later_than_the_old_one
+    a_token_dies_with_whoever_had_a_hand_in_it
+    a_users_ticket_stays_the_users
+    a_workloads_jwt_is_exchanged_for_no_more_than_its_issuer_gives_it
+}
 
 /// An app that may exchange tokens.
 fn actor(app: &TestApp, scopes: &[&str]) -> Credentials {
@@ -44,9 +54,8 @@ fn set(app: &TestApp, client: &Credentials, update: AppUpdate) {
     app.catch_up();
 }
 
-#[test]
-fn an_app_gets_a_token_that_is_still_the_others_and_says_who_acts() {
-    let app = TestApp::new();
+fn an_app_gets_a_token_that_is_still_the_others_and_says_who_acts(more: &[(&str, &str)]) {
+    let app = TestApp::with(more);
     let front = app.create_app(&["billing:read", "billing:write"]);
     let back = actor(&app, &["billing:read"]);
     let answer = exchange(&app, &back, &app.token(&front)).assert_status(200);
@@ -128,9 +137,8 @@ fn whatever_is_not_as_it_must_be_is_refused() {
     assert_eq!(app.post(&format!("/connect/token?subject_token={subject}"), &[], &good).error(), "invalid_request");
 }
 
-#[test]
-fn the_new_token_ends_no_later_than_the_old_one() {
-    let app = TestApp::new();
+fn the_new_token_ends_no_later_than_the_old_one(more: &[(&str, &str)]) {
+    let app = TestApp::with(more);
     let front = app.create_app(&["billing:read"]);
     let lifetime = |seconds| AppUpdate { lifetime: Some(Some(Duration::from_secs(seconds))), ..AppUpdate::default() };
     let back = actor(&app, &["billing:read"]);
@@ -149,8 +157,7 @@ fn the_new_token_ends_no_later_than_the_old_one() {
     assert_eq!(exchange(&app, &back, &subject).assert_status(400).error(), "invalid_request");
 }
 
-#[test]
-fn a_token_dies_with_whoever_had_a_hand_in_it() {
+fn a_token_dies_with_whoever_had_a_hand_in_it(more: &[(&str, &str)]) {
     type Deed = fn(&TestApp, &Credentials);
     let disable: Deed = |app, client| {
         set(app, client, AppUpdate { enabled: Some(false), ..AppUpdate::default() });
@@ -164,10 +171,10 @@ fn a_token_dies_with_whoever_had_a_hand_in_it() {
         cut_offs::revoke_app_tokens(&app.management, client.id()).unwrap();
         app.catch_up();
     };
+    let app = TestApp::with(more);
     for deed in [disable, delete, end_tokens] {
         // Whose it was, who passed it on, and who has it.
         for at in 0..3 {
-            let app = TestApp::new();
             let chain =
                 [app.create_app(&["billing:read"]), actor(&app, &["billing:read"]), actor(&app, &["billing:read"])];
             let passed_on = token_of(exchange(&app, &chain[1], &app.token(&chain[0])));
@@ -180,7 +187,6 @@ fn a_token_dies_with_whoever_had_a_hand_in_it() {
             app.get_with_token("/api/v1/whoami", &token).assert_status(401);
         }
     }
-    let app = TestApp::new();
     let (front, back) = (app.create_app(&["billing:read"]), actor(&app, &["billing:read"]));
     let token = token_of(exchange(&app, &back, &app.token(&front)));
     // Whether it may exchange is asked when it does.
@@ -216,9 +222,8 @@ fn a_token_is_passed_on_four_times_at_most() {
     assert_eq!(refused.error(), "invalid_request");
 }
 
-#[test]
-fn a_users_ticket_stays_the_users() {
-    let stage = Stage::new();
+fn a_users_ticket_stays_the_users(more: &[(&str, &str)]) {
+    let stage = Stage::with(more);
     let issuer = stage.trust(settings(&stage.signer, StandsFor::Users));
     let back = actor(&stage.app, &["billing:read", "billing:write"]);
     let ticket = stage.ticket(&stage.jwt()).assert_status(200).json()["ticket"].as_str().unwrap().to_owned();
@@ -258,9 +263,8 @@ fn a_users_ticket_stays_the_users() {
     all(401);
 }
 
-#[test]
-fn a_workloads_jwt_is_exchanged_for_no_more_than_its_issuer_gives_it() {
-    let stage = Stage::new();
+fn a_workloads_jwt_is_exchanged_for_no_more_than_its_issuer_gives_it(more: &[(&str, &str)]) {
+    let stage = Stage::with(more);
     let mut asked = settings(&stage.signer, StandsFor::App(stage.client.id()));
     asked.scopes = Some(vec!["billing:read".to_owned()]);
     asked.policy.ticket_lifetime = Some(Duration::from_secs(60));
@@ -275,6 +279,44 @@ fn a_workloads_jwt_is_exchanged_for_no_more_than_its_issuer_gives_it() {
     over["exp"] = json!(stage.app.clock.now().seconds() - 30);
     let refused = ask(&stage.app, &back, &form(&stage.signer.sign(&over), "jwt")).assert_status(400);
     assert_eq!(refused.error(), "invalid_request");
+}
+
+#[test]
+fn what_no_jwt_may_be_is_no_subject_token() {
+    let stage = Stage::new();
+    stage.trust(settings(&stage.signer, StandsFor::App(stage.client.id())));
+    let back = actor(&stage.app, &["billing:read"]);
+    let (signer, claims) = (&stage.signer, || stage.claims());
+    let now = stage.app.clock.now().seconds();
+    let with = |name: &str, value: Value| {
+        let mut changed = claims();
+        changed[name] = value.clone();
+        (format!("{name} = {value}"), signer.sign(&changed))
+    };
+    let canary = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    canary.set_nonblocking(true).unwrap();
+    let trap = format!("http://{}/keys", canary.local_addr().unwrap());
+    let wrong_claims = [("iss", hostile::lookalikes(ISS)), ("sub", hostile::lookalikes("alice"))]
+        .into_iter()
+        .chain([("aud", hostile::audiences_without(AUD))])
+        .flat_map(|(name, values)| values.into_iter().map(move |value| (name, value)))
+        .chain(hostile::times_and_ids(now, 86_400));
+    let all = hostile::headers(signer, claims, &trap)
+        .into_iter()
+        .chain(hostile::keyed_hashes(signer, claims, &[&back.secret]))
+        .chain(hostile::forms(signer, &claims()))
+        .chain(hostile::forms_with_spaces(signer, &claims()))
+        .chain(wrong_claims.map(|(name, value)| with(name, value)));
+    for (at, (what, jwt)) in all.enumerate() {
+        let kind = ["jwt", "id_token", "access_token"][at % 3];
+        let refused = ask(&stage.app, &back, &form(&encoded(&jwt), kind));
+        let shown: String = what.chars().take(80).collect();
+        assert_eq!((refused.status.as_u16(), refused.error().as_str()), (400, "invalid_request"), "{kind}: {shown}");
+    }
+    assert_eq!(canary.accept().unwrap_err().kind(), std::io::ErrorKind::WouldBlock, "something was fetched");
+    for kind in ["jwt", "id_token", "access_token"] {
+        ask(&stage.app, &back, &form(&stage.jwt(), kind)).assert_status(200);
+    }
 }
 
 /// A proof for the token endpoint.

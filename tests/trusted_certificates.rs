@@ -1,193 +1,41 @@
 //! Trusted issuers whose keys are in certificates. Keys, certificates and tokens are made by the `openssl` command, none by
 //! the code under test.
 
-use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use brevet::clock::Clock;
+use brevet::db::developers::Role;
 use brevet::directory::trusted_issuers::Meant;
 use brevet::keys::jws::UnverifiedJws;
 use brevet::oauth::ClientId;
 use brevet::oauth::trust::{IssuerKeys, TrustError};
+use brevet::secret::Secret;
+use brevet::service::accounts::{self, NewMember};
 use brevet::service::doctor::{Verdict, examine};
 use brevet::service::trusted_issuers::{self, IssuerSettings, StandsFor, expiring};
 use serde_json::{Value, json};
-use tempfile::TempDir;
 
+use crate::support::openssl::{AUTHORITY, Made, Openssl, Order, SIGNER, VALID, order};
 use crate::support::postgres::on_both_databases;
 use crate::support::process::{Server, brevet, data_directory, eventually};
 use crate::support::tools::{or_skip, run};
-use crate::support::{TestApp, audit};
+use crate::support::{PASSWORD, TestApp, audit};
+use crate::third_party_table::{FOR_ALL_WAYS, WAYS, Way, assert_all_refuse, assert_all_take};
 use crate::trusted_issuers::{AUD, ISS, Stage, edited, settings};
 
+on_both_databases! {
+    a_person_whom_an_application_server_names_gets_a_ticket_by_the_servers_certificate
+    each_issuer_has_its_own_certificate_and_each_claim_that_does_not_hold_is_refused_for_its_own_reason
+    people_hear_of_a_certificate_that_ends_before_it_does
+}
+
 const DAY: Duration = Duration::from_secs(86_400);
-/// From before the clock of tests begins until long after it.
-const VALID: (&str, &str) = ("20260101000000Z", "20360101000000Z");
-const SIGNER: &str = "keyUsage = digitalSignature\nextendedKeyUsage = clientAuth\nsubjectAltName = DNS:signer.example,URI:spiffe://acme/signer";
-const AUTHORITY: &str = "basicConstraints = critical, CA:TRUE\nkeyUsage = critical, keyCertSign, cRLSign";
 
-/// A directory in which `openssl` works.
-struct Openssl {
-    home: TempDir,
-    made: Cell<u32>,
-}
-
-/// A certificate in a file, and the file with its key.
-#[derive(Clone)]
-struct Made {
-    certificate: PathBuf,
-    key: PathBuf,
-    name: String,
-}
-
-/// What a certificate shall be.
-struct Order<'a> {
-    name: &'a str,
-    extensions: &'a str,
-    valid: (&'a str, &'a str),
-    digest: &'a str,
-    key: &'a Path,
-}
-
-impl Made {
-    fn pem(&self) -> String {
-        fs::read_to_string(&self.certificate).unwrap()
-    }
-
-    /// As it stands in `x5c`.
-    fn base64(&self) -> String {
-        self.pem().lines().filter(|line| !line.starts_with("-----")).collect()
-    }
-}
-
-impl Openssl {
-    fn new() -> Option<Self> {
-        or_skip("openssl", run(Command::new("openssl").arg("version")))?;
-        Some(Self { home: tempfile::tempdir().unwrap(), made: Cell::new(0) })
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.home.path().join(name)
-    }
-
-    fn run(&self, args: &[&str]) {
-        run(Command::new("openssl").args(args).current_dir(self.home.path())).unwrap();
-    }
-
-    fn key(&self, bits: u32) -> PathBuf {
-        let path = self.path(&format!("key-{}.pem", self.next()));
-        self.run(&["genrsa", "-out", path.to_str().unwrap(), &bits.to_string()]);
-        path
-    }
-
-    fn next(&self) -> u32 {
-        self.made.set(self.made.get() + 1);
-        self.made.get()
-    }
-
-    /// Where what an authority of that name issued is written down.
-    fn configuration(&self, authority: &str, extensions: &str) -> String {
-        let index = self.path(&format!("index-{authority}.txt"));
-        if !index.exists() {
-            fs::write(&index, "").unwrap();
-        }
-        let numbers = index.with_extension("number");
-        if !numbers.exists() {
-            fs::write(&numbers, "01\n").unwrap();
-        }
-        let (home, index, numbers) = (self.home.path().display(), index.display(), numbers.display());
-        let text = format!(
-            "[ca]\ndefault_ca = it\n[it]\ndatabase = {index}\nnew_certs_dir = {home}\nrand_serial = yes\nunique_subject = no\n\
-             policy = any\ndefault_md = sha256\ndefault_crl_days = 30\ncrlnumber = {numbers}\n[any]\ncommonName = supplied\n[req]\n\
-             distinguished_name = dn\n[dn]\n[ext]\n{extensions}\n"
-        );
-        let path = self.path(&format!("ca-{}.cnf", self.next()));
-        fs::write(&path, text).unwrap();
-        path.to_str().unwrap().to_owned()
-    }
-
-    /// A certificate by that authority or, without one, by itself.
-    fn certify(&self, by: Option<&Made>, order: &Order<'_>) -> Made {
-        let number = self.next();
-        let (request, certificate) = (self.path(&format!("{number}.csr")), self.path(&format!("{number}.pem")));
-        let (request, shown) = (request.to_str().unwrap(), certificate.to_str().unwrap());
-        let authority = by.map_or("itself", |by| &by.name).replace(' ', "-");
-        let configuration = self.configuration(&authority, order.extensions);
-        let (key, subject) = (order.key.to_str().unwrap(), format!("/CN={}", order.name));
-        self.run(&["req", "-new", "-key", key, "-subj", &subject, "-config", &configuration, "-out", request]);
-        let mut args = vec!["ca", "-batch", "-notext", "-config", &configuration, "-in", request, "-out", shown];
-        args.extend([
-            "-startdate",
-            order.valid.0,
-            "-enddate",
-            order.valid.1,
-            "-md",
-            order.digest,
-            "-extensions",
-            "ext",
-        ]);
-        match by {
-            Some(by) => args.extend(["-keyfile", by.key.to_str().unwrap(), "-cert", by.certificate.to_str().unwrap()]),
-            None => args.extend(["-selfsign", "-keyfile", key]),
-        }
-        self.run(&args);
-        Made { certificate, key: order.key.to_owned(), name: order.name.to_owned() }
-    }
-
-    fn authority(&self, name: &str) -> Made {
-        let key = self.key(2048);
-        self.certify(None, &Order { extensions: AUTHORITY, ..order(name, &key) })
-    }
-
-    /// A certificate that nobody vouches for, as it is pinned.
-    fn pinned(&self, name: &str) -> Made {
-        let key = self.key(2048);
-        self.certify(None, &order(name, &key))
-    }
-
-    /// Calls a certificate back, and gives the list that says so.
-    fn revoke(&self, by: &Made, revoked: &Made) -> String {
-        let configuration = self.configuration(&by.name.replace(' ', "-"), "");
-        let list = self.path(&format!("list-{}.pem", self.next()));
-        let (key, own) = (by.key.to_str().unwrap(), by.certificate.to_str().unwrap());
-        let common = ["ca", "-config", &configuration, "-keyfile", key, "-cert", own];
-        self.run(&[&common[..], &["-revoke", revoked.certificate.to_str().unwrap()]].concat());
-        self.run(&[&common[..], &["-gencrl", "-out", list.to_str().unwrap()]].concat());
-        fs::read_to_string(list).unwrap()
-    }
-
-    /// Signs with RS256.
-    fn sign(&self, key: &Path, mut header: Value, claims: &Value) -> String {
-        header["alg"] = json!("RS256");
-        let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
-        let signed = format!("{}.{}", part(&header), part(claims));
-        let (text, signature) = (self.path("signed.txt"), self.path("signature.bin"));
-        fs::write(&text, &signed).unwrap();
-        let (text, output) = (text.to_str().unwrap(), signature.to_str().unwrap());
-        self.run(&["dgst", "-sha256", "-sign", key.to_str().unwrap(), "-out", output, text]);
-        format!("{signed}.{}", URL_SAFE_NO_PAD.encode(fs::read(signature).unwrap()))
-    }
-
-    /// Signs with the key of the first of these, which stand in the header.
-    fn sign_with_chain(&self, chain: &[&Made], claims: &Value) -> String {
-        let x5c: Vec<String> = chain.iter().map(|made| made.base64()).collect();
-        self.sign(&chain[0].key, json!({ "x5c": x5c }), claims)
-    }
-}
-
-/// A usual signer.
-fn order<'a>(name: &'a str, key: &'a Path) -> Order<'a> {
-    Order { name, extensions: SIGNER, valid: VALID, digest: "sha256", key }
-}
-
-/// An issuer that names users, with these keys.
+/// An issuer with these keys, whose `alice` stands for the app.
 fn with_keys(stage: &Stage, keys: IssuerKeys) -> IssuerSettings {
-    edited(settings(&stage.signer, StandsFor::Users), |policy| {
+    edited(settings(&stage.signer, StandsFor::App(stage.client.id())), |policy| {
         policy.keys = keys;
         policy.single_use = false;
     })
@@ -229,66 +77,151 @@ fn try_to_trust(stage: &Stage, settings: IssuerSettings) -> Result<ClientId, Str
     made.map(|made| made.record.id).map_err(|error| error.to_string())
 }
 
-#[test]
-fn a_person_whom_an_application_server_names_gets_a_ticket_by_the_servers_certificate() {
+fn a_person_whom_an_application_server_names_gets_a_ticket_by_the_servers_certificate(more: &[(&str, &str)]) {
     let Some(openssl) = Openssl::new() else { return };
-    let stage = Stage::new();
-    let (portal, stranger) = (openssl.pinned("portal"), openssl.pinned("portal"));
-    let other_audience = "https://host/Product".to_owned();
-    stage.trust(edited(with_keys(&stage, pinned(&portal.pem())), |policy| {
+    let stage = Stage::with(&[more, &[("ticket-cookie", "true")]].concat());
+    let (app, portal) = (&stage.app, openssl.pinned("portal"));
+    let asked = edited(settings(&stage.signer, StandsFor::Users), |policy| {
         policy.subject_claim = "nameid".parse().unwrap();
-        policy.audiences = vec![AUD.to_owned(), other_audience.clone()];
         policy.accept_directly = false;
-    }));
-    let now = stage.app.clock.now().seconds();
-    let claims = |change: Value| {
-        let mut claims = json!({
-            "iss": ISS, "nameid": "alice", "aud": [other_audience, "urn:somebody:else"], "nbf": now, "exp": now + 300,
-            "tenant": "other",
-        });
-        for (name, value) in change.as_object().unwrap() {
-            claims[name] = value.clone();
-        }
-        claims
+        policy.keys = pinned(&portal.pem());
+        policy.single_use = false;
+    });
+    stage.trust(asked.clone());
+    // Two organisations use the same portal, and one name is known to both.
+    app.create_organisation("rival");
+    app.create_api("rival", "https://rival.example", &["rival:read"]);
+    let namesake = NewMember {
+        organisation: "rival",
+        email: "alice@rival.example",
+        login: Some("alice"),
+        role: Role::Viewer,
+        password: &Secret::new(PASSWORD),
     };
-    let ask = |jwt: &str| stage.app.post("/server/jwt?Tenant=acme", &[], &format!("JwtToken={jwt}"));
+    accounts::create(&app.management, &namesake).unwrap();
+    let of_rival = IssuerSettings { scopes: Some(vec!["rival:read".to_owned()]), ..asked };
+    trusted_issuers::create(&app.management, "rival", of_rival).unwrap();
+    app.catch_up();
 
-    let good = openssl.sign(&portal.key, json!({ "typ": "JWT", "kid": "whatever" }), &claims(json!({})));
-    let answer = ask(&good).assert_status(200);
-    let ticket = answer.json()["ticket"].as_str().unwrap().to_owned();
-    assert_eq!(answer.header("authticket"), ticket);
-    let (_, said) = stage.app.verified_jwt(&ticket);
-    assert_eq!((said["login"].as_str(), said["tenant"].as_str()), (Some("alice"), Some("acme")));
-    let who = stage.app.get_with_token("/api/v1/whoami", &ticket).assert_status(200).json();
-    assert_eq!(who["tenant"], "acme");
-
-    let refusals = [
-        (&portal, json!({ "aud": "urn:somebody:else" }), "see its aud"),
-        (&portal, json!({ "exp": now - 61 }), "see its exp"),
-        (&portal, json!({ "nbf": now + 61 }), "see its nbf"),
-        (&portal, json!({ "nameid": "mallory" }), "not registered here"),
-        (&portal, json!({ "nameid": 7 }), "whom it is about"),
-        (&portal, json!({ "iss": "https://portal.example/" }), "not trusted here"),
-        (&stranger, json!({}), "not one of its issuer's"),
-    ];
-    for (signer, change, why) in refusals {
-        let refused = ask(&openssl.sign(&signer.key, json!({ "typ": "JWT" }), &claims(change.clone())));
-        let description = refused.assert_status(401).json()["error_description"].as_str().unwrap().to_owned();
-        assert!(description.contains(why), "{change}: {description}");
+    let now = app.clock.now().seconds();
+    let claims =
+        json!({ "iss": ISS, "nameid": "alice", "aud": AUD, "nbf": now, "exp": now + 300, "tenant": "somebody" });
+    let jwt = openssl.sign(&portal.key, json!({ "typ": "JWT", "kid": "whatever" }), &claims);
+    let ask = |query: &str| app.post(&format!("/server/jwt{query}"), &[], &format!("JwtToken={jwt}"));
+    for (tenant, scope) in [("acme", "billing:read"), ("rival", "rival:read")] {
+        let answer = ask(&format!("?Tenant={tenant}")).assert_status(200);
+        let ticket = answer.json()["ticket"].as_str().unwrap().to_owned();
+        assert_eq!(answer.header("authticket"), ticket);
+        let (_, said) = app.verified_jwt(&ticket);
+        assert_eq!((said["login"].as_str(), said["tenant"].as_str()), (Some("alice"), Some(tenant)));
+        assert_eq!(said["sub"], format!("{ISS}|alice"));
+        let cookie = answer.header("set-cookie").split(';').next().unwrap();
+        assert_eq!(cookie, format!("FlexiCaptureTmpPrn={ticket}"));
+        let ways = [("authorization", format!("Bearer {ticket}")), ("cookie", cookie.to_owned())];
+        for (name, value) in &ways {
+            let who = app.get("/api/v1/whoami", &[(name, value)]).assert_status(200).json();
+            assert_eq!((&who["tenant"], &who["scope"]), (&json!(tenant), &json!(scope)), "by {name}");
+            assert_eq!(who["sub"], said["sub"], "by {name}");
+        }
     }
+    let refused = |query: &str| ask(query).assert_status(401).json()["error_description"].as_str().unwrap().to_owned();
+    assert!(refused("").contains("name one, with Tenant"), "both trust it");
+    assert!(refused("?Tenant=somebody").contains("not trusted here"));
+}
+
+/// As integration servers have it: a certificate for each issuer, and a list of audiences.
+fn each_issuer_has_its_own_certificate_and_each_claim_that_does_not_hold_is_refused_for_its_own_reason(
+    more: &[(&str, &str)],
+) {
+    const SCANNER: &str = "https://scanner.example";
+    const PRODUCT: &str = "https://host/Product";
+    let Some(openssl) = Openssl::new() else { return };
+    let stage = Stage::with(&[more, &FOR_ALL_WAYS].concat());
+    let (portal, scanner) = (openssl.pinned("portal"), openssl.pinned("scanner"));
+    let map = |issuer: &str, made: &Made| {
+        let mapped = edited(with_keys(&stage, pinned(&made.pem())), |policy| {
+            policy.audiences = vec![AUD.to_owned(), PRODUCT.to_owned()];
+            policy.max_age = Some(Duration::from_secs(600));
+            policy.single_use = true;
+        });
+        stage.trust(IssuerSettings { issuer: issuer.to_owned(), ..mapped })
+    };
+    let (id, _) = (map(ISS, &portal), map(SCANNER, &scanner));
+    let now = stage.app.clock.now().seconds();
+    let jwt = |signer: &Made, change: &Value| {
+        let (mut header, mut claims) = (json!({ "typ": "JWT" }), stage.claims());
+        for (name, value) in change.as_object().unwrap() {
+            match (name.as_str(), value) {
+                ("typ", value) => header["typ"] = value.clone(),
+                (name, Value::Null) => drop(claims.as_object_mut().unwrap().remove(name)),
+                (name, value) => claims[name] = value.clone(),
+            }
+        }
+        openssl.sign(&signer.key, header, &claims)
+    };
+    let url = &stage.app.url;
+    let mut accepted = 0;
+    for change in [json!({ "aud": AUD }), json!({ "aud": [PRODUCT] }), json!({ "iat": now - 600, "exp": now + 86_400 })]
+    {
+        assert_all_take(url, &change, || jwt(&portal, &change));
+        accepted += WAYS.len();
+    }
+    assert_all_take(url, &SCANNER, || jwt(&scanner, &json!({ "iss": SCANNER, "aud": PRODUCT })));
+
+    let used = jwt(&portal, &json!({ "jti": "used" }));
+    Way::Grant.send(url, &used).assert_status(200);
+    accepted += 1;
+    // Who signs, what it says otherwise, what whoever shows it hears, and under which reason it is counted.
+    let cases = [
+        (&portal, json!({ "iss": format!("{ISS}/") }), "issuer is not trusted here", ""),
+        (&portal, json!({ "iss": SCANNER }), "not one of its issuer's", ""),
+        (&scanner, json!({}), "not one of its issuer's", "signature"),
+        (&portal, json!({ "typ": "at+jwt" }), "another kind of JWT", "type"),
+        (&portal, json!({ "aud": "https://host/product" }), "see its aud", "audience"),
+        (&portal, json!({ "aud": ["urn:else", "urn:other"] }), "see its aud", "audience"),
+        (&portal, json!({ "aud": null }), "lacks one of the claims", ""),
+        (&portal, json!({ "exp": now - 61 }), "see its exp", "expiry"),
+        (&portal, json!({ "exp": now + 86_461 }), "lives too long", "expiry"),
+        (&portal, json!({ "exp": null }), "lacks one of the claims", ""),
+        (&portal, json!({ "nbf": now + 61 }), "see its nbf", "not_before"),
+        (&portal, json!({ "iat": now + 61 }), "see its iat", "issued_at"),
+        (&portal, json!({ "iat": now - 661 }), "see its iat", "issued_at"),
+        (&portal, json!({ "iat": null }), "see its iat", "issued_at"),
+        (&portal, json!({ "jti": null }), "has no jti", "id"),
+        (&portal, json!({ "sub": "mallory" }), "does not say what it must", "rule"),
+        (&portal, json!({ "sub": 7 }), "does not say what it must", "rule"),
+        (&portal, json!({ "jti": "used" }), "was used before", "replayed"),
+    ];
+    let mut expected = BTreeMap::from([("accepted", accepted)]);
+    for (signer, change, why, reason) in cases {
+        let jwt = jwt(signer, &change);
+        assert_all_refuse(url, &jwt, &change);
+        let heard = Way::Ticket.send(url, &jwt).json()["error_description"].as_str().unwrap().to_owned();
+        assert!(heard.contains(why), "{change}: {heard}");
+        *expected.entry(reason).or_default() += WAYS.len() + 1;
+    }
+    expected.remove("");
+    stage.app.authority.trust_counts.flush(stage.app.management.database(), stage.app.clock.now()).unwrap();
+    let counts = trusted_issuers::outcomes(&stage.app.management, id).unwrap();
+    let counted = counts.iter().map(|count| (count.outcome.as_str(), usize::try_from(count.count).unwrap()));
+    assert_eq!(counted.collect::<BTreeMap<_, _>>(), expected);
 }
 
 #[test]
 fn an_issuer_changes_its_certificate_without_a_moment_in_which_it_is_refused() {
     let Some(openssl) = Openssl::new() else { return };
-    let stage = Stage::new();
+    let stage = Stage::with(&FOR_ALL_WAYS);
     let key = openssl.key(2048);
     let old = openssl.certify(None, &Order { valid: (VALID.0, "20261201000000Z"), ..order("old", &key) });
     let new = openssl.pinned("new");
+    let key = openssl.key(2048);
+    let early = openssl.certify(None, &Order { valid: ("20261130000000Z", VALID.1), ..order("early", &key) });
     let id = stage.trust(with_keys(&stage, pinned(&old.pem())));
-    let grant = |made: &Made| stage.grant(&openssl.sign(&made.key, json!({}), &stage.claims()));
-    grant(&old).assert_status(200);
-    grant(&new).assert_status(400);
+    let jwt = |made: &Made| openssl.sign(&made.key, json!({}), &stage.claims());
+    let taken = |made: &Made| assert_all_take(&stage.app.url, &made.certificate.display(), || jwt(made));
+    let refused = |made: &Made| assert_all_refuse(&stage.app.url, &jwt(made), &made.certificate.display());
+    taken(&old);
+    refused(&new);
 
     let change = |pem: String| {
         let made = trusted_issuers::update(&stage.app.management, id, with_keys(&stage, pinned(&pem))).unwrap();
@@ -296,100 +229,152 @@ fn an_issuer_changes_its_certificate_without_a_moment_in_which_it_is_refused() {
         made
     };
     // Pasted as it comes: with text around it, and one of them twice.
-    change(format!("old one\n{}\nnew one\n{}{}", old.pem(), new.pem(), new.pem()));
-    grant(&old).assert_status(200);
-    grant(&new).assert_status(200);
+    change(format!("old one\n{}\nnew one\n{}{}{}", old.pem(), new.pem(), new.pem(), early.pem()));
+    taken(&old);
+    taken(&new);
+    assert_eq!(
+        exact_words(&stage, &jwt(&early)),
+        "its certificate (CN=early) is not valid before 2026-11-30T00:00:00Z"
+    );
+    refused(&early);
     let shown = trusted_issuers::show(&stage.app.management, id).unwrap().record;
-    assert_eq!(shown.policy.keys, pinned(&(old.pem() + &new.pem())), "what is stored is what it means");
+    let all = old.pem() + &new.pem() + &early.pem();
+    assert_eq!(shown.policy.keys, pinned(&all), "what is stored is what it means");
     let names = &audit(&stage.app, "acme")[0].detail["after"]["key_names"];
     let prints: Vec<String> = trusted_issuers::certificates(&shown.policy.keys)
         .into_iter()
         .map(|certificate| certificate.fingerprint)
         .collect();
-    assert_eq!((prints.len(), names), (2, &json!(prints)));
+    assert_eq!((prints.len(), names), (3, &json!(prints)));
 
     stage.app.clock.advance(DAY * 10);
-    assert_eq!(
-        exact_words(&stage, &openssl.sign(&old.key, json!({}), &stage.claims())),
-        "its certificate (CN=old) expired on 2026-12-01T00:00:00Z"
-    );
-    let refused = stage.ticket(&openssl.sign(&old.key, json!({}), &stage.claims())).assert_status(401).json();
-    assert_eq!(refused["error_description"], "The certificate that the JWT was signed with is not accepted.");
-    grant(&new).assert_status(200);
+    assert_eq!(exact_words(&stage, &jwt(&old)), "its certificate (CN=old) expired on 2026-12-01T00:00:00Z");
+    refused(&old);
+    let heard = stage.ticket(&jwt(&old)).json();
+    assert_eq!(heard["error_description"], "The certificate that the JWT was signed with is not accepted.");
+    taken(&new);
+    taken(&early);
     // What has expired meanwhile hinders no other change.
-    let renamed =
-        IssuerSettings { name: "Renamed".to_owned(), ..IssuerSettings::of(&change(old.pem() + &new.pem()).record) };
+    let renamed = IssuerSettings { name: "Renamed".to_owned(), ..IssuerSettings::of(&change(all).record) };
     trusted_issuers::update(&stage.app.management, id, renamed).unwrap();
     change(new.pem());
-    grant(&old).assert_status(400);
+    refused(&old);
+    refused(&early);
+    taken(&new);
 }
 
+/// Check 86.
 #[test]
 fn a_chain_that_leads_to_the_authority_of_an_issuer_is_good_and_every_other_is_refused_for_its_own_reason() {
+    const NAMED: &str = "subjectAltName = DNS:signer.example";
     let Some(openssl) = Openssl::new() else { return };
-    let stage = Stage::new();
+    let stage = Stage::with(&FOR_ALL_WAYS);
     let (root, own_root) = (openssl.authority("Acme Root"), openssl.authority("Self-made Root"));
-    let (key, short) = (openssl.key(2048), openssl.key(1024));
+    let impostor = openssl.authority("Acme Root");
+    let (key, lower_key, short) = (openssl.key(2048), openssl.key(2048), openssl.key(1024));
     let below = |by: &Made, order: Order<'_>| openssl.certify(Some(by), &order);
     let leaf = |extensions: &str| below(&root, Order { extensions, ..order("signer", &key) });
-    let lower = |extensions: &str| below(&root, Order { extensions, ..order("Lower CA", &own_root.key) });
+    let lower_ca = || Order { extensions: AUTHORITY, ..order("Lower CA", &lower_key) };
+    let lower = |extensions: &str| below(&root, Order { extensions, ..lower_ca() });
     let middle = lower(AUTHORITY);
-    let constrained = lower(&format!("{AUTHORITY}\nnameConstraints = critical, permitted;DNS:elsewhere.example"));
-    let revoked = leaf(SIGNER);
-    let trusted = with_keys(&stage, authorities(&(root.pem() + &openssl.revoke(&root, &revoked))));
+    // The same CA, for which another one vouches, too.
+    let crossed = below(&own_root, lower_ca());
+    let (revoked, revoked_middle) = (leaf(SIGNER), lower(AUTHORITY));
+    openssl.revoke(&root, &revoked);
+    let trusted = with_keys(&stage, authorities(&(root.pem() + &openssl.revoke(&root, &revoked_middle))));
     let id = stage.trust(named(trusted, &["signer.example", "spiffe://acme/other"]));
+    let signed_by = |chain: &[&Made]| openssl.sign_with_chain(chain, &stage.claims());
+    let usual = |by: &Made| below(by, order("signer", &key));
 
     let direct = leaf(SIGNER);
-    for chain in [vec![&direct], vec![&direct, &root], vec![&below(&middle, order("signer", &key)), &middle]] {
-        let jwt = openssl.sign_with_chain(&chain, &stage.claims());
-        assert_eq!(exact_words(&stage, &jwt), "holds");
-        stage.grant(&jwt).assert_status(200);
-        // The second time it is remembered.
-        stage.grant(&openssl.sign_with_chain(&chain, &stage.claims())).assert_status(200);
-    }
-    for (extensions, name) in [
-        ("subjectAltName = URI:spiffe://acme/other", "another"),
-        ("subjectAltName = DNS:another.example", "signer.example"),
-    ] {
-        let named = below(&root, Order { extensions, ..order(name, &key) });
-        assert_eq!(exact_words(&stage, &openssl.sign_with_chain(&[&named], &stage.claims())), "holds", "{extensions}");
+    let also_named = |name, extensions| below(&root, Order { extensions, ..order(name, &key) });
+    let good: Vec<(&str, Vec<&Made>)> = vec![
+        ("by the CA itself", vec![&direct]),
+        ("with the CA", vec![&direct, &root]),
+        ("with what says nothing", vec![&direct, &own_root]),
+    ];
+    let (by_middle, by_crossed) = (usual(&middle), usual(&crossed));
+    let another = also_named("another", "subjectAltName = URI:spiffe://acme/other");
+    let common = also_named("signer.example", "subjectAltName = DNS:another.example");
+    let good = good.into_iter().chain([
+        ("through a CA below", vec![&by_middle, &middle]),
+        ("cross-signed, through the certificate that counts here", vec![&by_crossed, &middle]),
+        ("another name", vec![&another]),
+        ("a common name", vec![&common]),
+    ]);
+    let mut accepted = 0;
+    for (what, chain) in good {
+        assert_eq!(exact_words(&stage, &signed_by(&chain)), "holds", "{what}");
+        // From the second time on it is remembered.
+        assert_all_take(&stage.app.url, &what, || signed_by(&chain));
+        accepted += WAYS.len();
     }
 
     let valid = |valid| below(&root, Order { valid, ..order("signer", &key) });
-    let through = |middle: Made| vec![below(&middle, order("signer", &key)), middle];
+    let valid_ca = |valid| below(&root, Order { valid, ..lower_ca() });
+    let with_digest = |digest| below(&root, Order { digest, ..lower_ca() });
+    let through = |middle: Made| vec![usual(&middle), middle];
+    let (past, future) = ((VALID.0, "20261101000000Z"), ("20261201000000Z", VALID.1));
+    let shallow = lower("basicConstraints = critical, CA:TRUE, pathlen:0\nkeyUsage = critical, keyCertSign");
+    let deeper_key = openssl.key(2048);
+    let deeper = below(&shallow, Order { extensions: AUTHORITY, ..order("Deeper CA", &deeper_key) });
     let cases: Vec<(&str, Vec<Made>, &str)> = vec![
-        ("expired", vec![valid((VALID.0, "20261101000000Z"))], "certificate 1 of 1 expired on 2026-11-01T00:00:00Z"),
+        ("expired", vec![valid(past)], "certificate 1 of 1 expired on 2026-11-01T00:00:00Z"),
+        ("not yet valid", vec![valid(future)], "certificate 1 of 1 is not valid before 2026-12-01"),
+        ("a CA that expired", through(valid_ca(past)), "certificate 2 of 2 expired on 2026-11-01T00:00:00Z"),
+        ("a CA that is not yet valid", through(valid_ca(future)), "certificate 2 of 2 is not valid before 2026-12-01"),
+        ("wrong purpose", vec![leaf(&format!("extendedKeyUsage = serverAuth\n{NAMED}"))], "is for other purposes"),
         (
-            "not yet valid",
-            vec![valid(("20261201000000Z", VALID.1))],
-            "certificate 1 of 1 is not valid before 2026-12-01",
-        ),
-        (
-            "wrong purpose",
-            vec![leaf("extendedKeyUsage = serverAuth\nsubjectAltName = DNS:signer.example")],
-            "is for other purposes",
+            "a CA for another purpose",
+            through(lower(&format!("{AUTHORITY}\nextendedKeyUsage = serverAuth"))),
+            "certificate 2 of 2 is for other purposes",
         ),
         (
             "wrong usage",
-            vec![leaf("keyUsage = keyEncipherment\nsubjectAltName = DNS:signer.example")],
+            vec![leaf(&format!("keyUsage = keyEncipherment\n{NAMED}"))],
             "key usage without digitalSignature",
         ),
-        ("revoked", vec![revoked], "a certificate of the chain was revoked"),
-        ("1024 bits", vec![below(&root, order("signer", &short))], "has an RSA key of 1024 bits"),
-        ("SHA-1", vec![below(&root, Order { digest: "sha1", ..order("signer", &key) })], "is signed with SHA-1"),
         (
-            "SHA-1 above",
-            through(below(&root, Order { extensions: AUTHORITY, digest: "sha1", ..order("Lower CA", &own_root.key) })),
-            "certificate 2 of 2 is signed with SHA-1",
+            "a CA that may only sign lists",
+            through(lower("basicConstraints = critical, CA:TRUE\nkeyUsage = critical, digitalSignature, cRLSign")),
+            "certificate 2 of 2 has a key usage without keyCertSign",
         ),
-        ("name constraints", through(constrained), "certified a name that it may not"),
         (
-            "self-made chain",
-            vec![below(&own_root, order("signer", &key)), own_root.clone()],
-            "leads to no CA of this issuer",
+            "a CA without basic constraints",
+            through(lower("keyUsage = critical, keyCertSign, cRLSign")),
+            "certificate 2 of 2 is not a CA's",
         ),
-        ("self-signed", vec![openssl.certify(None, &order("signer", &key))], "signed by itself"),
+        (
+            "basic constraints that say no",
+            through(lower("basicConstraints = critical, CA:FALSE\nkeyUsage = critical, keyCertSign")),
+            "certificate 2 of 2 is not a CA's",
+        ),
         ("no CA above", through(leaf(SIGNER)), "certificate 2 of 2 is not a CA's"),
+        ("too deep", vec![usual(&deeper), deeper, shallow], "certificate 3 of 3 allows 0 CAs below it"),
+        ("unknown and critical", vec![leaf(&format!("1.2.3.4 = critical, ASN1:NULL\n{NAMED}"))], "critical extension"),
+        ("revoked", vec![revoked], "a certificate of the chain was revoked"),
+        ("a CA that was revoked", through(revoked_middle), "a certificate of the chain was revoked"),
+        ("1024 bits", vec![below(&root, order("signer", &short))], "has an RSA key of 1024 bits"),
+        (
+            "1024 bits above",
+            through(below(&root, Order { key: &short, ..lower_ca() })),
+            "certificate 2 of 2 has an RSA key of 1024 bits",
+        ),
+        ("SHA-1", vec![below(&root, Order { digest: "sha1", ..order("signer", &key) })], "is signed with SHA-1"),
+        ("SHA-1 above", through(with_digest("sha1")), "certificate 2 of 2 is signed with SHA-1"),
+        (
+            "name constraints",
+            through(lower(&format!("{AUTHORITY}\nnameConstraints = critical, permitted;DNS:elsewhere.example"))),
+            "certified a name that it may not",
+        ),
+        ("self-made chain", vec![usual(&own_root), own_root.clone()], "leads to no CA of this issuer"),
+        ("self-signed", vec![openssl.certify(None, &order("signer", &key))], "signed by itself"),
+        ("a namesake of the CA", vec![usual(&impostor)], "a signature in the chain is wrong"),
+        ("unfinished", vec![usual(&middle)], "leads to no CA of this issuer"),
+        ("cross-signed by a stranger", vec![usual(&middle), crossed], "leads to no CA of this issuer"),
+        ("two signers", vec![usual(&middle), direct.clone()], "certificate 2 of 2 did not issue the one before it"),
+        ("out of order", vec![usual(&middle), root.clone(), middle], "certificate 2 of 3 did not issue"),
+        ("too many", vec![direct.clone(); 6], "more than 5 certificates"),
         ("a CA that signs", vec![leaf(AUTHORITY)], "a CA signs no tokens"),
         (
             "another name",
@@ -398,59 +383,73 @@ fn a_chain_that_leads_to_the_authority_of_an_issuer_is_good_and_every_other_is_r
         ),
         ("no names", vec![leaf("keyUsage = digitalSignature")], "has none of the names"),
     ];
-    let before = cases.len();
-    for (what, chain, why) in cases {
+    let cases = cases.into_iter().map(|(what, chain, why)| {
         let chain: Vec<&Made> = chain.iter().collect();
-        let jwt = openssl.sign_with_chain(&chain, &stage.claims());
-        let words = exact_words(&stage, &jwt);
+        (what, signed_by(&chain), why)
+    });
+    let by_key = |header: Value| openssl.sign(&direct.key, header, &stage.claims());
+    let cases: Vec<(&str, String, &str)> = cases
+        .chain([
+            ("no certificates", by_key(json!({})), "it carries no certificates (header x5c)"),
+            ("an empty list", by_key(json!({ "x5c": [] })), "it carries no certificates (header x5c)"),
+            ("no list", by_key(json!({ "x5c": direct.base64() })), "not a list of certificates"),
+            ("no certificate", by_key(json!({ "x5c": ["AAAA"] })), "certificate 1 of 1 cannot be read"),
+            (
+                "the digest of another",
+                by_key(json!({ "x5c": [direct.base64()], "x5t#S256": "AAAA" })),
+                "its x5t#S256 is not the digest",
+            ),
+        ])
+        .collect();
+    for (what, jwt, why) in &cases {
+        let words = exact_words(&stage, jwt);
         assert!(words.contains(why), "{what}: {words}");
-        let refused = stage.ticket(&jwt).assert_status(401).json();
+        assert_all_refuse(&stage.app.url, jwt, what);
+        let heard = stage.ticket(jwt).json();
         let public = "The certificate that the JWT was signed with is not accepted.";
-        assert_eq!(refused["error_description"], public, "{what}: nothing of the issuer's settings");
-        assert_eq!(stage.grant(&jwt).assert_status(400).error(), "invalid_grant", "{what}");
-        stage.app.get_with_token("/api/v1/whoami", &jwt).assert_status(401);
+        assert_eq!(heard["error_description"], public, "{what}: nothing of the issuer's settings");
     }
-    let bare = openssl.sign(&direct.key, json!({}), &stage.claims());
-    assert_eq!(exact_words(&stage, &bare), "it carries no certificates (header x5c)");
     let stolen = openssl.sign(&own_root.key, json!({ "x5c": [direct.base64()] }), &stage.claims());
     assert!(exact_words(&stage, &stolen).starts_with("Signature("), "a certificate is public, its key is not");
-    stage.ticket(&stolen).assert_status(401);
+    assert_all_refuse(&stage.app.url, &stolen, &"a stolen certificate");
 
     stage.app.authority.trust_counts.flush(stage.app.management.database(), stage.app.clock.now()).unwrap();
     let counts = trusted_issuers::outcomes(&stage.app.management, id).unwrap();
     let of = |outcome: &str| counts.iter().find(|count| count.outcome == outcome).map_or(0, |count| count.count);
-    assert_eq!(of("certificate"), i64::try_from(before * 3).unwrap());
-    assert_eq!((of("signature"), of("accepted")), (1, 6));
+    let expected = [cases.len() * (WAYS.len() + 1), WAYS.len(), accepted].map(|count| i64::try_from(count).unwrap());
+    assert_eq!([of("certificate"), of("signature"), of("accepted")], expected);
 
     // From the moment in which the CA is taken out, nothing that it vouched for is good, remembered or not.
     let other = named(with_keys(&stage, authorities(&own_root.pem())), &["signer.example"]);
     trusted_issuers::update(&stage.app.management, id, other).unwrap();
     stage.app.catch_up();
-    let jwt = openssl.sign_with_chain(&[&direct], &stage.claims());
+    let jwt = signed_by(&[&direct]);
     assert_eq!(exact_words(&stage, &jwt), "the chain leads to no CA of this issuer");
+    assert_all_refuse(&stage.app.url, &jwt, &"a CA that was taken out");
 }
 
 #[test]
 fn an_authority_that_expires_vouches_for_nobody_from_that_second_on() {
     let Some(openssl) = Openssl::new() else { return };
-    let stage = Stage::new();
+    let stage = Stage::with(&FOR_ALL_WAYS);
     let key = openssl.key(2048);
     let ends = Order { valid: (VALID.0, "20261122010000Z"), extensions: AUTHORITY, ..order("Root", &key) };
     let root = openssl.certify(None, &ends);
-    let leaf = openssl.certify(Some(&root), &order("signer", &key));
+    // Three signers: whose chain was seen before is remembered.
+    let [early, late, later] = [(); 3].map(|()| openssl.certify(Some(&root), &order("signer", &key)));
     stage.trust(with_keys(&stage, authorities(&root.pem())));
-    let words = |header: Value| {
-        let mut whole = json!({ "x5c": [leaf.base64()] });
-        whole.as_object_mut().unwrap().extend(header.as_object().unwrap().clone());
-        exact_words(&stage, &openssl.sign(&leaf.key, whole, &stage.claims()))
-    };
-    assert_eq!(words(json!({})), "holds");
-    assert_eq!(words(json!({ "x5t#S256": "AAAA" })), "its x5t#S256 is not the digest of its certificate");
+    let jwt = |signer: &Made| openssl.sign_with_chain(&[signer], &stage.claims());
+    assert_all_take(&stage.app.url, &"in its time", || jwt(&early));
     stage.app.clock.advance(Duration::from_secs(3_600));
-    assert_eq!(words(json!({})), "holds", "to its last second");
+    for signer in [&early, &late] {
+        assert_eq!(exact_words(&stage, &jwt(signer)), "holds");
+        assert_all_take(&stage.app.url, &"to its last second", || jwt(signer));
+    }
     stage.app.clock.advance(Duration::from_secs(1));
-    assert_eq!(words(json!({})), "the CA (CN=Root) expired on 2026-11-22T01:00:00Z");
-    stage.ticket(&openssl.sign_with_chain(&[&leaf], &stage.claims())).assert_status(401);
+    for signer in [&early, &late, &later] {
+        assert_eq!(exact_words(&stage, &jwt(signer)), "the CA (CN=Root) expired on 2026-11-22T01:00:00Z");
+        assert_all_refuse(&stage.app.url, &jwt(signer), &"a second later");
+    }
 }
 
 #[test]
@@ -503,7 +502,8 @@ fn an_authority_of_the_operating_system_vouches_where_the_operator_named_it() {
     let bundle = openssl.path("bundle.crt");
     fs::write(&bundle, unnamed.pem() + &public.pem()).unwrap();
     let bundle = bundle.to_str().unwrap();
-    let stage = Stage::on(TestApp::with(&[("system-authorities", "Public CA"), ("system-authorities-bundle", bundle)]));
+    let system = [("system-authorities", "Public CA"), ("system-authorities-bundle", bundle)];
+    let stage = Stage::with(&[&system[..], &FOR_ALL_WAYS].concat());
     let asked = with_keys(&stage, IssuerKeys::SystemAuthorities);
     let words = refused_words(try_to_trust(&stage, asked.clone()));
     assert!(words.contains("anybody can get a certificate"), "{words}");
@@ -512,12 +512,19 @@ fn an_authority_of_the_operating_system_vouches_where_the_operator_named_it() {
     let key = openssl.key(2048);
     let leaf =
         |by: &Made, name: &str, extensions: &str| openssl.certify(Some(by), &Order { extensions, ..order(name, &key) });
-    let words = |made: &Made| exact_words(&stage, &openssl.sign_with_chain(&[made], &stage.claims()));
+    let jwt = |made: &Made| openssl.sign_with_chain(&[made], &stage.claims());
     let good = leaf(&public, "whoever", SIGNER);
-    stage.grant(&openssl.sign_with_chain(&[&good], &stage.claims())).assert_status(200);
-    assert_eq!(words(&leaf(&unnamed, "whoever", SIGNER)), "the chain leads to no CA of this issuer");
-    let common = leaf(&public, "signer.example", "subjectAltName = DNS:mallory.example");
-    assert!(words(&common).contains("has none of the names"), "these authorities do not answer for a common name");
+    assert_all_take(&stage.app.url, &"one that the operator named", || jwt(&good));
+    for (by, name, extensions, why) in [
+        (&unnamed, "whoever", SIGNER, "the chain leads to no CA of this issuer"),
+        // These authorities do not answer for a common name.
+        (&public, "signer.example", "subjectAltName = DNS:mallory.example", "has none of the names"),
+    ] {
+        let jwt = jwt(&leaf(by, name, extensions));
+        let words = exact_words(&stage, &jwt);
+        assert!(words.contains(why), "{words}");
+        assert_all_refuse(&stage.app.url, &jwt, &why);
+    }
 
     // Whoever starts it again without the setting has trusted nobody by accident.
     let again = Stage { app: TestApp::on(stage.app.data.clone(), stage.app.clock.clone(), &[]), ..stage };
@@ -569,8 +576,6 @@ fn people_hear_of_a_certificate_that_ends_before_it_does(settings: &[(&str, &str
     trusted_issuers::set_enabled(management, id, false).unwrap();
     assert_eq!(found(None), [], "who is disabled needs no certificate");
 }
-
-on_both_databases! { people_hear_of_a_certificate_that_ends_before_it_does }
 
 #[test]
 fn the_command_line_and_the_metrics_show_when_certificates_end() {

@@ -2,8 +2,10 @@
 
 mod app;
 pub mod browser;
+pub mod hostile;
 pub mod http;
 pub mod one_time;
+pub mod openssl;
 pub mod postgres;
 pub mod process;
 pub mod signer;

@@ -1,5 +1,8 @@
 //! Keys of clients and whatever they sign, made without the code under test.
 
+use std::fs;
+use std::path::PathBuf;
+
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair, RSA_PKCS1_SHA256, RSA_PSS_SHA256,
@@ -11,10 +14,13 @@ use rsa::pkcs8::{EncodePrivateKey, LineEnding, SecretDocument};
 use rsa::traits::PublicKeyParts;
 use serde_json::{Value, json};
 
+use super::openssl::Openssl;
+
 enum Pair {
     Ed25519(Ed25519KeyPair),
     P256(EcdsaKeyPair),
     Rsa(RsaKeyPair, &'static dyn RsaEncoding),
+    Openssl(Openssl, PathBuf),
 }
 
 /// A key pair with a name.
@@ -62,6 +68,15 @@ impl Signer {
         Self { pair: Pair::Rsa(pair, encoding), alg, jwk, private_key: pem(pkcs8.as_bytes()) }
     }
 
+    /// A key of the `openssl` command, which also signs with it (RS256); nothing where that is not installed.
+    pub fn openssl(kid: &str) -> Option<Self> {
+        let openssl = Openssl::new()?;
+        let key = openssl.key(2048);
+        let jwk = json!({ "kty": "RSA", "kid": kid, "n": encode(openssl.modulus(&key)), "e": "AQAB" });
+        let private_key = fs::read_to_string(&key).unwrap();
+        Some(Self { pair: Pair::Openssl(openssl, key), alg: "RS256", jwk, private_key })
+    }
+
     /// The JWK set with this key alone.
     pub fn jwks(&self) -> String {
         json!({ "keys": [self.jwk] }).to_string()
@@ -81,6 +96,7 @@ impl Signer {
                 pair.sign(*encoding, &random, message, &mut signature).unwrap();
                 signature
             }
+            Pair::Openssl(openssl, key) => openssl.signature(key, message),
         }
     }
 
