@@ -91,7 +91,7 @@ impl ShownCertificate {
             fingerprint: certificate.fingerprint.clone(),
             ends: When::of(ends_at),
             is_over: ends_at < now,
-            is_ending: ends_at < now + EXPIRES_SOON,
+            is_ending: ends_at <= now + EXPIRES_SOON,
         }
     }
 }
@@ -165,7 +165,7 @@ impl IssuerView {
             disabled: record.disabled_at.map(When::of),
             keys: ShownKeys::new(details, status),
             is_over: !certificates.is_empty() && certificates.iter().all(|certificate| certificate.is_over),
-            is_ending: certificates.iter().any(|certificate| certificate.is_ending),
+            is_ending: certificates.iter().any(|certificate| certificate.is_ending && !certificate.is_over),
             certificates,
             audiences: policy.audiences.clone(),
             algorithms: algorithms.join(", "),
