@@ -401,8 +401,8 @@ fn everybody_in_the_organisation_hears_of_a_certificate_that_ends_within_a_month
 
     desk.app.clock.advance(DAY * 31);
     let (home, row, page) = see("vera@example.com");
-    assert!(home.texts(".warning li").join("").contains("Portal: over since"), "{:?}", home.texts(".warning li"));
-    assert!(row.contains("Certificate is over"), "{row}");
+    assert!(home.texts(".warning li").join("").contains("Portal: ended"), "{:?}", home.texts(".warning li"));
+    assert!(row.contains("Certificate ended"), "{row}");
     assert!(page.text().contains("None of its certificates is valid any more"));
 
     // The next one beside it, and nobody needs to look any more.

@@ -214,10 +214,10 @@ await story(async (scene) => {
     await ana.sees(/none of its certificates is valid any more/i);
     await ana.look('issuer-over');
     await ana.goto('/issuers');
-    await ana.sees(/certificate is over/i);
+    await ana.sees(/certificate ended/i);
     await ana.look('issuers-over');
     await ana.goto('/');
-    await ana.sees(/over since/i);
+    await ana.sees(/portal of the staff: ended/i);
     await ana.look('home-issuer-over');
   });
   await scene.step('disables it and enables it', async () => {
