@@ -6,7 +6,7 @@ import { run, story } from './scene.mjs';
 import { everyPage } from './secrecy.mjs';
 
 const APPS = 60;
-const ISSUERS = 21;
+const ISSUERS = 51;
 const NAMES = [
   'invoice-sync',
   'nightly-etl',
