@@ -11,6 +11,7 @@ use serde_json::json;
 
 use crate::client_jwks_uri::{KeyServer, good};
 use crate::support::browser::{Browser, Page};
+use crate::support::postgres::on_both_databases;
 use crate::support::signer::Signer;
 use crate::support::{Credentials, TestApp, audit};
 use crate::trusted_issuers::{AUD, ISS, Stage, settings};
@@ -478,9 +479,11 @@ fn what_belongs_to_a_choice_that_was_not_made_stays_in_the_form_and_means_nothin
     assert_eq!(page.assert_status(422).attribute(".faults a", "href").as_deref(), Some("#certificates"));
 }
 
-#[test]
-fn the_audit_log_calls_issuers_and_people_by_their_names() {
-    let desk = Desk::new();
+fn the_audit_log_calls_issuers_and_people_by_their_names(settings: &[(&str, &str)]) {
+    let app = TestApp::with(settings);
+    app.create_person("acme", "ana@example.com", Role::Owner);
+    let (client, ana) = (app.create_app(&["billing:read"]), app.browser_of("ana@example.com"));
+    let desk = Desk { app, client, ana };
     desk.pasted(&Signer::ed25519("k1"), &[("rules", "sub = x")]).assert_status(200);
     let id = desk.all()[0].id;
     let rows = |query: &str| desk.ana.get(&format!("/audit?{query}")).assert_status(200);
@@ -511,3 +514,5 @@ fn the_audit_log_calls_issuers_and_people_by_their_names() {
     let page = rows(&format!("target={id}"));
     assert!(page.text().contains(&id.to_string()) && !page.links().contains(&format!("/issuers/{id}")));
 }
+
+on_both_databases! { the_audit_log_calls_issuers_and_people_by_their_names }

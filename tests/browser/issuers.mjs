@@ -235,6 +235,10 @@ await story(async (scene) => {
     await ana.follow(ana.link(/see all of them in the audit log/i, main));
     await ana.sees(/issuer portal of the staff/i);
     await ana.look('audit-issuer');
+    await ana.follow(main.locator('tr', { hasText: 'trusted-issuer.update' }).getByRole('link').first());
+    await ana.look('audit-issuer-event');
+    await ana.follow(ana.link(/everything by this actor/i, main));
+    await ana.sees(/organisation\.create|api\.create|user\.sign-in/);
   });
   await scene.step('deletes it', async () => {
     await ana.goto(`/issuers/${portalId}`);

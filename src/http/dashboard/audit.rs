@@ -150,6 +150,8 @@ struct DeedView {
     at_exactly: String,
     differences: Vec<Change>,
     back: String,
+    /// Everything that the same actor did.
+    by_actor: String,
 }
 
 #[derive(Serialize)]
@@ -171,6 +173,8 @@ impl View for DeedView {
 
 impl DeedView {
     fn new(details: &DeedDetails, log: &Log) -> Self {
+        let list = Query { log: log.clone(), ..Query::default() };
+        let entry = &details.deed.record.entry;
         let change = |difference: &Difference| Change {
             is_same: difference.before.as_ref() == Some(&difference.after),
             name: difference.name.replace('_', " "),
@@ -178,10 +182,11 @@ impl DeedView {
             after: plain(&difference.after),
         };
         Self {
-            at_exactly: details.deed.record.entry.at.rfc3339(),
+            at_exactly: entry.at.rfc3339(),
             differences: details.differences.iter().map(change).collect(),
             deed: DeedRow::new(&details.deed),
-            back: if *log == Log::Server { "/audit?log=server".to_owned() } else { "/audit".to_owned() },
+            back: list.address("/audit", None),
+            by_actor: list.address("/audit", Some(("actor", &entry.actor))),
         }
     }
 }
