@@ -181,9 +181,12 @@ impl DeedView {
             before: difference.before.as_ref().map(plain),
             after: plain(&difference.after),
         };
+        let mut differences: Vec<Change> = details.differences.iter().map(change).collect();
+        // What changed is what somebody looks for.
+        differences.sort_by_key(|change| change.is_same);
         Self {
             at_exactly: entry.at.rfc3339(),
-            differences: details.differences.iter().map(change).collect(),
+            differences,
             deed: DeedRow::new(&details.deed),
             back: list.address("/audit", None),
             by_actor: list.address("/audit", Some(("actor", &entry.actor))),
