@@ -92,6 +92,11 @@ fn fresh_with_a_provider() -> Beginning {
     Beginning { settings: &["--outbound-allow-private=true"], provider: Some(free_port()), ..fresh() }
 }
 
+/// A server that nobody has set up, which may fetch keys from this machine.
+fn fresh_with_issuers() -> Beginning {
+    Beginning { settings: &["--outbound-allow-private=true"], ..fresh() }
+}
+
 /// The setting that names the provider of a story, `tests/browser/provider.mjs`.
 fn providers(port: u16) -> String {
     let issuer = format!("http://127.0.0.1:{port}");
@@ -192,6 +197,8 @@ stories! {
     somebody_signs_in_elsewhere: "elsewhere", Mouse, fresh_with_a_provider;
     somebody_signs_in_elsewhere_without_scripts: "elsewhere", Plain, fresh_with_a_provider;
     every_page_in_a_corner_keeps_nobody_out: "corners", Mouse, fresh;
+    third_parties_are_trusted_until_they_are_not: "issuers", Mouse, fresh_with_issuers;
+    third_parties_are_trusted_until_they_are_not_without_scripts: "issuers", Plain, fresh_with_issuers;
+    third_parties_are_trusted_until_they_are_not_by_keyboard: "issuers", Keyboard, fresh_with_issuers;
     the_readme_has_pictures_of_what_is_there: "pictures", Mouse, fresh;
-
 }

@@ -1,5 +1,9 @@
 //! The pages of trusted issuers, through the front door and without scripts.
 
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use brevet::db::developers::Role;
 use brevet::oauth::trust::{ClaimTest, IssuerKeys};
 use brevet::service::trusted_issuers::{self, StandsFor, TrustedIssuerRecord};
@@ -7,12 +11,14 @@ use serde_json::json;
 
 use crate::client_jwks_uri::{KeyServer, good};
 use crate::support::browser::{Browser, Page};
+use crate::support::postgres::on_both_databases;
 use crate::support::signer::Signer;
 use crate::support::{Credentials, TestApp, audit};
 use crate::trusted_issuers::{AUD, ISS, Stage, settings};
 
-crate::support::postgres::on_both_databases! {
+on_both_databases! {
     an_issuer_is_trusted_looked_at_changed_switched_off_and_deleted
+    the_audit_log_calls_issuers_and_people_by_their_names
 }
 
 /// An organisation with an app and an owner at work.
@@ -352,4 +358,168 @@ fn admins_say_by_which_login_trusted_issuers_know_a_member() {
 
     let bos = app.browser_of("bo@example.com");
     assert!(!bos.get("/team").assert_status(200).body.contains("/login\""), "developers change no logins");
+}
+
+/// A certificate in PEM, of a key of its own, that is valid from January 2026 until that day.
+fn certificate_until((year, month, day): (i32, u8, u8)) -> String {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let mut wanted = rcgen::CertificateParams::default();
+    wanted.key_usages = vec![rcgen::KeyUsagePurpose::DigitalSignature];
+    wanted.not_before = rcgen::date_time_ymd(2026, 1, 1);
+    wanted.not_after = rcgen::date_time_ymd(year, month, day);
+    let made = STANDARD.encode(wanted.self_signed(&key).unwrap().der());
+    format!("-----BEGIN CERTIFICATE-----\n{made}\n-----END CERTIFICATE-----\n")
+}
+
+#[test]
+fn everybody_in_the_organisation_hears_of_a_certificate_that_ends_within_a_month() {
+    const DAY: Duration = Duration::from_secs(86_400);
+    const WARNING: &str = "Certificates of trusted issuers end";
+    let desk = Desk::new();
+    desk.app.create_person("acme", "vera@example.com", Role::Viewer);
+    desk.app.create_organisation("other");
+    desk.app.create_person("other", "otto@example.com", Role::Owner);
+    let pasted = |until| {
+        let pem = certificate_until(until);
+        let users = [("name", "Portal"), ("issuer", ISS), ("certificates", &pem), ("audiences", AUD)];
+        desk.trust("certificate", &[&users[..], &[("scope", "billing:read")]].concat()).assert_status(200);
+    };
+    pasted((2027, 1, 1));
+    let path = format!("/issuers/{}", desk.all()[0].id);
+    // People sign in anew: sessions do not live that long.
+    let see = |email: &str| {
+        let browser = desk.app.browser_of(email);
+        let (home, list) = (browser.get("/").assert_status(200), browser.get("/issuers").assert_status(200));
+        (home, list.texts("tbody tr").join("\n"), browser.get(&path))
+    };
+
+    let (home, row, page) = see("vera@example.com");
+    assert!(!home.text().contains(WARNING) && row.ends_with("Active"), "{row}");
+    assert!(!page.text().contains("within 30 days"));
+
+    desk.app.clock.advance(DAY * 11);
+    for email in ["ana@example.com", "vera@example.com"] {
+        let (home, row, page) = see(email);
+        assert!(home.text().contains(WARNING) && home.links().contains(&path), "{email}: {}", home.text());
+        assert!(home.texts(".warning li").join("").contains("Portal: ends"), "{:?}", home.texts(".warning li"));
+        assert!(row.contains("Certificate ends soon"), "{row}");
+        assert!(page.text().contains("A certificate of this issuer ends within 30 days."));
+        assert_eq!(page.links().contains(&format!("{path}/edit")), email == "ana@example.com");
+    }
+    let otto = desk.app.browser_of("otto@example.com");
+    assert!(!otto.get("/").assert_status(200).text().contains(WARNING), "it is nothing to them");
+
+    desk.app.clock.advance(DAY * 31);
+    let (home, row, page) = see("vera@example.com");
+    assert!(home.texts(".warning li").join("").contains("Portal: ended"), "{:?}", home.texts(".warning li"));
+    assert!(row.contains("Certificate ended"), "{row}");
+    assert!(page.text().contains("None of its certificates is valid any more"));
+
+    // The next one beside it, and nobody needs to look any more.
+    let ana = desk.app.browser_of("ana@example.com");
+    let next = certificate_until((2029, 1, 1));
+    let edit = ana.get(&format!("{path}/edit"));
+    ana.submit(&edit, "/edit", &[("certificates", &next)]).assert_status(200);
+    let (home, row, page) = see("vera@example.com");
+    assert!(!home.text().contains(WARNING) && row.ends_with("Active"), "{row}");
+    assert!(!page.text().contains("within 30 days"), "{}", page.text());
+}
+
+#[test]
+fn who_is_disabled_needs_no_certificate() {
+    let desk = Desk::new();
+    let pem = certificate_until((2026, 12, 1));
+    let fields = [("name", "Portal"), ("issuer", ISS), ("certificates", &pem), ("audiences", AUD)];
+    desk.trust("certificate", &[&fields[..], &[("scope", "billing:read")]].concat()).assert_status(200);
+    assert!(desk.ana.get("/").text().contains("Certificates of trusted issuers end"));
+    let path = format!("/issuers/{}", desk.all()[0].id);
+    desk.ana.submit(&desk.ana.get(&path), "/disable", &[]).assert_status(200);
+    assert!(!desk.ana.get("/").text().contains("Certificates of trusted issuers end"));
+    assert!(desk.ana.get("/issuers").texts("tbody tr").join("").ends_with("Disabled"));
+}
+
+#[test]
+fn authorities_of_the_operating_system_can_be_chosen_where_the_operator_named_one() {
+    let desk = Desk::new();
+    let closed = desk.ana.get("/issuers/new?from=certificate").assert_status(200);
+    assert!(closed.attribute("#keys-system_authorities", "disabled").is_some());
+    assert!(closed.text().contains("the operator named none in the setting system-authorities"));
+    // Who sends it all the same hears the same at that field.
+    let fields = [("keys", "system_authorities"), ("name", "Portal"), ("issuer", ISS), ("audiences", AUD)];
+    let fields = [&fields[..], &[("scope", "billing:read"), ("certificate-names", "signer.example")]].concat();
+    let page = desk.ana.submit(&closed, "/issuers/new", &fields).assert_status(422);
+    assert_eq!(page.attribute(".faults a", "href").as_deref(), Some("#keys"));
+    assert_eq!(desk.all().len(), 0);
+
+    let bundle = tempfile::NamedTempFile::new().unwrap();
+    let key = rcgen::KeyPair::generate().unwrap();
+    let mut wanted = rcgen::CertificateParams::default();
+    wanted.distinguished_name.push(rcgen::DnType::CommonName, "Public CA");
+    wanted.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let made = STANDARD.encode(wanted.self_signed(&key).unwrap().der());
+    std::fs::write(bundle.path(), format!("-----BEGIN CERTIFICATE-----\n{made}\n-----END CERTIFICATE-----\n")).unwrap();
+    let bundle = bundle.path().to_str().unwrap();
+    let app = TestApp::with(&[("system-authorities", "Public CA"), ("system-authorities-bundle", bundle)]);
+    app.create_person("acme", "ana@example.com", Role::Owner);
+    app.create_app(&["billing:read"]);
+    let ana = app.browser_of("ana@example.com");
+    let open = ana.get("/issuers/new?from=certificate").assert_status(200);
+    assert!(open.attribute("#keys-system_authorities", "disabled").is_none());
+    assert!(!open.text().contains("the operator named none"));
+    let page = ana.submit(&open, "/issuers/new", &fields).assert_status(200);
+    assert!(page.text().contains("the system's authorities"), "{}", page.text());
+}
+
+#[test]
+fn what_belongs_to_a_choice_that_was_not_made_stays_in_the_form_and_means_nothing() {
+    let desk = Desk::new();
+    let signer = Signer::ed25519("k1");
+    let hidden = [("certificate-names", "signer.example"), ("jwks-uri", "nonsense"), ("certificates", "nonsense")];
+    let page = desk.pasted(&signer, &[&hidden[..], &[("rules", "")]].concat()).assert_status(422);
+    assert_eq!(page.faults().len(), 1, "{:?}", page.faults());
+    for (name, text) in hidden {
+        let kept = page.attribute(&format!("#{name}"), "value").or_else(|| page.texts(&format!("#{name}")).pop());
+        assert_eq!(kept.as_deref(), Some(text), "{name}");
+    }
+    desk.ana.submit(&page, "/issuers/new", &[("rules", "sub = x")]).assert_status(200);
+    assert_eq!(desk.all()[0].policy.certificate_names, Vec::<String>::new());
+    // What is wrong with an authority's certificates is said where they are pasted.
+    let page = desk.pasted(&signer, &[("keys", "authorities"), ("certificates", "x"), ("rules", "sub = x")]);
+    assert_eq!(page.assert_status(422).attribute(".faults a", "href").as_deref(), Some("#certificates"));
+}
+
+fn the_audit_log_calls_issuers_and_people_by_their_names(settings: &[(&str, &str)]) {
+    let app = TestApp::with(settings);
+    app.create_person("acme", "ana@example.com", Role::Owner);
+    let (client, ana) = (app.create_app(&["billing:read"]), app.browser_of("ana@example.com"));
+    let desk = Desk { app, client, ana };
+    desk.pasted(&Signer::ed25519("k1"), &[("rules", "sub = x")]).assert_status(200);
+    let id = desk.all()[0].id;
+    let rows = |query: &str| desk.ana.get(&format!("/audit?{query}")).assert_status(200);
+    let page = rows(&format!("target={id}"));
+    assert!(page.links().contains(&format!("/issuers/{id}")));
+    assert_eq!(page.texts("tbody td:nth-of-type(3)"), ["issuer Portal"]);
+    assert_eq!(rows("action=trusted-issuer").texts("tbody tr").len(), 1);
+
+    let called = || rows(&format!("target={id}")).texts("tbody td:nth-of-type(1)").remove(0);
+    let rename = |name: &str, browser: &Browser| {
+        browser.submit(&browser.get("/account"), "/account/profile", &[("name", name)]).assert_status(200);
+    };
+    assert_eq!(called(), "ana@example.com");
+    rename("Ana", &desk.ana);
+    assert_eq!(called(), "Ana");
+    // Anybody may choose a name; nobody passes for somebody else by it.
+    desk.app.create_person("acme", "mallory@example.com", Role::Viewer);
+    let mallory = desk.app.browser_of("mallory@example.com");
+    rename("Ana", &mallory);
+    assert_eq!(called(), "Ana (ana@example.com)");
+    rename("ana@example.com", &mallory);
+    assert_eq!(called(), "Ana");
+    let page = rows("actor=mallory%40example.com");
+    let said = page.texts("tbody td:nth-of-type(1)");
+    assert!(said.iter().all(|name| name == "ana@example.com (mallory@example.com)"), "{said:?}");
+
+    trusted_issuers::delete(&desk.app.management, id).unwrap();
+    let page = rows(&format!("target={id}"));
+    assert!(page.text().contains(&id.to_string()) && !page.links().contains(&format!("/issuers/{id}")));
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::audit::{Log, ShownDeed, browse};
 use super::organisations::find as find_organisation;
+use super::trusted_issuers::{self, ExpiringIssuer};
 use super::usage::{OrganisationPicture, Range, has_checked_tokens, has_issued_tokens, organisation_picture};
 use super::{Management, ServiceError};
 use crate::db::app_keys::{self, EndingKey};
@@ -40,6 +41,8 @@ pub struct Start {
     pub ending: Vec<EndingKey>,
     /// How many apps nobody looks after.
     pub without_owner: i64,
+    /// Trusted issuers whose certificate ends soon or is over, the first to end first.
+    pub issuers: Vec<ExpiringIssuer>,
     /// What was done last, newest first.
     pub deeds: Vec<ShownDeed>,
 }
@@ -60,13 +63,15 @@ pub fn gather(m: &Management, organisation: &str, range: Range) -> Result<Start,
         let without_owner = apps::count_picked(conn, id, &nobodys, now)?;
         Ok::<_, ServiceError>((has_api, has_app, ending, without_owner))
     })?;
+    let issuers = trusted_issuers::expiring(m, Some(organisation))?;
     let log = Log::Organisation(organisation.to_owned());
     let deeds = browse(m, &log, &AuditFilter::default(), Place::Newest, LAST_DEEDS)?;
     let has_token = told(has_issued_tokens(m, organisation));
     let has_check = told(has_checked_tokens(m, organisation));
     let progress =
         has_token.zip(has_check).map(|(has_token, has_check)| Progress { has_api, has_app, has_token, has_check });
-    Ok(Start { progress, usage: told(organisation_picture(m, organisation, range)), ending, without_owner, deeds })
+    let usage = told(organisation_picture(m, organisation, range));
+    Ok(Start { progress, usage, ending, without_owner, issuers, deeds })
 }
 
 /// An answer, or nothing and a line in the log.

@@ -6,6 +6,7 @@ import { run, story } from './scene.mjs';
 import { everyPage } from './secrecy.mjs';
 
 const APPS = 60;
+const ISSUERS = 51;
 const NAMES = [
   'invoice-sync',
   'nightly-etl',
@@ -43,10 +44,17 @@ await story(async (scene) => {
     for (const role of ['admin', 'developer', 'viewer']) {
       await scene.brevetReading(PASSWORD, 'user', 'create', org, `--email=${role}@example.com`, `--role=${role}`, '--password-file=-');
     }
-    return { sid: busy.sid, disabled: apps[1].client_id, api: apis[0].id, jwt };
+    const rules = ['--match=repository=octo/app,octo/web', '--match=ref=refs/heads/release-*', `--match=environment=${'x'.repeat(200)}`];
+    const issuers = [];
+    for (let at = 0; at < ISSUERS; at += 1) {
+      const args = [org, `--name=${NAMES[at % NAMES.length]} ${at}`, `--issuer=https://issuer-${at}.example/${'a-long-path/'.repeat(at % 3)}`, '--discover'];
+      issuers.push(await scene.json('issuer', 'add', ...args, '--audience=https://one.example', '--audience=urn:another', `--app=${busy.sid}`, ...rules));
+    }
+    return { sid: busy.sid, disabled: apps[1].client_id, api: apis[0].id, jwt, issuer: issuers[2].id };
   });
 
   const app = `/apps/${made.sid}`;
+  const issuer = `/issuers/${made.issuer}`;
   const pages = {
     home: '/',
     apps: '/apps',
@@ -75,9 +83,15 @@ await story(async (scene) => {
     account: '/account',
     'organisation-new': '/organisations/new',
     'admin-keys': '/admin/keys',
-    issuers: '/issuers',
-    'issuer-starts': '/issuers/new',
-    'issuer-new': '/issuers/new?from=github',
+    'issuers-many': '/issuers',
+    'issuers-page-2': '/issuers?page=2',
+    'issuers-no-match': '/issuers?q=nothing-is-called-this',
+    'issuer-many': issuer,
+    'issuer-many-edit': `${issuer}/edit`,
+    'issuer-many-test': `${issuer}/test`,
+    'issuer-many-delete': `${issuer}/delete`,
+    'issuer-starts-app': `/issuers/new?app=${made.sid}`,
+    'issuer-new-app': `/issuers/new?from=github&app=${made.sid}`,
     'admin-users': '/admin/users',
     'admin-system': '/admin/system',
     'error-404': '/nothing-is-here',
@@ -98,7 +112,7 @@ await story(async (scene) => {
   await scene.step('a viewer sees the same pages without what would change something', async () => {
     const vera = await scene.person('vera');
     await signIn(vera, 'viewer@example.com');
-    for (const name of ['apps', 'app-overview', 'app-keys', 'app-scopes', 'app-settings', 'apis', 'api', 'audit', 'team']) {
+    for (const name of ['issuers-many', 'issuer-many', 'issuer-many-test', 'apps', 'app-overview', 'app-keys', 'app-scopes', 'app-settings', 'apis', 'api', 'audit', 'team']) {
       await vera.goto(pages[name]);
       await vera.look(`${name}-viewer`, { status: vera.status });
     }

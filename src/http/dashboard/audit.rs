@@ -46,7 +46,8 @@ impl DeedRow {
         let (target, target_kind, target_href) = match &deed.target {
             Some(Target::App(name)) => (name.clone(), "app", Some(format!("/apps/{id}"))),
             Some(Target::Api(name)) => (name.clone(), "API", Some(format!("/apis/{id}"))),
-            Some(Target::Person(email)) => (email.clone(), "person", Some("/team".to_owned())),
+            Some(Target::Person(name)) => (name.clone(), "person", Some("/team".to_owned())),
+            Some(Target::Issuer(name)) => (name.clone(), "issuer", Some(format!("/issuers/{id}"))),
             Some(Target::SigningKey) => (id.clone(), "signing key", Some("/admin/keys".to_owned())),
             None => (id.clone(), "", None),
         };
@@ -149,6 +150,8 @@ struct DeedView {
     at_exactly: String,
     differences: Vec<Change>,
     back: String,
+    /// Everything that the same actor did.
+    by_actor: String,
 }
 
 #[derive(Serialize)]
@@ -170,17 +173,23 @@ impl View for DeedView {
 
 impl DeedView {
     fn new(details: &DeedDetails, log: &Log) -> Self {
+        let list = Query { log: log.clone(), ..Query::default() };
+        let entry = &details.deed.record.entry;
         let change = |difference: &Difference| Change {
             is_same: difference.before.as_ref() == Some(&difference.after),
             name: difference.name.replace('_', " "),
             before: difference.before.as_ref().map(plain),
             after: plain(&difference.after),
         };
+        let mut differences: Vec<Change> = details.differences.iter().map(change).collect();
+        // What changed is what somebody looks for.
+        differences.sort_by_key(|change| change.is_same);
         Self {
-            at_exactly: details.deed.record.entry.at.rfc3339(),
-            differences: details.differences.iter().map(change).collect(),
+            at_exactly: entry.at.rfc3339(),
+            differences,
             deed: DeedRow::new(&details.deed),
-            back: if *log == Log::Server { "/audit?log=server".to_owned() } else { "/audit".to_owned() },
+            back: list.address("/audit", None),
+            by_actor: list.address("/audit", Some(("actor", &entry.actor))),
         }
     }
 }

@@ -17,10 +17,14 @@ use super::error::PageResult;
 use super::page::{Section, View};
 use super::paging::{Paging, asked_for};
 use super::visitor::{AnyMember, Visitor};
+use super::when::When;
+use crate::clock::Timestamp;
 use crate::db::developers::Role;
 use crate::directory::RemoteStatus;
 use crate::http::methods::{get, get_and_post, post};
-use crate::service::trusted_issuers::{self, IssuerOverview};
+use crate::oauth::trust::IssuerKeys;
+use crate::service::Management;
+use crate::service::trusted_issuers::{self, EXPIRES_SOON, IssuerOverview, expires_at};
 
 /// The list.
 #[derive(Debug, Serialize)]
@@ -46,6 +50,24 @@ struct IssuerRow {
     refused: i64,
     /// Why its keys could not be fetched the last time.
     failure: Option<String>,
+    ending: Option<Ending>,
+}
+
+/// When the certificate of an issuer ends, if that is soon or was.
+#[derive(Debug, Serialize)]
+pub(super) struct Ending {
+    at: When,
+    is_over: bool,
+}
+
+impl Ending {
+    pub(super) fn new(ends_at: Timestamp, now: Timestamp) -> Self {
+        Self { at: When::of(ends_at), is_over: ends_at < now }
+    }
+
+    fn of(keys: &IssuerKeys, now: Timestamp) -> Option<Self> {
+        expires_at(keys, now).filter(|end| *end <= now + EXPIRES_SOON).map(|end| Self::new(end, now))
+    }
 }
 
 /// An app that is linked to.
@@ -73,7 +95,7 @@ impl View for IssuersView {
 }
 
 impl IssuerRow {
-    fn new(overview: &IssuerOverview, status: Option<RemoteStatus>) -> Self {
+    fn new(overview: &IssuerOverview, status: Option<RemoteStatus>, ending: Option<Ending>) -> Self {
         let record = &overview.record;
         Self {
             id: record.id.to_string(),
@@ -88,6 +110,7 @@ impl IssuerRow {
             accepted: overview.accepted,
             refused: overview.refused,
             failure: status.and_then(|status| status.failure),
+            ending,
         }
     }
 }
@@ -108,12 +131,19 @@ pub(super) fn routes(config: &mut ServiceConfig) {
 /// The list.
 async fn list(visitor: Visitor<AnyMember>) -> PageResult {
     let search = asked_for(&visitor)?;
-    let (organisation, wanted) = (visitor.organisation(), search.clone());
-    let (found, total) = visitor.look(move |m| trusted_issuers::search(m, &organisation, &wanted)).await?;
+    let (organisation, wanted, now) = (visitor.organisation(), search.clone(), visitor.now());
+    let look = move |m: &Management| {
+        let (found, total) = trusted_issuers::search(m, &organisation, &wanted)?;
+        let endings: Vec<_> = found.iter().map(|issuer| Ending::of(&issuer.record.policy.keys, now)).collect();
+        Ok((found, total, endings))
+    };
+    let (found, total, endings) = visitor.look(look).await?;
     let directory = &visitor.site().authority.directory;
-    let row = |overview: &IssuerOverview| IssuerRow::new(overview, directory.status_of_keys(&overview.record));
+    let row = |(overview, ending): (&IssuerOverview, Option<Ending>)| {
+        IssuerRow::new(overview, directory.status_of_keys(&overview.record), ending)
+    };
     visitor.page(&IssuersView {
-        issuers: found.iter().map(row).collect(),
+        issuers: found.iter().zip(endings).map(row).collect(),
         total,
         places: Paging::new(&found, "/issuers", "page", &search.words),
         search: search.words,
@@ -126,10 +156,9 @@ pub(super) mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::clock::Timestamp;
     use crate::http::dashboard::paging::tests::paging;
     use crate::http::dashboard::samples::{Sample, sample};
-    use crate::oauth::trust::{ClaimName, ClaimRule, IssuerKeys, TrustPolicy};
+    use crate::oauth::trust::{ClaimName, ClaimRule, TrustPolicy};
     use crate::oauth::{ClientId, SigningAlgorithm};
     use crate::service::trusted_issuers::TrustedIssuerRecord;
 
@@ -165,14 +194,23 @@ pub(super) mod tests {
     }
 
     pub(in crate::http::dashboard) fn samples() -> Vec<Sample> {
-        let row = |for_app: bool, app_name: Option<&str>| {
+        const NOW: Timestamp = Timestamp::from_seconds(1_795_305_600);
+        let row = |for_app: bool, app_name: Option<&str>, now: Timestamp| {
+            let ending = app_name.is_none().then(|| Ending::new(Timestamp::NEVER, now));
             let app_name = app_name.map(str::to_owned);
             let overview =
                 IssuerOverview { record: record(for_app, IssuerKeys::Discovery), app_name, accepted: 3, refused: 1 };
             let failure = (!for_app).then(|| "dead".to_owned());
-            IssuerRow::new(&overview, Some(RemoteStatus { failure, ..RemoteStatus::default() }))
+            IssuerRow::new(&overview, Some(RemoteStatus { failure, ..RemoteStatus::default() }), ending)
         };
-        let rows = || vec![row(true, Some("robot")), row(true, None), row(false, None)];
+        let rows = || {
+            vec![
+                row(true, Some("robot"), NOW),
+                row(true, None, NOW),
+                row(true, None, Timestamp::NEVER),
+                row(false, None, NOW),
+            ]
+        };
         let list = |issuers: Vec<IssuerRow>, search: &str, total| IssuersView {
             search: search.to_owned(),
             issuers,

@@ -5,18 +5,24 @@ use serde::Serialize;
 
 use super::audit::DeedRow;
 use super::error::{PageError, PageResult};
+use super::issuers::Ending;
 use super::page::{Section, View};
 use super::scene::Scene;
 use super::usage::{Counted, RangeLink, range_links, range_of};
 use super::visitor::{Developer, Visitor};
 use super::when::When;
+use crate::clock::Timestamp;
 use crate::db::app_keys::EndingKey;
 use crate::db::developers::Role;
 use crate::http::pictures::{Bars, Tile, day_and_hour, grouped};
 use crate::service::second_factor::has_any;
 use crate::service::sessions::SignedIn;
 use crate::service::start::{Progress, Start, gather};
+use crate::service::trusted_issuers::ExpiringIssuer;
 use crate::service::usage::{OrganisationPicture, mark_tokens_checked};
+
+/// Issuers that are named; the list of issuers has the others.
+const MOST_ISSUERS: usize = 5;
 
 /// The page.
 #[derive(Serialize)]
@@ -27,6 +33,9 @@ struct StartView {
     is_new: bool,
     usage: Option<UsageView>,
     ending: Vec<EndingRow>,
+    issuers: Vec<EndingIssuer>,
+    /// How many more there are.
+    more_issuers: usize,
     /// For administrators, if there are any.
     without_owner: Option<String>,
     deeds: Vec<DeedRow>,
@@ -178,8 +187,21 @@ impl From<EndingKey> for EndingRow {
     }
 }
 
+/// An issuer that needs another certificate.
+#[derive(Serialize)]
+struct EndingIssuer {
+    id: String,
+    name: String,
+    ending: Ending,
+}
+
 impl StartView {
-    fn new(start: Start, has_second_factor: bool, role: Role, quick: Option<Tile>) -> Self {
+    fn new(start: Start, has_second_factor: bool, role: Role, quick: Option<Tile>, now: Timestamp) -> Self {
+        let ending = |issuer: &ExpiringIssuer| EndingIssuer {
+            id: issuer.id.to_string(),
+            name: issuer.name.clone(),
+            ending: Ending::new(issuer.expires_at, now),
+        };
         let may_change = role.includes(Role::Developer);
         let checklist = start.progress.and_then(|progress| Checklist::new(progress, has_second_factor, may_change));
         Self {
@@ -190,6 +212,8 @@ impl StartView {
                 .filter(|count| role.includes(Role::Admin) && *count > 0)
                 .map(|count| if count == 1 { "1 app".to_owned() } else { format!("{} apps", grouped(count)) }),
             ending: start.ending.into_iter().map(Into::into).collect(),
+            issuers: start.issuers.iter().take(MOST_ISSUERS).map(ending).collect(),
+            more_issuers: start.issuers.len().saturating_sub(MOST_ISSUERS),
             deeds: start.deeds.iter().map(DeedRow::new).collect(),
         }
     }
@@ -212,7 +236,7 @@ pub(super) async fn show(scene: &Scene, signed_in: &SignedIn) -> PageResult {
     let person = signed_in.person.id;
     let found = authority.look(m, move |m| Ok((gather(m, &workplace.slug, range)?, has_any(m, person)?))).await;
     let (start, has_second_factor) = found.map_err(|error| PageError::service(scene, &error))?;
-    scene.page(&StartView::new(start, has_second_factor, role, quick(scene)))
+    scene.page(&StartView::new(start, has_second_factor, role, quick(scene), scene.caller().now))
 }
 
 /// Somebody says that services check tokens.
@@ -230,7 +254,6 @@ pub(super) mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::clock::Timestamp;
     use crate::db::usage::{BusiestApps, BusyApp};
     use crate::http::dashboard::samples::{Sample, sample};
     use crate::http::dashboard::usage::tests::picture;
@@ -242,6 +265,13 @@ pub(super) mod tests {
     }
 
     pub(in crate::http::dashboard) fn samples() -> Vec<Sample> {
+        const NOW: Timestamp = Timestamp::from_seconds(1_795_305_600);
+        let issuer = |expires_at| ExpiringIssuer {
+            id: ClientId::generate(),
+            organisation: "acme".to_owned(),
+            name: "Portal <b>".to_owned(),
+            expires_at,
+        };
         let busy = BusyApp { client_id: ClientId::generate(), name: "robot".to_owned(), issued: 3, refused: 1 };
         let full = Start {
             progress: Some(progress(true)),
@@ -258,14 +288,22 @@ pub(super) mod tests {
                 expires_at: Timestamp::from_seconds(1_795_305_600),
             }],
             without_owner: 1_200,
+            issuers: vec![issuer(NOW), issuer(Timestamp::NEVER), issuer(NOW), issuer(NOW), issuer(NOW), issuer(NOW)],
             deeds: vec![super::super::audit::tests::deed()],
         };
         let quick = Some(Tile::within(Duration::from_micros(2_500), "for 95 %".to_owned()));
-        let empty = |progress| Start { progress, usage: None, ending: Vec::new(), without_owner: 1, deeds: Vec::new() };
+        let empty = |progress| Start {
+            progress,
+            usage: None,
+            ending: Vec::new(),
+            without_owner: 1,
+            issuers: Vec::new(),
+            deeds: Vec::new(),
+        };
         vec![
-            sample(StartView::new(full, false, Role::Admin, quick)),
-            sample(StartView::new(empty(Some(progress(false))), true, Role::Viewer, None)),
-            sample(StartView::new(empty(None), false, Role::Owner, None)),
+            sample(StartView::new(full, false, Role::Admin, quick, NOW)),
+            sample(StartView::new(empty(Some(progress(false))), true, Role::Viewer, None, NOW)),
+            sample(StartView::new(empty(None), false, Role::Owner, None, NOW)),
         ]
     }
 

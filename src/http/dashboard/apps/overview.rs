@@ -24,6 +24,9 @@ use crate::service::trusted_issuers::{self, TrustedIssuerRecord};
 use crate::service::usage::{self, Sparkline};
 use crate::service::{Management, ServiceError, actors, apis, audit};
 
+/// Issuers on the page; the list of issuers has the others.
+const ISSUERS_SHOWN: usize = 10;
+
 /// An app.
 #[derive(Debug, Serialize)]
 struct OverviewView {
@@ -45,6 +48,8 @@ struct OverviewView {
     /// Whether only tokens of trusted issuers show that it is the app.
     is_keyless: bool,
     issuers: Vec<IssuerOfApp>,
+    /// How many more there are.
+    more_issuers: usize,
     may_trust: bool,
     live_keys: usize,
     ending: Vec<EndingKey>,
@@ -132,6 +137,7 @@ impl OverviewView {
             has_keys: app.authentication == ClientAuthentication::ClientSecret,
             is_keyless: app.authentication == ClientAuthentication::TrustedIssuer,
             issuers: Vec::new(),
+            more_issuers: 0,
             may_trust: false,
             lifetime: app.lifetime.map_or_else(|| "as the API and the server allow".to_owned(), print_span),
             dpop_required: app.dpop_required,
@@ -215,11 +221,13 @@ pub(super) async fn show(visitor: Visitor<AnyMember>, sid: Path<String>) -> Page
     let client_id = visitor.client_id(&sid)?;
     let (organisation, sees_deleted) = (visitor.organisation(), visitor.has_role(Role::Admin));
     match visitor.look(move |m| find(m, &organisation, client_id, sees_deleted)).await? {
-        Found::App(details, week, (apis, issuers), disabled) => {
+        Found::App(details, week, (apis, mut issuers), disabled) => {
             let (may_change, may_trust) = (visitor.has_role(Role::Developer), visitor.has_role(Role::Admin));
             let found = (*details, week.as_ref(), apis);
             let view = OverviewView::new(visitor.config(), found, disabled, may_change, visitor.now());
-            visitor.page(&OverviewView { issuers, may_trust, ..view })
+            let more_issuers = issuers.len().saturating_sub(ISSUERS_SHOWN);
+            issuers.truncate(ISSUERS_SHOWN);
+            visitor.page(&OverviewView { issuers, more_issuers, may_trust, ..view })
         }
         Found::Deleted(view) => visitor.page_with(StatusCode::GONE, &view),
     }
@@ -250,7 +258,7 @@ pub(super) mod tests {
         };
         let keyless =
             OverviewView { has_keys: false, is_keyless: true, may_trust: true, issuers: Vec::new(), ..view(None) };
-        let trusted = OverviewView { issuers: vec![issuer(true), issuer(false)], ..view(None) };
+        let trusted = OverviewView { issuers: vec![issuer(true), issuer(false)], more_issuers: 2, ..view(None) };
         vec![
             sample(keyless),
             sample(trusted),

@@ -239,11 +239,14 @@ impl Entered {
         if !faults.is_empty() {
             return Err(faults);
         }
+        // What is not shown for the kind of keys stays in the form, and means nothing.
+        let names = lines(&self.certificate_names).filter(|_| keys.uses_chains());
+        let certificate_names = names.map(str::to_owned).collect();
         Ok(IssuerSettings {
             name: self.name.clone(),
             issuer: self.issuer.clone(),
             policy: TrustPolicy {
-                certificate_names: lines(&self.certificate_names).map(str::to_owned).collect(),
+                certificate_names,
                 algorithms,
                 subject_claim,
                 rules,

@@ -28,7 +28,7 @@ pub(super) struct IssuerForm {
     pub(super) start: Option<&'static Start>,
     pub(super) entered: Entered,
     own_issuer: String,
-    keys: Vec<Choice>,
+    keys: Vec<KeyChoice>,
     algorithms: Vec<Choice>,
     apps: Vec<Choice>,
     has_more_apps: bool,
@@ -39,6 +39,29 @@ pub(super) struct IssuerForm {
     /// Where somebody looked for keys and what was there: nothing is saved before.
     seen: String,
     pub(super) faults: Faults,
+}
+
+/// A place where keys may be.
+#[derive(Debug, Serialize)]
+struct KeyChoice {
+    value: &'static str,
+    label: &'static str,
+    is_chosen: bool,
+    /// Whether the operator has to do something first.
+    is_closed: bool,
+}
+
+impl KeyChoice {
+    /// All of them. Authorities of the operating system vouch only where the operator named some.
+    fn all(chosen: &str, has_system_authorities: bool) -> Vec<Self> {
+        let choice = |(value, label): &(&'static str, &'static str)| Self {
+            value,
+            label,
+            is_chosen: *value == chosen,
+            is_closed: *value == IssuerKeys::SystemAuthorities.name() && !has_system_authorities,
+        };
+        KINDS.iter().map(choice).collect()
+    }
 }
 
 /// What is where an issuer's keys should be.
@@ -75,21 +98,17 @@ impl IssuerForm {
 
     async fn with(visitor: &Visitor<Admin>, entered: Entered, known: &Known) -> Result<Self, PageError> {
         let (apps, has_more_apps) = apps_to_choose(visitor, &entered).await?;
-        let choice = |value: &str, label: &str, is_chosen| Choice {
-            value: value.to_owned(),
-            label: label.to_owned(),
-            is_chosen,
+        let has_system_authorities = !visitor.management().config().system_authorities.is_empty();
+        let algorithm = |name: &str| Choice {
+            value: name.to_owned(),
+            label: name.to_owned(),
+            is_chosen: entered.algorithms.contains(name),
         };
         Ok(Self {
             start: None,
             own_issuer: visitor.site().authority.issuer().to_owned(),
-            keys: KINDS.iter().map(|(name, label)| choice(name, label, *name == entered.keys)).collect(),
-            algorithms: SigningAlgorithm::ALL
-                .iter()
-                .map(|algorithm| {
-                    choice(algorithm.name(), algorithm.name(), entered.algorithms.contains(algorithm.name()))
-                })
-                .collect(),
+            keys: KeyChoice::all(&entered.keys, has_system_authorities),
+            algorithms: SigningAlgorithm::ALL.iter().map(|known| algorithm(known.name())).collect(),
             apps,
             has_more_apps,
             groups: groups(&known.apis, &entered.scopes, ""),
@@ -150,7 +169,7 @@ impl IssuerForm {
         Self {
             start: faults.is_empty().then(|| &super::starts::STARTS[0]),
             own_issuer: "https://id.example.com".to_owned(),
-            keys: KINDS.iter().map(|(name, _)| choice(name)).collect(),
+            keys: KeyChoice::all(&entered.keys, !faults.is_empty()),
             algorithms: vec![choice("RS256")],
             apps: if entered.app.is_empty() { Vec::new() } else { vec![choice("x")] },
             has_more_apps: !entered.app.is_empty(),
@@ -217,6 +236,12 @@ pub(super) fn at_fields(error: ServiceError) -> ServiceError {
     match error {
         ServiceError::InvalidField { field: "lifetime", rule, text } => {
             ServiceError::InvalidField { field: "ticket_lifetime", rule, text }
+        }
+        ServiceError::InvalidField { field: "authorities", rule, text } => {
+            ServiceError::InvalidField { field: "certificates", rule, text }
+        }
+        ServiceError::InvalidField { field: "system_authorities", rule, text } => {
+            ServiceError::InvalidField { field: "keys", rule, text }
         }
         ServiceError::UnknownScope(text) => ServiceError::InvalidField { field: "scopes", rule: text.clone(), text },
         ServiceError::NotFound(_) => {

@@ -91,7 +91,7 @@ impl ShownCertificate {
             fingerprint: certificate.fingerprint.clone(),
             ends: When::of(ends_at),
             is_over: ends_at < now,
-            is_ending: ends_at < now + EXPIRES_SOON,
+            is_ending: ends_at <= now + EXPIRES_SOON,
         }
     }
 }
@@ -147,7 +147,7 @@ impl IssuerView {
         status: Option<RemoteStatus>,
         deeds: &[ShownDeed],
         certificates: Vec<ShownCertificate>,
-        (own_issuer, may_change): (&str, bool),
+        (own_issuer, organisation, may_change): (&str, &str, bool),
     ) -> Self {
         let record = &details.issuer.record;
         let policy = &record.policy;
@@ -165,7 +165,7 @@ impl IssuerView {
             disabled: record.disabled_at.map(When::of),
             keys: ShownKeys::new(details, status),
             is_over: !certificates.is_empty() && certificates.iter().all(|certificate| certificate.is_over),
-            is_ending: certificates.iter().any(|certificate| certificate.is_ending),
+            is_ending: certificates.iter().any(|certificate| certificate.is_ending && !certificate.is_over),
             certificates,
             audiences: policy.audiences.clone(),
             algorithms: algorithms.join(", "),
@@ -186,12 +186,25 @@ impl IssuerView {
                 .iter()
                 .map(|row| Outcome { text: kinds::outcome(&row.outcome).to_owned(), count: row.count })
                 .collect(),
-            curl: format!(
-                "curl -s {} \\\n  -d grant_type=urn:ietf:params:oauth:grant-type:jwt-bearer \\\n  --data-urlencode assertion=\"$JWT\"",
-                shell_word(&format!("{own_issuer}{}", path::TOKEN))
-            ),
+            curl: exchange(own_issuer, record.app.is_none().then_some(organisation)),
             deeds: deeds.iter().map(DeedRow::new).collect(),
             may_change,
+        }
+    }
+}
+
+/// The command with which a program gets a token for a JWT or, for a person of that organisation, a ticket.
+fn exchange(own_issuer: &str, organisation: Option<&str>) -> String {
+    const GRANT: &str = "-d grant_type=urn:ietf:params:oauth:grant-type:jwt-bearer";
+    match organisation {
+        Some(slug) => {
+            let [ticket, ..] = path::TICKET;
+            let url = shell_word(&format!("{own_issuer}{ticket}?Tenant={slug}"));
+            format!("curl -s {url} \\\n  --data-urlencode JwtToken=\"$JWT\"")
+        }
+        None => {
+            let url = shell_word(&format!("{own_issuer}{}", path::TOKEN));
+            format!("curl -s {url} \\\n  {GRANT} \\\n  --data-urlencode assertion=\"$JWT\"")
         }
     }
 }
@@ -200,18 +213,19 @@ impl IssuerView {
 pub(super) async fn show(visitor: Visitor<AnyMember>, path: Path<String>) -> PageResult {
     let id = visitor.client_id(&path)?;
     let (organisation, now) = (visitor.organisation(), visitor.now());
+    let slug = organisation.clone();
     let look = move |m: &Management| {
         let filter = AuditFilter { target: Some(id.to_string()), ..AuditFilter::default() };
         let details = trusted_issuers::details(m, id)?;
         let read = certificates(&details.issuer.record.policy.keys);
         let shown = read.iter().map(|certificate| ShownCertificate::new(certificate, now)).collect();
-        let deeds = browse(m, &Log::Organisation(organisation), &filter, Place::Newest, DEEDS_SHOWN)?;
+        let deeds = browse(m, &Log::Organisation(slug), &filter, Place::Newest, DEEDS_SHOWN)?;
         Ok((details, shown, deeds))
     };
     let (details, shown, deeds) = visitor.look(look).await?;
     let authority = &visitor.site().authority;
     let status = authority.directory.status_of_keys(&details.issuer.record);
-    let whose = (authority.issuer(), visitor.has_role(Role::Admin));
+    let whose = (authority.issuer(), organisation.as_str(), visitor.has_role(Role::Admin));
     visitor.page(&IssuerView::new(&details, status, &deeds, shown, whose))
 }
 
@@ -258,7 +272,7 @@ pub(super) mod tests {
             false => vec![certificate(Timestamp::NEVER)],
         };
         let view = |for_app, status, deeds: &[ShownDeed]| {
-            let (details, whose) = (details(for_app), ("https://id.example.com", for_app));
+            let (details, whose) = (details(for_app), ("https://id.example.com", "acme", for_app));
             sample(IssuerView::new(&details, status, deeds, ends(for_app), whose))
         };
         vec![

@@ -12,6 +12,8 @@ pub(super) struct Start {
     pub(super) about: &'static str,
     /// What to look up before.
     pub(super) hint: &'static str,
+    /// What prints that.
+    pub(super) commands: &'static str,
     pub(super) name: &'static str,
     pub(super) issuer: &'static str,
     /// The kind of its keys.
@@ -29,6 +31,7 @@ const PLAIN: Start = Start {
     label: "",
     about: "",
     hint: "",
+    commands: "",
     name: "",
     issuer: "",
     keys: "discovery",
@@ -66,7 +69,8 @@ pub(super) const STARTS: &[Start] = &[
         key: "kubernetes",
         label: "Kubernetes service account",
         about: "A pod shows the token that its cluster projects into it.",
-        hint: "The issuer stands in: kubectl get --raw /.well-known/openid-configuration. The key set is what this prints: kubectl get --raw /openid/v1/jwks. If the issuer can be reached from here, choose its own address instead. Project the token with one of the audiences below.",
+        hint: "The commands print a configuration, in which the issuer stands, and the JWK set. If the issuer can be reached from here, choose its own address instead. Replace NAMESPACE and NAME, and project the token with one of the audiences below.",
+        commands: "kubectl get --raw /.well-known/openid-configuration\nkubectl get --raw /openid/v1/jwks",
         name: "Kubernetes",
         keys: "jwks",
         rules: "sub = system:serviceaccount:NAMESPACE:NAME",
