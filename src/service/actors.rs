@@ -48,7 +48,8 @@ pub fn names<'a>(
     let (people, apps) = m.database.read_with(|conn| {
         let organisation = find_organisation(conn, organisation)?.id;
         let apps = if apps.is_empty() { HashMap::new() } else { actors::list_apps(conn, organisation, &apps)? };
-        let people = if people.is_empty() { HashMap::new() } else { actors::list_people(conn, &people)? };
+        let people =
+            if people.is_empty() { HashMap::new() } else { actors::list_people(conn, Some(organisation), &people)? };
         Ok::<_, ServiceError>((people, apps))
     })?;
     let name = |actor: &str| {

@@ -314,8 +314,8 @@ pub fn show(m: &Management, client_id: ClientId) -> Result<AppDetails, ServiceEr
             Some(found) => crate::db::organisations::find(conn, found.app.organisation_id)?,
             None => None,
         };
-        let owner = match found.as_ref().and_then(|found| found.app.owner_id) {
-            Some(id) => actors::list_people(conn, &[id.to_string()])?.into_values().next(),
+        let owner = match found.as_ref().and_then(|found| Some((found.app.owner_id?, found.app.organisation_id))) {
+            Some((id, of)) => actors::list_people(conn, Some(of), &[id.to_string()])?.into_values().next(),
             None => None,
         };
         Ok::<_, ServiceError>((found, organisation, owner, usage::total(conn, client_id, yesterday)?))

@@ -58,8 +58,10 @@ pub enum Target {
     App(String),
     /// An API of that name.
     Api(String),
-    /// A person with that address.
+    /// A person who is called that.
     Person(String),
+    /// A trusted issuer of that name.
+    Issuer(String),
     /// A signing key.
     SigningKey,
 }
@@ -69,7 +71,7 @@ pub enum Target {
 pub struct ShownDeed {
     /// The deed.
     pub record: AuditRecord,
-    /// What the actor is called: the address of a person, the name of an app.
+    /// What the actor is called, a person or an app.
     pub actor_name: Option<String>,
     /// What it was done to.
     pub target: Option<Target>,
@@ -85,6 +87,7 @@ impl ShownDeed {
             .map(Target::App)
             .or_else(|| known(&names.apis).map(Target::Api))
             .or_else(|| known(&names.people).map(Target::Person))
+            .or_else(|| known(&names.issuers).map(Target::Issuer))
             .or_else(|| names.signing_keys.contains(target).then_some(Target::SigningKey));
         Self { actor_name: person.or(app).cloned(), target: shown, record }
     }

@@ -178,7 +178,8 @@ pub fn list_picked(
     let ids: Vec<&str> = rows.iter().map(|row| row.0.as_str()).collect();
     let (scopes, keys, uses) = (count_scopes(conn, &ids)?, live_keys(conn, &ids, now)?, last_uses(conn, &ids)?);
     let owners: Vec<String> = rows.iter().filter_map(|row| row.5.clone()).collect();
-    let owners = if owners.is_empty() { HashMap::new() } else { actors::list_people(conn, &owners)? };
+    let owners =
+        if owners.is_empty() { HashMap::new() } else { actors::list_people(conn, Some(organisation_id), &owners)? };
     let summary = |(id, name, auth_method, disabled_at, created_at, owner_id): Row| {
         let keys = keys.get(&id).map(Vec::as_slice).unwrap_or_default();
         let ends = keys.iter().filter_map(|key| Some((key.hint.clone(), key.ends_at?)));

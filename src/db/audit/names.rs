@@ -2,27 +2,30 @@
 
 use std::collections::BTreeMap;
 
-use diesel::{ExpressionMethods, JoinOnDsl, QueryDsl, RunQueryDsl};
+use diesel::{ExpressionMethods, QueryDsl, RunQueryDsl};
 use uuid::Uuid;
 
+use crate::db::actors;
 use crate::db::conn::{AnyConnection, on_either};
 use crate::db::error::DbError;
-use crate::db::schema::{apis, apps, developers, memberships, signing_keys};
+use crate::db::schema::{apis, apps, signing_keys, trusted_issuers};
 
 /// Names by id, of those that are still there.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Names {
-    /// Addresses of people.
+    /// People.
     pub people: BTreeMap<String, String>,
     /// Apps.
     pub apps: BTreeMap<String, String>,
     /// APIs.
     pub apis: BTreeMap<String, String>,
+    /// Trusted issuers.
+    pub issuers: BTreeMap<String, String>,
     /// Signing keys that are still published.
     pub signing_keys: Vec<String>,
 }
 
-/// The names of people, apps and APIs of an organisation; of anybody, and of signing keys, if it is the whole server that
+/// The names of people, apps, APIs and trusted issuers of an organisation; of anybody, and of signing keys, if it is the whole server that
 /// is asked about.
 ///
 /// # Errors
@@ -34,18 +37,7 @@ pub fn find_names(
     targets: &[String],
 ) -> Result<Names, DbError> {
     let organisation = organisation_id.map(|id| id.to_string());
-    let people: Vec<(String, String)> = match &organisation {
-        Some(id) => on_either!(&mut *conn, c => developers::table
-            .inner_join(memberships::table.on(memberships::developer_id.eq(developers::id)))
-            .filter(memberships::organisation_id.eq(id))
-            .filter(developers::id.eq_any(people))
-            .select((developers::id, developers::email))
-            .load(c))?,
-        None => on_either!(&mut *conn, c => developers::table
-            .filter(developers::id.eq_any(people))
-            .select((developers::id, developers::email))
-            .load(c))?,
-    };
+    let people = actors::list_people(conn, organisation_id, people)?;
     let mut names = Names { people: people.into_iter().collect(), ..Names::default() };
     if let Some(id) = &organisation {
         let found: Vec<(String, String)> = on_either!(&mut *conn, c => apps::table
@@ -60,6 +52,12 @@ pub fn find_names(
             .select((apis::id, apis::name))
             .load(c))?;
         names.apis = found.into_iter().collect();
+        let found: Vec<(String, String)> = on_either!(&mut *conn, c => trusted_issuers::table
+            .filter(trusted_issuers::organisation_id.eq(id))
+            .filter(trusted_issuers::id.eq_any(targets))
+            .select((trusted_issuers::id, trusted_issuers::name))
+            .load(c))?;
+        names.issuers = found.into_iter().collect();
     } else {
         names.signing_keys = on_either!(&mut *conn, c => signing_keys::table
             .filter(signing_keys::kid.eq_any(targets))

@@ -46,7 +46,8 @@ impl DeedRow {
         let (target, target_kind, target_href) = match &deed.target {
             Some(Target::App(name)) => (name.clone(), "app", Some(format!("/apps/{id}"))),
             Some(Target::Api(name)) => (name.clone(), "API", Some(format!("/apis/{id}"))),
-            Some(Target::Person(email)) => (email.clone(), "person", Some("/team".to_owned())),
+            Some(Target::Person(name)) => (name.clone(), "person", Some("/team".to_owned())),
+            Some(Target::Issuer(name)) => (name.clone(), "issuer", Some(format!("/issuers/{id}"))),
             Some(Target::SigningKey) => (id.clone(), "signing key", Some("/admin/keys".to_owned())),
             None => (id.clone(), "", None),
         };

@@ -50,7 +50,9 @@ pub fn transfer(m: &Management, client_id: ClientId, email: &str) -> Result<Vers
         if app.owner_id != Some(member.person.id) {
             apps::update_owner(conn, client_id, member.person.id)?;
             let before = match app.owner_id {
-                Some(id) => actors::list_people(conn, &[id.to_string()])?.into_values().next(),
+                Some(id) => {
+                    actors::list_people(conn, Some(app.organisation_id), &[id.to_string()])?.into_values().next()
+                }
                 None => None,
             };
             let detail = json!({ "owner": { "from": before, "to": email } });

@@ -26,6 +26,7 @@ const KINDS: &[(&str, &str)] = &[
     ("member", "Members"),
     ("invitation", "Invitations"),
     ("organisation", "Organisations"),
+    ("trusted-issuer", "Trusted issuers"),
     ("registration-token", "Registration tokens"),
     ("key", "Signing keys"),
 ];
