@@ -54,12 +54,18 @@ pub async fn verify_own(authority: &Authority, token: &str, now: Timestamp) -> R
     check_own(authority, verified, now).await
 }
 
-fn verify_signed(authority: &Authority, token: &str, now: Timestamp) -> Result<Arc<SignedToken>, TokenError> {
+/// Whether it is a token of this server at all: the signature, and what does not change with time.
+pub(super) fn verify_signed(
+    authority: &Authority,
+    token: &str,
+    now: Timestamp,
+) -> Result<Arc<SignedToken>, TokenError> {
     let ring = authority.directory.ring();
     authority.verifier.verify(token, |kid| ring.published(kid, now))
 }
 
-async fn check_own(
+/// Whether a token of this server is good now.
+pub(super) async fn check_own(
     authority: &Authority,
     verified: Arc<SignedToken>,
     now: Timestamp,

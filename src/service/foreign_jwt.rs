@@ -47,6 +47,8 @@ pub(super) struct Narrowing<'a> {
     pub(super) asker: Option<&'a Client>,
     /// From where it is shown, if an app is to get a token for it: the app may be allowed few networks.
     pub(super) address: Option<IpAddr>,
+    /// Whether it is shown as something that is good as it is, so that only those count whose JWTs are taken directly.
+    pub(super) directly: bool,
 }
 
 impl Narrowing<'_> {

@@ -125,7 +125,8 @@ async fn answer(
                 _ => None,
             };
             let asker = authenticated.map(AuthenticatedClient::client);
-            let narrowing = Narrowing { tenant, client_id, asker, address: Some(caller.address) };
+            let address = Some(caller.address);
+            let narrowing = Narrowing { tenant, client_id, asker, address, ..Narrowing::default() };
             let verified = jwt_bearer::authorize(authority, caller, assertion, narrowing).await?;
             let issued = issue(authority, caller, &Grantee::of_foreign_jwt(&verified), &target, proof).await;
             issued.map_err(|error| error.of_client(verified.client.client_id))

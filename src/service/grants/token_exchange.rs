@@ -6,13 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::Timestamp;
+use crate::keys::verify::{SignedToken, TokenError};
 use crate::oauth::claims::{Actor, Delegation, Person, ReadClaims};
 use crate::oauth::client::GrantedScope;
 use crate::oauth::request::SubjectToken;
 use crate::oauth::trust::{TrustError, Way};
 use crate::oauth::{Client, OAuthError, OAuthErrorCode};
 use crate::service::access::{self, AccessError};
-use crate::service::foreign_jwt::{self, Narrowing};
+use crate::service::foreign_jwt::{self, Narrowing, UnverifiedForeignJwt};
 use crate::service::{Authority, Caller};
 
 /// Somebody's token, and what of it bounds the one that is issued for it.
@@ -101,25 +102,57 @@ impl Subject {
         subject: SubjectToken<'_>,
     ) -> Result<Self, OAuthError> {
         match subject {
-            SubjectToken::AccessToken(token) => {
-                let verified = access::verify(authority, token, caller.now).await;
-                let valid = verified.map_err(|error| match error {
-                    AccessError::Refused(reason) => refused(&reason.to_string()),
-                    AccessError::Unavailable(reason) => OAuthError::unavailable(reason.to_string()),
-                })?;
-                Ok(Self { claims: valid.token.claims.clone(), owner: valid.client, longest: None })
-            }
+            SubjectToken::AccessToken(token) => match access::verify_signed(authority, token, caller.now) {
+                Ok(signed) => Self::verify_own(authority, signed, caller.now).await,
+                Err(refusal) => Self::verify_direct(authority, caller, actor, token, &refusal).await,
+            },
             SubjectToken::ForeignJwt(jwt) => {
                 let unverified = foreign_jwt::parse(authority, jwt, Way::Subject).map_err(refused_jwt)?;
-                let tenant = Some(&*actor.organisation.slug);
-                let narrowing = Narrowing { tenant, address: Some(caller.address), ..Narrowing::default() };
-                let verified = foreign_jwt::verify(authority, unverified, Way::Subject, narrowing, caller.now).await;
-                let verified = verified.map_err(refused_jwt)?;
-                let claims = verified.read_claims(authority.directory.management_api()).map_err(refused_jwt)?;
-                let longest = verified.client.lifetime;
-                Ok(Self { claims, owner: verified.client, longest })
+                Self::verify_foreign(authority, caller, actor, unverified, false).await.map_err(refused_jwt)
             }
         }
+    }
+
+    /// A token of this server, which is used here and was got before: from where is asked of whoever gets one.
+    async fn verify_own(authority: &Authority, signed: Arc<SignedToken>, now: Timestamp) -> Result<Self, OAuthError> {
+        let valid = access::check_own(authority, signed, now).await.map_err(|error| match error {
+            AccessError::Refused(reason) => refused(&reason.to_string()),
+            AccessError::Unavailable(reason) => OAuthError::unavailable(reason.to_string()),
+        })?;
+        Ok(Self { claims: valid.token.claims.clone(), owner: valid.client, longest: None })
+    }
+
+    /// A third party's JWT that is an access token as it is. It is checked like one that is sent as what it is: nobody gets
+    /// more for it by calling it something else. `refusal` is what is wrong with it as a token of this server.
+    async fn verify_direct(
+        authority: &Authority,
+        caller: &Caller,
+        actor: &Client,
+        token: &str,
+        refusal: &TokenError,
+    ) -> Result<Self, OAuthError> {
+        let no_token = || refused(&refusal.to_string());
+        let unverified = UnverifiedForeignJwt::parse(token).map_err(|_| no_token())?;
+        let verified = Self::verify_foreign(authority, caller, actor, unverified, true).await;
+        verified.map_err(|error| match error {
+            TrustError::UnknownIssuer => no_token(),
+            error => refused_jwt(error),
+        })
+    }
+
+    async fn verify_foreign(
+        authority: &Authority,
+        caller: &Caller,
+        actor: &Client,
+        unverified: UnverifiedForeignJwt<'_>,
+        directly: bool,
+    ) -> Result<Self, TrustError> {
+        let tenant = Some(&*actor.organisation.slug);
+        let narrowing = Narrowing { tenant, address: Some(caller.address), directly, ..Narrowing::default() };
+        let verified = foreign_jwt::verify(authority, unverified, Way::Subject, narrowing, caller.now).await?;
+        let claims = verified.read_claims(authority.directory.management_api())?;
+        let longest = verified.client.lifetime;
+        Ok(Self { claims, owner: verified.client, longest })
     }
 }
 
