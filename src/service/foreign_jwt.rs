@@ -279,12 +279,10 @@ async fn person(
         return Ok(None);
     }
     let login = record.policy.subject(claims)?;
-    if directory.has_member(record.organisation_id, login).await.map_err(unavailable)? {
-        let subject = qualified_subject(claims.issuer(), login);
-        Ok(Some(Person { subject: subject.into(), login: login.into() }))
-    } else {
-        Err(TrustError::NotRegistered)
-    }
+    let holder = directory.find_login_holder(record.organisation_id, login).await.map_err(unavailable)?;
+    let since = holder.ok_or(TrustError::NotRegistered)?.since;
+    let subject = qualified_subject(claims.issuer(), login);
+    Ok(Some(Person { subject: subject.into(), login: login.into(), since }))
 }
 
 /// Whose ids are remembered: another organisation may trust keys of its own under the same name.

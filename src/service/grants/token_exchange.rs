@@ -45,7 +45,7 @@ pub(in crate::service) async fn authorize(
             "This app may not exchange tokens. Allow it in its settings first.",
         ));
     }
-    let Subject { claims, owner, longest } = Subject::verify(authority, caller, actor, subject).await?;
+    let Subject { claims, owner, longest, login_since } = Subject::verify(authority, caller, actor, subject).await?;
     // Of another organisation: a stranger's token is worth nothing here, however good it is there.
     if owner.organisation.id != actor.organisation.id {
         return Err(refused("It is not of the organisation of this app."));
@@ -74,14 +74,15 @@ pub(in crate::service) async fn authorize(
             "Nothing is left: this app was granted none of the scopes of the subject_token.",
         ));
     }
-    let person = claims.login.map(|login| Person { subject: claims.sub.clone(), login });
+    let person = claims.login.map(|login| Person { subject: claims.sub.clone(), login, since: login_since });
     let acting = Actor { sub: actor.client_id.to_string().into(), act: before };
     Ok(Exchanged {
         client: Client { granted, ..actor.clone() },
         person,
         delegation: Delegation { subject: claims.sub, actor: acting },
         expires_at,
-        issued_at: claims.iat.max(authority.directory.cut_off(&owner)).min(caller.now),
+        // A third party's clock may be ahead.
+        issued_at: claims.iat.min(caller.now).max(authority.directory.cut_off(&owner)),
     })
 }
 
@@ -92,6 +93,8 @@ struct Subject {
     owner: Arc<Client>,
     /// The longest that what is issued for it may live.
     longest: Option<Duration>,
+    /// Since when the user is who that is now, if it is a user's.
+    login_since: Timestamp,
 }
 
 impl Subject {
@@ -119,7 +122,8 @@ impl Subject {
             AccessError::Refused(reason) => refused(&reason.to_string()),
             AccessError::Unavailable(reason) => OAuthError::unavailable(reason.to_string()),
         })?;
-        Ok(Self { claims: valid.token.claims.clone(), owner: valid.client, longest: None })
+        let login_since = valid.person.map_or(Timestamp::NEVER, |holder| holder.since);
+        Ok(Self { claims: valid.token.claims.clone(), owner: valid.client, longest: None, login_since })
     }
 
     /// A third party's JWT that is an access token as it is. It is checked like one that is sent as what it is: nobody gets
@@ -152,7 +156,8 @@ impl Subject {
         let verified = foreign_jwt::verify(authority, unverified, Way::Subject, narrowing, caller.now).await?;
         let claims = verified.read_claims(authority.directory.management_api())?;
         let longest = verified.client.lifetime;
-        Ok(Self { claims, owner: verified.client, longest })
+        let login_since = verified.person.map_or(Timestamp::NEVER, |person| person.since);
+        Ok(Self { claims, owner: verified.client, longest, login_since })
     }
 }
 
