@@ -53,9 +53,10 @@ impl<D> Visit<D> {
     fn new(request: HttpRequest, access: Access<D>) -> Result<Self, ApiError> {
         let site = site(&request)?.clone();
         let scopes = management_scopes(&access.valid).map(str::to_owned).collect();
-        let client = access.valid.client;
+        let client = access.valid.client.clone();
         let caller = caller(&site.authority, &request);
         let management = site.authority.management.on_behalf_of(&client, scopes, caller.address);
+        let management = management.showing(&access.valid);
         Ok(Self { site, request, client, management, now: caller.now, demand: PhantomData })
     }
 
