@@ -354,7 +354,7 @@ const OUTSIDE: &str = "203.0.113.9";
 #[test]
 fn a_third_partys_jwt_gets_no_more_for_being_called_an_access_token() {
     let stage = Stage::with(&[("trusted-proxies", "127.0.0.1")]);
-    let networks = Some(Networks::read(&["10.0.0.0/8"]).unwrap());
+    let networks = Some(Networks::read(["10.0.0.0/8"]).unwrap());
     set(&stage.app, &stage.client, AppUpdate { allowed_networks: networks, ..AppUpdate::default() });
     let mut asked = settings(&stage.signer, StandsFor::App(stage.client.id()));
     asked.ticket_lifetime = Some(Duration::from_secs(60));
@@ -405,6 +405,25 @@ fn an_app_whose_tokens_must_be_bound_is_not_reached_by_a_third_partys_jwt_withou
             let headers = [("authorization", back.basic()), ("dpop", proof)];
             let headers = headers.each_ref().map(|(name, value)| (*name, value.as_str()));
             stage.app.token_request(&headers, &form(&stage.jwt(), kind)).assert_status(expected);
+        }
+    }
+}
+
+#[test]
+fn what_is_exchanged_in_the_second_of_a_cut_off_is_good() {
+    let stage = Stage::new();
+    stage.trust(settings(&stage.signer, StandsFor::App(stage.client.id())));
+    let chain = [actor(&stage.app, &["billing:read"]), actor(&stage.app, &["billing:read"])];
+    for cut_off in [&stage.client, &chain[0], &chain[1]] {
+        let jwt = stage.jwt();
+        cut_offs::revoke_app_tokens(&stage.app.management, cut_off.id()).unwrap();
+        stage.app.catch_up();
+        for subject in [jwt, stage.app.token(&stage.client)] {
+            let first = token_of(exchange(&stage.app, &chain[0], &subject));
+            let second = token_of(exchange(&stage.app, &chain[1], &first));
+            for token in [first, second] {
+                stage.app.get_with_token("/api/v1/whoami", &token).assert_status(200);
+            }
         }
     }
 }

@@ -258,6 +258,12 @@ fn the_audit_says_which_user_acted_and_nobody_is_answered_with_what_another_got(
     assert_eq!(deed_of(&made[4]).detail["token"], token);
     assert_eq!(deed_of(&made[5]).detail.get("token"), None);
 
+    let owner = |app: &Value| {
+        let id = ClientId::parse(app["client_id"].as_str().unwrap()).unwrap();
+        brevet::service::apps::show(&stage.app.management, id).unwrap().app.owner_id
+    };
+    assert_eq!((owner(&made[1]), owner(&made[3])), (Some(bob), None));
+
     let path = format!("/audit?target={}", made[0]["client_id"].as_str().unwrap());
     let shown = send(&stage.app, &tokens[0], "GET", &path, &[], None).assert_status(200).json();
     assert_eq!(shown["items"][0]["detail"]["token"]["login"], "alice");

@@ -45,12 +45,12 @@ impl<D: Demand> FromRequest for Visit<D> {
     fn from_request(request: &HttpRequest, payload: &mut dev::Payload) -> Self::Future {
         let access = Access::<D>::from_request(request, payload);
         let request = request.clone();
-        Box::pin(async move { Self::new(request, access.await?) })
+        Box::pin(async move { Self::new(request, &access.await?) })
     }
 }
 
 impl<D> Visit<D> {
-    fn new(request: HttpRequest, access: Access<D>) -> Result<Self, ApiError> {
+    fn new(request: HttpRequest, access: &Access<D>) -> Result<Self, ApiError> {
         let site = site(&request)?.clone();
         let scopes = management_scopes(&access.valid).map(str::to_owned).collect();
         let client = access.valid.client.clone();

@@ -81,8 +81,7 @@ pub(in crate::service) async fn authorize(
         person,
         delegation: Delegation { subject: claims.sub, actor: acting },
         expires_at,
-        // A third party's clock may be ahead.
-        issued_at: claims.iat.min(caller.now).max(authority.directory.cut_off(&owner)),
+        issued_at: claims.iat.max(authority.directory.cut_off(&owner)),
     })
 }
 
@@ -136,7 +135,7 @@ impl Subject {
         refusal: &TokenError,
     ) -> Result<Self, OAuthError> {
         let no_token = || refused(&refusal.to_string());
-        let unverified = UnverifiedForeignJwt::parse(token).map_err(|_| no_token())?;
+        let unverified = UnverifiedForeignJwt::parse(token).map_err(|_no_jwt| no_token())?;
         let verified = Self::verify_foreign(authority, caller, actor, unverified, true).await;
         verified.map_err(|error| match error {
             TrustError::UnknownIssuer => no_token(),
@@ -155,6 +154,8 @@ impl Subject {
         let narrowing = Narrowing { tenant, address: Some(caller.address), directly, ..Narrowing::default() };
         let verified = foreign_jwt::verify(authority, unverified, Way::Subject, narrowing, caller.now).await?;
         let claims = verified.read_claims(authority.directory.management_api())?;
+        // A third party's clock may be ahead.
+        let claims = ReadClaims { iat: claims.iat.min(caller.now), ..claims };
         let longest = verified.client.lifetime;
         let login_since = verified.person.map_or(Timestamp::NEVER, |person| person.since);
         Ok(Self { claims, owner: verified.client, longest, login_since })
