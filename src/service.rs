@@ -58,6 +58,7 @@ pub mod team;
 mod throttle;
 pub mod ticket;
 pub mod token;
+mod token_detail;
 pub mod trust_counts;
 pub mod trusted_issuers;
 pub mod usage;

@@ -208,8 +208,9 @@ fn what_a_page_of_another_site_may_have_asked_for_is_refused() {
         assert_eq!(behind(&unclear), when_changing, "{headers:?}");
         let upgrade = [("x-forwarded-method", "GET"), ("upgrade", "websocket")];
         assert_eq!(behind(&upgrade), when_changing, "{headers:?}");
+        let says_elsewhere = !is_taken && headers.iter().any(|(name, _)| *name == "sec-fetch-site");
         for said in [[("x-forwarded-method", "GET")], [("x-original-method", "HEAD")]] {
-            assert_eq!(behind(&said), 200, "{headers:?} {said:?}");
+            assert_eq!(behind(&said), if says_elsewhere { 403 } else { 200 }, "{headers:?} {said:?}");
         }
         assert_eq!(send("GET", WHOAMI, headers).status, 200, "{headers:?}");
     }
@@ -233,5 +234,51 @@ fn a_page_of_another_site_signs_nobody_in() {
     ] {
         let answer = ask(&stage, "/server/jwt", headers).assert_status(200);
         assert_eq!(answer.headers.contains_key("set-cookie"), is_set, "{headers:?}");
+    }
+}
+
+#[test]
+fn no_page_of_another_host_opens_a_web_socket_or_fetches_behind_a_proxy() {
+    let stage = stage(&[("ticket-cookie", "true"), ("issuer", "https://id.example.com")]);
+    let cookie = cookie(&ticket(&stage));
+    let ask = |path: &str, headers: &[(&str, &str)]| {
+        let headers = [&[("cookie", cookie.as_str()), ("x-original-method", "GET")], headers].concat();
+        stage.app.get(path, &headers).status.as_u16()
+    };
+    let site = |site, mode, dest| [("sec-fetch-site", site), ("sec-fetch-mode", mode), ("sec-fetch-dest", dest)];
+    // What is left of a WebSocket's first request behind a proxy that drops or blanks `Upgrade`.
+    let left: &[&[(&str, &str)]] = &[
+        &[("upgrade", "")],
+        &[("upgrade", "websocket"), ("connection", "upgrade")],
+        &[("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==")],
+        &[("sec-websocket-version", "13")],
+        &[("sec-fetch-mode", "websocket")],
+        &[("sec-websocket-version", "13"), ("origin", "https://chat.example.com")],
+        &site("same-site", "websocket", "websocket"),
+    ];
+    for headers in left {
+        assert_eq!((ask(VERIFY, headers), ask(WHOAMI, headers)), (403, 403), "{headers:?}");
+        if headers.iter().all(|(name, _)| *name != "sec-fetch-site" && *name != "origin") {
+            let ours = [headers, &[("sec-fetch-site", "same-origin")][..]].concat();
+            assert_eq!((ask(VERIFY, &ours), ask(WHOAMI, &ours)), (200, 200), "{headers:?}");
+        }
+    }
+    let table = [
+        (site("same-origin", "cors", "empty"), 200),
+        (site("none", "navigate", "document"), 200),
+        (site("same-site", "navigate", "document"), 200),
+        (site("cross-site", "navigate", "document"), 200),
+        (site("same-site", "navigate", "iframe"), 403),
+        (site("cross-site", "navigate", "iframe"), 403),
+        (site("same-site", "cors", "empty"), 403),
+        (site("same-site", "no-cors", "image"), 403),
+        (site("cross-site", "no-cors", "script"), 403),
+        (site("same-site", "", "document"), 403),
+        (site("elsewhere", "cors", "empty"), 403),
+    ];
+    for (headers, expected) in table {
+        assert_eq!(ask(VERIFY, &headers), expected, "{headers:?}");
+        // Brevet itself changes nothing by GET, and shows nothing to other hosts.
+        assert_eq!(ask(WHOAMI, &headers), 200, "{headers:?}");
     }
 }

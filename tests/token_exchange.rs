@@ -5,8 +5,9 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use brevet::clock::Clock;
+use brevet::oauth::networks::Networks;
 use brevet::service::apps::{self, AppUpdate, NewApp};
-use brevet::service::trusted_issuers::{self, StandsFor};
+use brevet::service::trusted_issuers::{self, IssuerSettings, StandsFor};
 use brevet::service::{accounts, cut_offs, organisations};
 use serde_json::{Value, json};
 
@@ -15,7 +16,7 @@ use crate::support::http::Answer;
 use crate::support::signer::Signer;
 use crate::support::{Credentials, TestApp, decode_jwt, new_app};
 use crate::third_party_table::encoded;
-use crate::trusted_issuers::{AUD, ISS, Stage, settings};
+use crate::trusted_issuers::{AUD, ISS, Stage, edited, settings};
 
 const GRANT: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 const TYPE: &str = "urn:ietf:params:oauth:token-type";
@@ -386,4 +387,85 @@ fn who_may_exchange_is_set_in_each_place_where_apps_are() {
     let (token, api) = (app.token(&admin), format!("/api/v1/apps/{}", robot.client_id));
     let shown: Value = app.get_with_token(&api, &token).assert_status(200).json();
     assert_eq!(shown["token_exchange"], true);
+}
+
+/// Every name under which a third party's JWT can be sent.
+const FOREIGN: &[&str] = &["jwt", "id_token", "access_token"];
+const OUTSIDE: &str = "203.0.113.9";
+
+#[test]
+fn a_third_partys_jwt_gets_no_more_for_being_called_an_access_token() {
+    let stage = Stage::with(&[("trusted-proxies", "127.0.0.1")]);
+    let networks = Some(Networks::read(["10.0.0.0/8"]).unwrap());
+    set(&stage.app, &stage.client, AppUpdate { allowed_networks: networks, ..AppUpdate::default() });
+    let mut asked = settings(&stage.signer, StandsFor::App(stage.client.id()));
+    asked.policy.ticket_lifetime = Some(Duration::from_secs(60));
+    stage.trust(asked);
+    let back = actor(&stage.app, &["billing:read"]);
+    let send = |jwt: &str, kind: &str, from: &str| {
+        let headers = [("authorization", back.basic()), ("x-forwarded-for", from.to_owned())];
+        let headers = headers.each_ref().map(|(name, value)| (*name, value.as_str()));
+        stage.app.token_request(&headers, &form(jwt, kind))
+    };
+    for kind in FOREIGN {
+        let jwt = stage.jwt();
+        assert_eq!(send(&jwt, kind, OUTSIDE).assert_status(400).error(), "invalid_request", "{kind}");
+        let body = send(&jwt, kind, "10.1.2.3").assert_status(200).json();
+        assert_eq!(body["expires_in"], 60, "{kind}");
+        assert_eq!(send(&jwt, kind, "10.1.2.3").assert_status(400).error(), "invalid_request", "{kind}: used before");
+    }
+    // What the app got where it may, it may use everywhere, and so may whom it calls.
+    let answer = stage.app.post("/connect/token", &[("x-forwarded-for", "10.1.2.3")], &stage.client.form());
+    send(&token_of(answer), "access_token", OUTSIDE).assert_status(200);
+}
+
+#[test]
+fn what_is_not_taken_directly_is_no_access_token() {
+    let stage = Stage::new();
+    for stands_for in [StandsFor::App(stage.client.id()), StandsFor::Users] {
+        let issuer = stage.trust(edited(settings(&stage.signer, stands_for), |policy| policy.accept_directly = false));
+        let back = actor(&stage.app, &["billing:read"]);
+        for (kind, expected) in [("access_token", 400), ("jwt", 200), ("id_token", 200)] {
+            ask(&stage.app, &back, &form(&stage.jwt(), kind)).assert_status(expected);
+        }
+        trusted_issuers::delete(&stage.app.management, issuer).unwrap();
+        stage.app.catch_up();
+    }
+}
+
+#[test]
+fn an_app_whose_tokens_must_be_bound_is_not_reached_by_a_third_partys_jwt_without_a_key() {
+    let stage = Stage::new();
+    stage.trust(settings(&stage.signer, StandsFor::App(stage.client.id())));
+    let back = actor(&stage.app, &["billing:read"]);
+    for (required, expected) in [(true, 400), (false, 200)] {
+        set(&stage.app, &stage.client, AppUpdate { dpop_required: Some(required), ..AppUpdate::default() });
+        for kind in FOREIGN {
+            ask(&stage.app, &back, &form(&stage.jwt(), kind)).assert_status(expected);
+            // A key of whoever exchanges it is not the app's.
+            let proof = proof(&stage.app, &Signer::p256("k"));
+            let headers = [("authorization", back.basic()), ("dpop", proof)];
+            let headers = headers.each_ref().map(|(name, value)| (*name, value.as_str()));
+            stage.app.token_request(&headers, &form(&stage.jwt(), kind)).assert_status(expected);
+        }
+    }
+}
+
+#[test]
+fn what_is_exchanged_in_the_second_of_a_cut_off_is_good() {
+    let stage = Stage::new();
+    stage.trust(settings(&stage.signer, StandsFor::App(stage.client.id())));
+    let chain = [actor(&stage.app, &["billing:read"]), actor(&stage.app, &["billing:read"])];
+    for cut_off in [&stage.client, &chain[0], &chain[1]] {
+        let jwt = stage.jwt();
+        cut_offs::revoke_app_tokens(&stage.app.management, cut_off.id()).unwrap();
+        stage.app.catch_up();
+        for subject in [jwt, stage.app.token(&stage.client)] {
+            let first = token_of(exchange(&stage.app, &chain[0], &subject));
+            let second = token_of(exchange(&stage.app, &chain[1], &first));
+            for token in [first, second] {
+                stage.app.get_with_token("/api/v1/whoami", &token).assert_status(200);
+            }
+        }
+    }
 }

@@ -40,7 +40,7 @@ pub struct CutOffs {
 /// For tokens that a node issued before it heard, and for what `iat` is back-dated by.
 const MARGIN: Duration = Duration::from_secs(3_600);
 /// A cut-off made within a second ends the tokens of that second.
-const SECOND: Duration = Duration::from_secs(1);
+pub(super) const SECOND: Duration = Duration::from_secs(1);
 
 /// All that matters now.
 ///

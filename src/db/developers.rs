@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::conn::AnyConnection;
 use super::error::DbError;
 use super::links::{self, LinkPurpose};
+use super::members::login_since;
 use super::organisations::{OrganisationRecord, Row as OrganisationRow, parse_id};
 use super::schema::{developers, memberships, organisations};
 use crate::clock::Timestamp;
@@ -183,6 +184,7 @@ pub fn insert_membership(
         memberships::role.eq(role.name()),
         memberships::login.eq(login),
         memberships::created_at.eq(now.seconds()),
+        memberships::login_since.eq(login_since(now).seconds()),
     );
     diesel::insert_into(memberships::table).values(row).execute(conn)?;
     Ok(())

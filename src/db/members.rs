@@ -9,6 +9,7 @@ use diesel::{
 use uuid::Uuid;
 
 use super::conn::{AnyConnection, is_storable, pattern};
+use super::cut_offs::SECOND;
 use super::developers::{PERSON, Person, PersonRow, Role, person};
 use super::error::DbError;
 use super::organisations::parse_id;
@@ -26,6 +27,15 @@ pub struct TeamMember {
     pub joined_at: Timestamp,
     /// The name under which third parties know the person.
     pub login: Option<String>,
+}
+
+/// Whose a login is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LoginHolder {
+    /// Who.
+    pub developer_id: Uuid,
+    /// Tokens for the login that are dated earlier were for somebody else.
+    pub since: Timestamp,
 }
 
 type MemberRow = (PersonRow, String, i64, Option<String>);
@@ -116,20 +126,35 @@ pub fn find_role(conn: &mut AnyConnection, organisation_id: Uuid, developer_id: 
     name.map(|name| read_role(&name, &id)).transpose()
 }
 
-/// Whether an organisation has a member with that login who can do anything.
+/// From when on tokens for a login that is given now are for whom it is given to. It is the second after, as with a cut-off:
+/// every token of this second that is for somebody else is dead.
+pub(super) fn login_since(now: Timestamp) -> Timestamp {
+    now + SECOND
+}
+
+/// The member with that login who can do anything.
 ///
 /// # Errors
 /// When the database does not answer.
-pub fn has_active(conn: &mut AnyConnection, organisation_id: Uuid, login: &str) -> Result<bool, DbError> {
+pub fn find_login_holder(
+    conn: &mut AnyConnection,
+    organisation_id: Uuid,
+    login: &str,
+) -> Result<Option<LoginHolder>, DbError> {
     if !is_storable(login) {
-        return Ok(false);
+        return Ok(None);
     }
     let active = memberships::table
         .inner_join(developers::table)
         .filter(memberships::organisation_id.eq(organisation_id.to_string()))
         .filter(memberships::login.eq(login))
         .filter(developers::disabled_at.is_null());
-    Ok(active.count().get_result::<i64>(conn)? > 0)
+    let columns = (memberships::developer_id, memberships::login_since);
+    let row: Option<(String, i64)> = active.select(columns).first(conn).optional()?;
+    row.map(|(id, since)| {
+        Ok(LoginHolder { developer_id: parse_id(&id, "memberships")?, since: Timestamp::from_seconds(since) })
+    })
+    .transpose()
 }
 
 /// How many members of an organisation have an address or a name that holds these words; no words are in all.
@@ -286,7 +311,7 @@ pub fn find_login(
     Ok(login.flatten())
 }
 
-/// Gives a member another login, or none. `false` if there is no such member.
+/// Gives a member another login, or none, from now on. `false` if there is no such member.
 ///
 /// # Errors
 /// `Duplicate` when another member of the organisation has it.
@@ -295,9 +320,11 @@ pub fn update_login(
     organisation_id: Uuid,
     developer_id: Uuid,
     login: Option<&str>,
+    now: Timestamp,
 ) -> Result<bool, DbError> {
     let member = memberships::table.find((organisation_id.to_string(), developer_id.to_string()));
-    Ok(diesel::update(member).set(memberships::login.eq(login)).execute(conn)? == 1)
+    let given = (memberships::login.eq(login), memberships::login_since.eq(login_since(now).seconds()));
+    Ok(diesel::update(member).set(given).execute(conn)? == 1)
 }
 
 /// Ends a membership. `false` if there is none.

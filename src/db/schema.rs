@@ -124,6 +124,7 @@ diesel::table! {
         role -> Text,
         login -> Nullable<Text>,
         created_at -> BigInt,
+        login_since -> BigInt,
     }
 }
 

@@ -13,6 +13,7 @@ use super::apps::LookupError;
 use super::foreign_keys::SignatureError;
 use super::remote_keys::{KeyPreview, RemoteSet, RemoteStatus};
 use crate::clock::Timestamp;
+pub use crate::db::members::LoginHolder;
 pub use crate::db::trusted_issuers::Meant;
 use crate::db::trusted_issuers::{self, TrustedIssuerRecord};
 use crate::db::{AnyConnection, Database, DbError, members};
@@ -93,8 +94,8 @@ pub(super) struct TrustedIssuers {
     system_authorities: Option<Arc<CertificateAuthorities>>,
     chains: RememberedChains,
     by_issuer: Cache<(Arc<str>, Meant), TrustingEntries>,
-    /// Whether an organisation has an active user of that login.
-    members: Cache<(Uuid, Arc<str>), bool>,
+    /// The active user of that login in an organisation.
+    members: Cache<(Uuid, Arc<str>), Option<LoginHolder>>,
     /// How many times something was forgotten: what was read from the database before the last time is not kept. Locked
     /// while something is forgotten or kept, so that neither happens in the middle of the other.
     generation: Mutex<u64>,
@@ -183,18 +184,22 @@ impl Directory {
         issuers.find(&issuers.by_issuer, &key, read).await
     }
 
-    /// Whether an organisation has a user of that login who may do anything.
+    /// The user of that login in an organisation, if there is one who may do anything.
     ///
     /// # Errors
     /// As [`Self::find_trusted_issuers`].
-    pub async fn has_member(&self, organisation_id: Uuid, login: &str) -> Result<bool, LookupError> {
+    pub async fn find_login_holder(
+        &self,
+        organisation_id: Uuid,
+        login: &str,
+    ) -> Result<Option<LoginHolder>, LookupError> {
         if self.is_stale() {
             return Err(LookupError::Stale);
         }
         let issuers = &self.trusted_issuers;
         let key: (Uuid, Arc<str>) = (organisation_id, login.into());
         let login = key.1.clone();
-        let read = move |conn: &mut AnyConnection| members::has_active(conn, organisation_id, &login);
+        let read = move |conn: &mut AnyConnection| members::find_login_holder(conn, organisation_id, &login);
         issuers.find(&issuers.members, &key, read).await
     }
 

@@ -4,7 +4,7 @@
 use actix_web::HttpRequest;
 use actix_web::cookie::time::Duration as Age;
 use actix_web::cookie::{Cookie, SameSite};
-use actix_web::http::header::{HeaderName, HeaderValue, ORIGIN, UPGRADE};
+use actix_web::http::header::{HeaderName, HeaderValue, ORIGIN, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE};
 use url::Url;
 
 use super::bearer::{Door, Refusal};
@@ -17,6 +17,8 @@ use crate::service::token::IssuedToken;
 /// What application servers call it.
 const NAME: &str = "FlexiCaptureTmpPrn";
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
+const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
 /// Where proxies say with which method their client asked. A page of another site cannot make a browser send these.
 const METHODS: [&str; 2] = ["x-forwarded-method", "x-original-method"];
 
@@ -51,8 +53,7 @@ fn all(request: &HttpRequest) -> Vec<String> {
     cookies.iter().filter(|cookie| cookie.name() == NAME).map(|cookie| cookie.value().to_owned()).collect()
 }
 
-/// Whether what the client asked for changes nothing, as far as its method says. A connection that becomes another one, such
-/// as a WebSocket, begins with GET and may change anything.
+/// Whether what the client asked for changes nothing, as far as it can be known.
 fn only_reads(request: &HttpRequest, door: Door<'_>) -> bool {
     let reads = |method: &[u8]| matches!(method, b"GET" | b"HEAD");
     let by_method = match door {
@@ -63,18 +64,49 @@ fn only_reads(request: &HttpRequest, door: Door<'_>) -> bool {
             said.peek().is_some() && said.all(|method| reads(method.as_bytes()))
         }
     };
-    by_method && !request.headers().contains_key(UPGRADE)
+    let is_plain = match door {
+        Door::Own { .. } => true,
+        // What is behind the proxy may be less careful than we are with what other hosts of the same site ask for.
+        Door::Proxied { .. } => !comes_from_elsewhere(request) || is_navigation(request),
+    };
+    by_method && is_plain && !begins_something_else(request)
+}
+
+/// Whether the connection becomes another one, such as a WebSocket: that begins with GET and may change anything. Proxies drop
+/// or blank `Upgrade` when they ask whether a request is allowed, so each of its companions counts as well.
+fn begins_something_else(request: &HttpRequest) -> bool {
+    let headers = request.headers();
+    headers.contains_key(UPGRADE)
+        || headers.contains_key(SEC_WEBSOCKET_KEY)
+        || headers.contains_key(SEC_WEBSOCKET_VERSION)
+        || headers.get_all(SEC_FETCH_MODE).any(|mode| mode == "websocket")
+}
+
+/// Whether the browser says that a page of another host, or we cannot tell which, makes it ask.
+fn comes_from_elsewhere(request: &HttpRequest) -> bool {
+    let here = |site: &HeaderValue| site == "same-origin" || site == "none";
+    !request.headers().get_all(SEC_FETCH_SITE).all(here)
+}
+
+/// Whether the browser says that it goes to another page, which everybody sees; not that a page has something fetched, or
+/// shown within itself.
+fn is_navigation(request: &HttpRequest) -> bool {
+    only(request, SEC_FETCH_MODE) == Some("navigate") && only(request, SEC_FETCH_DEST) == Some("document")
+}
+
+/// A header that came once, as text.
+fn only(request: &HttpRequest, name: HeaderName) -> Option<&str> {
+    match Header::of(request.headers().get_all(name).map(HeaderValue::as_bytes)) {
+        Header::One(value) => std::str::from_utf8(value).ok(),
+        Header::None | Header::Several => None,
+    }
 }
 
 /// Whether the browser says that the page which asks is of the site that is asked, or the issuer's.
 fn comes_from_here(config: &Config, request: &HttpRequest) -> bool {
-    let only = |name: HeaderName| match Header::of(request.headers().get_all(name).map(HeaderValue::as_bytes)) {
-        Header::One(value) => std::str::from_utf8(value).ok(),
-        Header::None | Header::Several => None,
-    };
     let ours = || Url::parse(&config.issuer).map(|url| url.origin().ascii_serialization());
-    matches!(only(SEC_FETCH_SITE), Some("same-origin" | "none"))
-        || only(ORIGIN).is_some_and(|origin| ours().is_ok_and(|ours| ours == origin))
+    matches!(only(request, SEC_FETCH_SITE), Some("same-origin" | "none"))
+        || only(request, ORIGIN).is_some_and(|origin| ours().is_ok_and(|ours| ours == origin))
 }
 
 /// The cookie that goes with a ticket. None for a page of another site: it would sign its visitor in as somebody else.

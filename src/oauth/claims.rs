@@ -46,6 +46,8 @@ pub struct Person {
     pub subject: Box<str>,
     /// `login`: the name by which the organisation knows the person.
     pub login: Box<str>,
+    /// Since when that is this person: what is issued is dated no earlier, so that it is not taken for somebody else's.
+    pub since: Timestamp,
 }
 
 /// What was exchanged for a token ([RFC 8693](https://www.rfc-editor.org/rfc/rfc8693)).

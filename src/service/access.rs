@@ -7,7 +7,7 @@ use super::dpop::check_nonce;
 use super::foreign_jwt::{self, Narrowing, Untaken, UnverifiedForeignJwt};
 use crate::clock::Timestamp;
 use crate::directory::LookupError;
-use crate::directory::trusted_issuers::Meant;
+use crate::directory::trusted_issuers::{LoginHolder, Meant};
 use crate::keys::dpop::{BindingError, Shown, Use, check_binding};
 use crate::keys::verify::{SignedToken, TokenError};
 use crate::oauth::claims::ReadClaims;
@@ -22,6 +22,8 @@ pub struct ValidToken {
     pub token: Arc<SignedToken>,
     /// The client as it is now.
     pub client: Arc<Client>,
+    /// The user, if it is a user's.
+    pub person: Option<LoginHolder>,
 }
 
 /// Why a token was not accepted.
@@ -67,12 +69,18 @@ pub async fn verify_own(authority: &Authority, token: &str, now: Timestamp) -> R
     check_own(authority, verified, now).await
 }
 
-fn verify_signed(authority: &Authority, token: &str, now: Timestamp) -> Result<Arc<SignedToken>, TokenError> {
+/// Whether it is a token of this server at all: the signature, and what does not change with time.
+pub(super) fn verify_signed(
+    authority: &Authority,
+    token: &str,
+    now: Timestamp,
+) -> Result<Arc<SignedToken>, TokenError> {
     let ring = authority.directory.ring();
     authority.verifier.verify(token, |kid| ring.published(kid, now))
 }
 
-async fn check_own(
+/// Whether a token of this server is good now.
+pub(super) async fn check_own(
     authority: &Authority,
     verified: Arc<SignedToken>,
     now: Timestamp,
@@ -82,20 +90,29 @@ async fn check_own(
     if directory.is_revoked(&verified.claims.jti) {
         return Err(AccessError::Refused(TokenError::Revoked));
     }
-    check_owner(authority, verified).await
+    let valid = check_owner(authority, verified).await?;
+    // It names the user by a login, which was somebody else's when it was issued. A third party's JWT is about whoever has
+    // the login now, whenever that came about.
+    if valid.person.is_some_and(|holder| valid.token.claims.iat < holder.since) {
+        return Err(revoked());
+    }
+    authority.usage.checked(valid.client.organisation.id);
+    Ok(valid)
 }
 
 /// The client of a token, if it and the person may still use what was issued to them.
 async fn check_owner(authority: &Authority, token: Arc<SignedToken>) -> Result<ValidToken, AccessError> {
     let claims = &token.claims;
     let client = find_client(authority, &claims.client_id, claims).await?;
-    if let Some(login) = &claims.login {
-        let is_member = authority.directory.has_member(client.organisation.id, login).await;
-        is_member.map_err(AccessError::Unavailable)?.then_some(()).ok_or_else(revoked)?;
-    }
+    let person = match &claims.login {
+        Some(login) => {
+            let holder = authority.directory.find_login_holder(client.organisation.id, login).await;
+            Some(holder.map_err(AccessError::Unavailable)?.ok_or_else(revoked)?)
+        }
+        None => None,
+    };
     check_delegation(authority, &client, claims).await?;
-    authority.usage.checked(client.organisation.id);
-    Ok(ValidToken { token, client })
+    Ok(ValidToken { token, client, person })
 }
 
 fn revoked() -> AccessError {
@@ -160,6 +177,7 @@ async fn look_at_foreign(
     })?;
     let claims = verified.read_claims(authority.directory.management_api()).map_err(refused_foreign)?;
     let valid = check_owner(authority, Arc::new(SignedToken::of_third_party(claims))).await?;
+    authority.usage.checked(valid.client.organisation.id);
     Ok((valid, Some(untaken)))
 }
 

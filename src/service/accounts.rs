@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::email::canonical as canonical_email;
 use super::organisations::{find as find_organisation, is_unseen};
 use super::passwords::{self, Surroundings};
-use super::team::check_room_for_member;
+use super::team::{check_room_for_member, checked_login};
 use super::{Management, ServiceError, people};
 use crate::db::changes::ChangeKind;
 use crate::db::developers::{self, Member, NewDeveloper, Role};
@@ -33,18 +33,19 @@ pub struct NewMember<'a> {
 /// Makes a person and a membership.
 ///
 /// # Errors
-/// `Invalid` for an address or password that cannot be used, `NotFound` without the organisation, `Conflict` for an
+/// `Invalid` for an address or password that cannot be used, `InvalidField` for such a login, `NotFound` without the organisation, `Conflict` for an
 /// address or login that is taken.
 pub fn create(m: &Management, new: &NewMember<'_>) -> Result<Uuid, ServiceError> {
     let email = canonical_email(new.email)?;
     let password = passwords::check(new.password, &Surroundings::new(&email, [new.organisation]))?;
-    if new.login.is_some_and(|login| login.is_empty() || login.chars().any(char::is_control)) {
-        return Err(ServiceError::Invalid("a login must not be empty or have control characters".to_owned()));
+    let login = checked_login(new.login)?;
+    if login.is_none() && new.login.is_some() {
+        return Err(ServiceError::field("login", "a login must not be empty; leave it out for a user without one"));
     }
     let password_hash = hash_password(password.as_secret())?;
     let developer = NewDeveloper { id: Uuid::now_v7(), email, password_hash, created_at: m.now() };
     let id = developer.id;
-    let (deed, slug, login, role) = (m.deed(), new.organisation.to_owned(), new.login.map(str::to_owned), new.role);
+    let (deed, slug, role) = (m.deed(), new.organisation.to_owned(), new.role);
     m.database.write(move |conn| {
         let organisation = find_organisation(conn, &slug)?;
         let taken = format!("there is a user {} already", developer.email);

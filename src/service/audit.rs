@@ -3,6 +3,7 @@
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::token_detail::{self, TokenDetail};
 use super::{Management, ServiceError};
 use crate::db::audit::{self, AuditFilter, AuditRecord, Names, Place};
 use crate::db::{AnyConnection, developers};
@@ -89,8 +90,25 @@ impl ShownDeed {
             .or_else(|| known(&names.people).map(Target::Person))
             .or_else(|| known(&names.issuers).map(Target::Issuer))
             .or_else(|| names.signing_keys.contains(target).then_some(Target::SigningKey));
-        Self { actor_name: person.or(app).cloned(), target: shown, record }
+        let name = person.or(app).cloned();
+        let actor_name = match TokenDetail::read(&record.entry.detail) {
+            Some(token) => Some(name_with_token(name.as_deref().unwrap_or(actor), &token, names)),
+            None => name,
+        };
+        Self { actor_name, target: shown, record }
     }
+}
+
+/// Who did something with a token that is not simply an app's own: `Alice via Sign-in portal`, `robot for Alice via …`.
+fn name_with_token(actor: &str, token: &TokenDetail, names: &Names) -> String {
+    let user = token.user.and_then(|id| names.people.get(&id.to_string()));
+    let Some(login) = &token.login else {
+        return format!("{actor} for {}", names.apps.get(&token.sub).unwrap_or(&token.sub));
+    };
+    let user = user.unwrap_or(login);
+    let issuer = token.issuer.as_ref().and_then(|id| names.issuers.get(id));
+    let issuer = issuer.map_or_else(|| token.named_by(), String::as_str);
+    if token.act.is_empty() { format!("{user} via {issuer}") } else { format!("{actor} for {user} via {issuer}") }
 }
 
 fn with_names(
@@ -104,6 +122,10 @@ fn with_names(
     let mut people: Vec<String> =
         entries().filter_map(|entry| entry.actor.strip_prefix(PERSON)).map(str::to_owned).collect();
     people.extend(entries().map(|entry| entry.target.clone()));
+    for token in entries().filter_map(|entry| TokenDetail::read(&entry.detail)) {
+        people.extend(token.user.map(|id| id.to_string()));
+        targets.extend(token.issuer.into_iter().chain([token.sub]));
+    }
     for ids in [&mut targets, &mut people] {
         ids.sort_unstable();
         ids.dedup();
@@ -196,5 +218,6 @@ fn differences(record: &AuditRecord, earlier: &[AuditRecord]) -> Vec<Difference>
         before: before(name),
         after: value.clone(),
     };
-    detail.iter().map(difference).collect()
+    // With whose token it was done is said of the actor.
+    detail.iter().filter(|(name, _)| *name != token_detail::NAME).map(difference).collect()
 }

@@ -13,6 +13,8 @@ use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use super::ServiceError;
+use super::access::ValidToken;
+use super::token_detail::{TokenDetail, with_token};
 use crate::clock::Timestamp;
 use crate::db::audit::AuditEntry;
 use crate::db::changes::{self, ChangeKind};
@@ -100,6 +102,8 @@ pub(super) struct Doer {
     condition: Condition,
     attempt: Option<Attempt>,
     form: Option<Form>,
+    /// Whose token it is, if it is not simply an app's own: for the audit, and to tell one from the next.
+    token: Option<Arc<Value>>,
 }
 
 impl Doer {
@@ -112,6 +116,7 @@ impl Doer {
             condition: Condition::Always,
             attempt: None,
             form: None,
+            token: None,
         }
     }
 
@@ -124,7 +129,22 @@ impl Doer {
             condition: Condition::Always,
             attempt: None,
             form: None,
+            token: None,
         }
+    }
+
+    /// The same, but not in the own name if the token is a user's, or was exchanged. With a user's ticket the user is who
+    /// does it; with what was exchanged the app is, for somebody.
+    pub(super) fn showing(self, valid: &ValidToken) -> Self {
+        let claims = &valid.token.claims;
+        let user = valid.person.map(|holder| holder.developer_id);
+        let actor = match (user, &claims.act) {
+            (None, None) => return self,
+            (Some(user), None) => person_actor(user).into(),
+            (_, Some(_)) => self.actor,
+        };
+        let shown = TokenDetail::of(claims, user).to_json();
+        Self { actor, token: Some(shown.into()), ..self }
     }
 
     /// A person at work in an organisation, where a role says how far the power goes: what a role may do to apps and APIs
@@ -138,6 +158,7 @@ impl Doer {
             condition: Condition::Always,
             attempt: None,
             form: None,
+            token: None,
         }
     }
 
@@ -156,10 +177,14 @@ impl Doer {
         Self { condition, ..self }
     }
 
-    /// The same, but what it makes it makes once for all requests of that client with that key.
+    /// The same, but what it makes it makes once for all requests of that client, and of that user, with that key.
     pub(super) fn once(self, client_id: ClientId, key: &str, request: &[&[u8]], master_key: Arc<MasterKey>) -> Self {
-        let attempt =
-            Attempt { client_id, key_hash: digest(&[key.as_bytes()]), request_hash: digest(request), master_key };
+        // Many users are one client: none of them gets what another was answered.
+        let key_hash = match &self.token {
+            Some(token) => digest(&[key.as_bytes(), token.to_string().as_bytes()]),
+            None => digest(&[key.as_bytes()]),
+        };
+        let attempt = Attempt { client_id, key_hash, request_hash: digest(request), master_key };
         Self { attempt: Some(attempt), ..self }
     }
 
@@ -286,7 +311,7 @@ impl Deed {
             actor: self.doer.actor.to_string(),
             action: action.to_owned(),
             target: target.to_owned(),
-            detail,
+            detail: with_token(detail, self.doer.token.as_deref()),
             address: self.doer.address.map(|address| address.to_string()),
         };
         audit::record(conn, &entry)?;

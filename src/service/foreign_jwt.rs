@@ -47,6 +47,8 @@ pub(super) struct Narrowing<'a> {
     pub(super) asker: Option<&'a Client>,
     /// From where it is shown, if an app is to get a token for it: the app may be allowed few networks.
     pub(super) address: Option<IpAddr>,
+    /// Whether it is shown as something that is good as it is, so that only those count whose JWTs are taken directly.
+    pub(super) directly: bool,
 }
 
 impl Narrowing<'_> {
@@ -305,12 +307,10 @@ async fn person(
         return Ok(None);
     }
     let login = record.policy.subject(claims)?;
-    if directory.has_member(record.organisation_id, login).await.map_err(unavailable)? {
-        let subject = qualified_subject(claims.issuer(), login);
-        Ok(Some(Person { subject: subject.into(), login: login.into() }))
-    } else {
-        Err(TrustError::NotRegistered)
-    }
+    let holder = directory.find_login_holder(record.organisation_id, login).await.map_err(unavailable)?;
+    let since = holder.ok_or(TrustError::NotRegistered)?.since;
+    let subject = qualified_subject(claims.issuer(), login);
+    Ok(Some(Person { subject: subject.into(), login: login.into(), since }))
 }
 
 /// Whose ids are remembered: another organisation may trust keys of its own under the same name.

@@ -6,6 +6,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::access::ValidToken;
 use super::deed::{Condition, Deed, Doer};
 use super::error::ServiceError;
 use super::usage::Busiest;
@@ -101,6 +102,12 @@ impl Management {
     #[must_use]
     pub fn on_behalf_of(&self, client: &Client, scopes: Vec<String>, address: IpAddr) -> Self {
         Self { doer: Doer::app(client, scopes, address), ..self.clone() }
+    }
+
+    /// The same with the token that was shown, which may be a user's, or an app's that acts for somebody.
+    #[must_use]
+    pub fn showing(self, token: &ValidToken) -> Self {
+        Self { doer: self.doer.showing(token), ..self }
     }
 
     /// The same, but changes are made only on a condition.

@@ -9,6 +9,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 pub use self::invitations::{Invitation, Invited, Joined, Waiting, accept, accept_as_new, invitation, invite, revoke};
+pub(super) use self::logins::checked as checked_login;
 pub use self::logins::{set_login, set_login_of};
 pub(super) use self::room::{check_room_for_member, check_room_for_organisation};
 use super::deed::Deed;

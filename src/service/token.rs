@@ -125,7 +125,8 @@ async fn answer(
                 _ => None,
             };
             let asker = authenticated.map(AuthenticatedClient::client);
-            let narrowing = Narrowing { tenant, client_id, asker, address: Some(caller.address) };
+            let address = Some(caller.address);
+            let narrowing = Narrowing { tenant, client_id, asker, address, ..Narrowing::default() };
             let verified = jwt_bearer::authorize(authority, caller, assertion, narrowing).await?;
             let issued = issue(authority, caller, &Grantee::of_foreign_jwt(&verified), &target, proof).await;
             issued.map_err(|error| error.of_client(verified.client.client_id))
@@ -164,9 +165,11 @@ pub(super) async fn issue(
         delegation: exchanged.map(|exchanged| &exchanged.delegation),
         authorization: &authorization,
         profile,
-        // What is issued after a cut-off is never dated before it, however far `clock-backdate` goes back.
+        // What is issued after a cut-off, or after a login was given, is never dated before it, however far
+        // `clock-backdate` goes back.
         issued_at: valid_from
             .max(authority.directory.cut_off(client))
+            .max(grantee.person.map_or(Timestamp::NEVER, |person| person.since))
             .max(exchanged.map_or(Timestamp::NEVER, |exchanged| exchanged.issued_at)),
         valid_from,
         expires_at: caller.now + lifetime,

@@ -90,8 +90,8 @@ pub(super) struct Deed {
     /// When.
     #[schema(format = DateTime)]
     at: String,
-    /// Who: `app:` and an App SID (through this API), `client:` and an App SID (at another endpoint), `cli:` and a user of
-    /// the machine, `server`.
+    /// Who: `app:` and an App SID (through this API), `client:` and an App SID (at another endpoint), `user:` and the id of a
+    /// person (in the dashboard, or through this API with a ticket), `cli:` and a user of the machine, `server`.
     actor: String,
     /// From which address; `null` for deeds of the server and of commands.
     #[schema(required = true)]
@@ -101,7 +101,7 @@ pub(super) struct Deed {
     action: String,
     /// To what: its id.
     target: String,
-    /// What was said about it.
+    /// What was said about it. `token` says whose token it was done with, if that was a user's or was exchanged.
     #[schema(value_type = Object)]
     detail: Value,
 }

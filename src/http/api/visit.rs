@@ -45,17 +45,18 @@ impl<D: Demand> FromRequest for Visit<D> {
     fn from_request(request: &HttpRequest, payload: &mut dev::Payload) -> Self::Future {
         let access = Access::<D>::from_request(request, payload);
         let request = request.clone();
-        Box::pin(async move { Self::new(request, access.await?) })
+        Box::pin(async move { Self::new(request, &access.await?) })
     }
 }
 
 impl<D> Visit<D> {
-    fn new(request: HttpRequest, access: Access<D>) -> Result<Self, ApiError> {
+    fn new(request: HttpRequest, access: &Access<D>) -> Result<Self, ApiError> {
         let site = site(&request)?.clone();
         let scopes = management_scopes(&access.valid).map(str::to_owned).collect();
-        let client = access.valid.client;
+        let client = access.valid.client.clone();
         let caller = caller(&site.authority, &request);
         let management = site.authority.management.on_behalf_of(&client, scopes, caller.address);
+        let management = management.showing(&access.valid);
         Ok(Self { site, request, client, management, now: caller.now, demand: PhantomData })
     }
 

@@ -72,7 +72,8 @@ pub(super) async fn candidates(
     for issuer in trusted.iter() {
         let record = &issuer.record;
         let is_meant = narrowing.client_id.is_none_or(|meant| ClientId::parse(meant) == Some(client_of(record)));
-        if !admits(record, way) || !is_meant {
+        let is_admitted = admits(record, way) && (!narrowing.directly || admits(record, Way::Bearer));
+        if !is_admitted || !is_meant {
             continue;
         }
         let Some(candidate) = candidate(directory, issuer).await? else { continue };
@@ -115,10 +116,13 @@ pub(in crate::service) fn admits(record: &TrustedIssuerRecord, way: Way) -> bool
     fits && record.disabled_at.is_none()
 }
 
-/// Whether what stands for the client may come that way: as a bearer token it comes without a proof, which the tokens of some
-/// apps need.
+/// Whether what stands for the client may come that way: as a bearer token and for exchange it comes without a proof of the
+/// client's, which the tokens of some apps need. Who exchanges it may prove an own key, and that is another's.
 pub(in crate::service) fn may_come(client: &Client, way: Way) -> bool {
-    way != Way::Bearer || !client.dpop_required
+    match way {
+        Way::Bearer | Way::Subject => !client.dpop_required,
+        Way::Grant | Way::ClientAssertion | Way::Ticket => true,
+    }
 }
 
 /// The entry with the client that its JWTs are for; `None` if there is no such client any more.

@@ -6,13 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::Timestamp;
+use crate::keys::verify::{SignedToken, TokenError};
 use crate::oauth::claims::{Actor, Delegation, Person, ReadClaims};
 use crate::oauth::client::GrantedScope;
 use crate::oauth::request::SubjectToken;
 use crate::oauth::trust::{TrustError, Way};
 use crate::oauth::{Client, OAuthError, OAuthErrorCode};
 use crate::service::access::{self, AccessError};
-use crate::service::foreign_jwt::{self, Narrowing};
+use crate::service::foreign_jwt::{self, Narrowing, UnverifiedForeignJwt};
 use crate::service::{Authority, Caller};
 
 /// Somebody's token, and what of it bounds the one that is issued for it.
@@ -44,7 +45,7 @@ pub(in crate::service) async fn authorize(
             "This app may not exchange tokens. Allow it in its settings first.",
         ));
     }
-    let Subject { claims, owner, longest } = Subject::verify(authority, caller, actor, subject).await?;
+    let Subject { claims, owner, longest, login_since } = Subject::verify(authority, caller, actor, subject).await?;
     // Of another organisation: a stranger's token is worth nothing here, however good it is there.
     if owner.organisation.id != actor.organisation.id {
         return Err(refused("It is not of the organisation of this app."));
@@ -73,14 +74,14 @@ pub(in crate::service) async fn authorize(
             "Nothing is left: this app was granted none of the scopes of the subject_token.",
         ));
     }
-    let person = claims.login.map(|login| Person { subject: claims.sub.clone(), login });
+    let person = claims.login.map(|login| Person { subject: claims.sub.clone(), login, since: login_since });
     let acting = Actor { sub: actor.client_id.to_string().into(), act: before };
     Ok(Exchanged {
         client: Client { granted, ..actor.clone() },
         person,
         delegation: Delegation { subject: claims.sub, actor: acting },
         expires_at,
-        issued_at: claims.iat.max(authority.directory.cut_off(&owner)).min(caller.now),
+        issued_at: claims.iat.max(authority.directory.cut_off(&owner)),
     })
 }
 
@@ -91,6 +92,8 @@ struct Subject {
     owner: Arc<Client>,
     /// The longest that what is issued for it may live.
     longest: Option<Duration>,
+    /// Since when the user is who that is now, if it is a user's.
+    login_since: Timestamp,
 }
 
 impl Subject {
@@ -101,25 +104,61 @@ impl Subject {
         subject: SubjectToken<'_>,
     ) -> Result<Self, OAuthError> {
         match subject {
-            SubjectToken::AccessToken(token) => {
-                let verified = access::verify(authority, token, caller.now).await;
-                let valid = verified.map_err(|error| match error {
-                    AccessError::Refused(reason) => refused(&reason.to_string()),
-                    AccessError::Unavailable(reason) => OAuthError::unavailable(reason.to_string()),
-                })?;
-                Ok(Self { claims: valid.token.claims.clone(), owner: valid.client, longest: None })
-            }
+            SubjectToken::AccessToken(token) => match access::verify_signed(authority, token, caller.now) {
+                Ok(signed) => Self::verify_own(authority, signed, caller.now).await,
+                Err(refusal) => Self::verify_direct(authority, caller, actor, token, &refusal).await,
+            },
             SubjectToken::ForeignJwt(jwt) => {
                 let unverified = foreign_jwt::parse(authority, jwt, Way::Subject).map_err(refused_jwt)?;
-                let tenant = Some(&*actor.organisation.slug);
-                let narrowing = Narrowing { tenant, address: Some(caller.address), ..Narrowing::default() };
-                let verified = foreign_jwt::verify(authority, unverified, Way::Subject, narrowing, caller.now).await;
-                let verified = verified.map_err(refused_jwt)?;
-                let claims = verified.read_claims(authority.directory.management_api()).map_err(refused_jwt)?;
-                let longest = verified.client.lifetime;
-                Ok(Self { claims, owner: verified.client, longest })
+                Self::verify_foreign(authority, caller, actor, unverified, false).await.map_err(refused_jwt)
             }
         }
+    }
+
+    /// A token of this server, which is used here and was got before: from where is asked of whoever gets one.
+    async fn verify_own(authority: &Authority, signed: Arc<SignedToken>, now: Timestamp) -> Result<Self, OAuthError> {
+        let valid = access::check_own(authority, signed, now).await.map_err(|error| match error {
+            AccessError::Refused(reason) => refused(&reason.to_string()),
+            AccessError::Unavailable(reason) => OAuthError::unavailable(reason.to_string()),
+        })?;
+        let login_since = valid.person.map_or(Timestamp::NEVER, |holder| holder.since);
+        Ok(Self { claims: valid.token.claims.clone(), owner: valid.client, longest: None, login_since })
+    }
+
+    /// A third party's JWT that is an access token as it is. It is checked like one that is sent as what it is: nobody gets
+    /// more for it by calling it something else. `refusal` is what is wrong with it as a token of this server.
+    async fn verify_direct(
+        authority: &Authority,
+        caller: &Caller,
+        actor: &Client,
+        token: &str,
+        refusal: &TokenError,
+    ) -> Result<Self, OAuthError> {
+        let no_token = || refused(&refusal.to_string());
+        let unverified = UnverifiedForeignJwt::parse(token).map_err(|_no_jwt| no_token())?;
+        let verified = Self::verify_foreign(authority, caller, actor, unverified, true).await;
+        verified.map_err(|error| match error {
+            TrustError::UnknownIssuer => no_token(),
+            error => refused_jwt(error),
+        })
+    }
+
+    async fn verify_foreign(
+        authority: &Authority,
+        caller: &Caller,
+        actor: &Client,
+        unverified: UnverifiedForeignJwt<'_>,
+        directly: bool,
+    ) -> Result<Self, TrustError> {
+        let tenant = Some(&*actor.organisation.slug);
+        let narrowing = Narrowing { tenant, address: Some(caller.address), directly, ..Narrowing::default() };
+        let verified = foreign_jwt::verify(authority, unverified, Way::Subject, narrowing, caller.now).await?;
+        let claims = verified.read_claims(authority.directory.management_api())?;
+        // A third party's clock may be ahead.
+        let claims = ReadClaims { iat: claims.iat.min(caller.now), ..claims };
+        let longest = verified.client.lifetime;
+        let login_since = verified.person.map_or(Timestamp::NEVER, |person| person.since);
+        Ok(Self { claims, owner: verified.client, longest, login_since })
     }
 }
 

@@ -13,7 +13,7 @@ use crate::service::{Management, ServiceError};
 const LONGEST_LOGIN: usize = 512;
 
 /// Whether a login can be used, and the login without spaces around it; none if nothing is left.
-fn checked(login: Option<&str>) -> Result<Option<String>, ServiceError> {
+pub(in crate::service) fn checked(login: Option<&str>) -> Result<Option<String>, ServiceError> {
     let Some(login) = login.map(str::trim).filter(|login| !login.is_empty()) else { return Ok(None) };
     if login.len() > LONGEST_LOGIN || login.chars().any(char::is_control) {
         let rule = format!("a login has at most {LONGEST_LOGIN} characters, none of them control characters");
@@ -52,7 +52,7 @@ pub fn set_login(
         if before == login {
             return Ok(());
         }
-        let changed = members::update_login(conn, organisation_id, member, login.as_deref());
+        let changed = members::update_login(conn, organisation_id, member, login.as_deref(), deed.now);
         let is_there = changed.map_err(|error| match error {
             crate::db::DbError::Duplicate => taken(),
             other => other.into(),
