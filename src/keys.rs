@@ -1,6 +1,8 @@
 //! The keys: the only folder that names `jsonwebtoken`, `rsa` and `aws_lc_rs`.
 
 #[cfg(feature = "server")]
+pub mod budget;
+#[cfg(feature = "server")]
 pub mod certificate;
 pub mod dpop;
 #[cfg(feature = "server")]

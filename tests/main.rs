@@ -76,6 +76,7 @@ mod ticket_cookie;
 mod token_exchange;
 mod token_request;
 mod trusted_certificates;
+mod trusted_issuer_fairness;
 mod trusted_issuer_trial;
 mod trusted_issuers;
 mod usage_pages;

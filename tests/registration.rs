@@ -397,7 +397,7 @@ fn a_refusal_says_what_to_do_and_repeats_nothing() {
     assert_snapshot!(description(json!({ "scope": "zebra" })), @r#""scope asks for more than clients registered with this token may have: billing:read billing:write.""#);
     assert_snapshot!(description(json!({ "grant_types": ["zebra"] })), @r#""grant_types must be client_credentials alone, or left out.""#);
     assert_snapshot!(description(json!({ "token_endpoint_auth_method": "zebra" })), @r#""token_endpoint_auth_method must be one of client_secret_basic, client_secret_post, private_key_jwt.""#);
-    assert_snapshot!(description(json!({ "jwks": {}, "token_endpoint_auth_method": "private_key_jwt" })), @r#""jwks must be a set of 1 to 20 public keys: RSA of 2048 to 8192 bits, EC on P-256 or Ed25519, each kid once.""#);
+    assert_snapshot!(description(json!({ "jwks": {}, "token_endpoint_auth_method": "private_key_jwt" })), @r#""jwks must be a set of 1 to 20 public keys: RSA of 2048 to 4096 bits, EC on P-256 or Ed25519, each kid once.""#);
 }
 
 #[test]

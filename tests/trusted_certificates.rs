@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use brevet::clock::Clock;
 use brevet::db::developers::Role;
-use brevet::directory::trusted_issuers::Meant;
+use brevet::directory::trusted_issuers::{Meant, Sought};
+use brevet::keys::budget::SignatureBudget;
 use brevet::keys::jws::UnverifiedJws;
 use brevet::oauth::ClientId;
 use brevet::oauth::trust::{IssuerKeys, TrustError};
@@ -58,9 +59,10 @@ fn authorities(pem: &str) -> IssuerKeys {
 fn exact_words(stage: &Stage, jwt: &str) -> String {
     let directory = &stage.app.authority.directory;
     actix_web::rt::System::new().block_on(async {
-        let issuer = directory.find_trusted_issuers(ISS, Meant::Anybody).await.unwrap()[0].clone();
+        let sought = Sought { issuer: ISS.into(), audiences: None, meant: Meant::Anybody };
+        let issuer = directory.find_trusted_issuers(sought).await.unwrap()[0].clone();
         let jws = UnverifiedJws::parse(jwt, 32 * 1024).unwrap();
-        match directory.verify_at_hand(&issuer, &jws, stage.app.clock.now()).unwrap() {
+        match directory.verify_at_hand(&issuer, &jws, stage.app.clock.now(), &SignatureBudget::new(32)).unwrap() {
             Ok(()) => "holds".to_owned(),
             Err(TrustError::Certificate(words)) => words,
             Err(other) => format!("{other:?}"),

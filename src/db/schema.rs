@@ -363,6 +363,13 @@ diesel::table! {
 }
 
 diesel::table! {
+    trusted_issuer_audiences (trusted_issuer_id, audience) {
+        trusted_issuer_id -> Text,
+        audience -> Text,
+    }
+}
+
+diesel::table! {
     trusted_issuer_scopes (trusted_issuer_id, scope) {
         trusted_issuer_id -> Text,
         api_id -> Text,
@@ -382,6 +389,7 @@ diesel::table! {
 diesel::joinable!(app_scopes -> apps (app_id));
 diesel::joinable!(memberships -> organisations (organisation_id));
 diesel::joinable!(memberships -> developers (developer_id));
+diesel::allow_tables_to_appear_in_same_query!(trusted_issuers, trusted_issuer_audiences);
 diesel::allow_tables_to_appear_in_same_query!(
     apis,
     api_scopes,

@@ -3,20 +3,24 @@
 mod known;
 mod lists;
 mod outcomes;
+mod trusting;
 
-use std::sync::Arc;
+use std::collections::{BTreeSet, HashMap};
 
-use diesel::{BoolExpressionMethods, ExpressionMethods, OptionalExtension, QueryDsl, Queryable, RunQueryDsl};
+use diesel::dsl::sql;
+use diesel::sql_types::BigInt;
+use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, Queryable, RunQueryDsl};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 pub use self::known::{KeyPlace, KnownIssuer, list_known};
 pub use self::lists::{count_found, list_app_names, search, sum_outcomes};
 pub use self::outcomes::{OutcomeCount, add_outcomes, delete_stale_outcomes, list_outcomes};
+pub use self::trusting::{Meant, Sought, list_of_issuer, list_sought};
 use super::conn::{AnyConnection, is_storable};
 use super::error::DbError;
-use super::organisations::{self, parse_id};
-use super::schema::{trusted_issuer_scopes, trusted_issuers};
+use super::organisations::parse_id;
+use super::schema::{trusted_issuer_audiences, trusted_issuer_scopes, trusted_issuers};
 use super::usage;
 use crate::clock::Timestamp;
 use crate::oauth::ClientId;
@@ -65,13 +69,8 @@ struct Row {
 }
 
 impl Row {
-    fn with_scopes(self, conn: &mut AnyConnection) -> Result<TrustedIssuerRecord, DbError> {
+    fn with_scopes(self, scopes: Vec<(String, String)>) -> Result<TrustedIssuerRecord, DbError> {
         let corrupt = |column| DbError::Corrupt { table: "trusted_issuers", column, id: self.id.clone() };
-        let scopes: Vec<(String, String)> = trusted_issuer_scopes::table
-            .filter(trusted_issuer_scopes::trusted_issuer_id.eq(&self.id))
-            .order(trusted_issuer_scopes::scope)
-            .select((trusted_issuer_scopes::api_id, trusted_issuer_scopes::scope))
-            .load(conn)?;
         let app = self.app_id.as_deref().map(|id| ClientId::parse(id).ok_or_else(|| corrupt("app_id")));
         Ok(TrustedIssuerRecord {
             id: ClientId::parse(&self.id).ok_or_else(|| corrupt("id"))?,
@@ -92,11 +91,45 @@ impl Row {
     }
 }
 
+/// Rows as records: one question for what all of them grant.
+fn read(conn: &mut AnyConnection, rows: Vec<Row>) -> Result<Vec<TrustedIssuerRecord>, DbError> {
+    let ids: Vec<&str> = rows.iter().map(|row| row.id.as_str()).collect();
+    let mut scopes: HashMap<String, Vec<(String, String)>> = HashMap::new();
+    if !ids.is_empty() {
+        let granted: Vec<(String, String, String)> = trusted_issuer_scopes::table
+            .filter(trusted_issuer_scopes::trusted_issuer_id.eq_any(ids))
+            .order((trusted_issuer_scopes::trusted_issuer_id, trusted_issuer_scopes::scope))
+            .select((
+                trusted_issuer_scopes::trusted_issuer_id,
+                trusted_issuer_scopes::api_id,
+                trusted_issuer_scopes::scope,
+            ))
+            .load(conn)?;
+        for (id, api_id, scope) in granted {
+            scopes.entry(id).or_default().push((api_id, scope));
+        }
+    }
+    let with_scopes = |row: Row| {
+        let scopes = scopes.remove(&row.id).unwrap_or_default();
+        row.with_scopes(scopes)
+    };
+    rows.into_iter().map(with_scopes).collect()
+}
+
 fn write_policy(issuer: &TrustedIssuerRecord) -> Result<String, DbError> {
     serde_json::to_string(&issuer.policy).map_err(|error| DbError::Other(error.to_string()))
 }
 
-fn insert_scopes(conn: &mut AnyConnection, issuer: &TrustedIssuerRecord) -> Result<(), DbError> {
+/// What of an issuer stands in rows of its own.
+fn insert_parts(conn: &mut AnyConnection, issuer: &TrustedIssuerRecord) -> Result<(), DbError> {
+    // As the policy says them: there, one may stand twice.
+    for audience in issuer.policy.audiences.iter().collect::<BTreeSet<_>>() {
+        let row = (
+            trusted_issuer_audiences::trusted_issuer_id.eq(issuer.id.to_string()),
+            trusted_issuer_audiences::audience.eq(audience),
+        );
+        diesel::insert_into(trusted_issuer_audiences::table).values(row).execute(conn)?;
+    }
     for (api_id, scope) in &issuer.scopes {
         let row = (
             trusted_issuer_scopes::trusted_issuer_id.eq(issuer.id.to_string()),
@@ -127,7 +160,7 @@ pub fn insert(conn: &mut AnyConnection, issuer: &TrustedIssuerRecord) -> Result<
         trusted_issuers::accept_directly.eq(i64::from(issuer.policy.accept_directly)),
     );
     diesel::insert_into(trusted_issuers::table).values(row).execute(conn)?;
-    insert_scopes(conn, issuer)
+    insert_parts(conn, issuer)
 }
 
 /// Changes everything of an issuer but its id and whose it is. `false` if there is none.
@@ -151,9 +184,11 @@ pub fn update(conn: &mut AnyConnection, issuer: &TrustedIssuerRecord) -> Result<
     if changed == 0 {
         return Ok(false);
     }
-    diesel::delete(trusted_issuer_scopes::table.filter(trusted_issuer_scopes::trusted_issuer_id.eq(id)))
+    diesel::delete(trusted_issuer_scopes::table.filter(trusted_issuer_scopes::trusted_issuer_id.eq(&id)))
         .execute(conn)?;
-    insert_scopes(conn, issuer)?;
+    diesel::delete(trusted_issuer_audiences::table.filter(trusted_issuer_audiences::trusted_issuer_id.eq(&id)))
+        .execute(conn)?;
+    insert_parts(conn, issuer)?;
     Ok(true)
 }
 
@@ -173,57 +208,7 @@ pub fn delete(conn: &mut AnyConnection, id: ClientId) -> Result<bool, DbError> {
 /// When the database does not answer.
 pub fn find(conn: &mut AnyConnection, id: ClientId) -> Result<Option<TrustedIssuerRecord>, DbError> {
     let row: Option<Row> = trusted_issuers::table.find(id.to_string()).first(conn).optional()?;
-    row.map(|row| row.with_scopes(conn)).transpose()
-}
-
-/// For whom a JWT is, as far as that is known before it is looked at.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Meant {
-    /// Whoever trusts its issuer.
-    Anybody,
-    /// Whoever takes its JWTs as they are.
-    Bearer,
-    /// The organisation with that slug.
-    Organisation(Arc<str>),
-    /// This app, or the users that this issuer names.
-    Client(ClientId),
-    /// What an app may ask for that proved who it is: itself, and the users of its organisation.
-    OfApp(ClientId, Uuid),
-}
-
-/// Those that trust the issuer of that name, of the ones that are meant, at most `limit`, the oldest first.
-///
-/// # Errors
-/// When the database does not answer.
-pub fn list_of_issuer(
-    conn: &mut AnyConnection,
-    issuer: &str,
-    meant: &Meant,
-    limit: i64,
-) -> Result<Vec<TrustedIssuerRecord>, DbError> {
-    if !is_storable(issuer) {
-        return Ok(Vec::new());
-    }
-    let of_issuer = trusted_issuers::table.filter(trusted_issuers::issuer.eq(issuer)).into_boxed();
-    let names_users = || trusted_issuers::app_id.is_null();
-    let of_meant = match meant {
-        Meant::Anybody => of_issuer,
-        Meant::Bearer => of_issuer.filter(trusted_issuers::accept_directly.eq(1)),
-        Meant::Organisation(slug) => {
-            let Some(organisation) = organisations::find_by_slug(conn, slug)? else { return Ok(Vec::new()) };
-            of_issuer.filter(trusted_issuers::organisation_id.eq(organisation.id.to_string()))
-        }
-        Meant::Client(client_id) => {
-            let users = names_users().and(trusted_issuers::id.eq(client_id.to_string()));
-            of_issuer.filter(trusted_issuers::app_id.eq(client_id.to_string()).or(users))
-        }
-        Meant::OfApp(app, organisation_id) => {
-            let users = names_users().and(trusted_issuers::organisation_id.eq(organisation_id.to_string()));
-            of_issuer.filter(trusted_issuers::app_id.eq(app.to_string()).or(users))
-        }
-    };
-    let rows: Vec<Row> = of_meant.order((trusted_issuers::created_at, trusted_issuers::id)).limit(limit).load(conn)?;
-    rows.into_iter().map(|row| row.with_scopes(conn)).collect()
+    Ok(read(conn, row.into_iter().collect())?.pop())
 }
 
 /// Issuers of an organisation in the order of their ids, at most `limit`, those after `after`.
@@ -245,7 +230,7 @@ pub fn list(
         query = query.filter(trusted_issuers::id.gt(after.to_string()));
     }
     let rows: Vec<Row> = query.load(conn)?;
-    rows.into_iter().map(|row| row.with_scopes(conn)).collect()
+    read(conn, rows)
 }
 
 /// The entries of an organisation for the issuer of that name, by id.
@@ -265,7 +250,7 @@ pub fn list_of_organisation(
         .filter(trusted_issuers::issuer.eq(issuer))
         .order(trusted_issuers::id)
         .load(conn)?;
-    rows.into_iter().map(|row| row.with_scopes(conn)).collect()
+    read(conn, rows)
 }
 
 /// Issuers whose JWTs stand for that app, by id.
@@ -277,7 +262,7 @@ pub fn list_of_app(conn: &mut AnyConnection, app: ClientId) -> Result<Vec<Truste
         .filter(trusted_issuers::app_id.eq(app.to_string()))
         .order(trusted_issuers::id)
         .load(conn)?;
-    rows.into_iter().map(|row| row.with_scopes(conn)).collect()
+    read(conn, rows)
 }
 
 /// How many issuers an organisation trusts.
@@ -288,4 +273,16 @@ pub fn count(conn: &mut AnyConnection, organisation_id: Uuid) -> Result<i64, DbE
     let of_organisation =
         trusted_issuers::table.filter(trusted_issuers::organisation_id.eq(organisation_id.to_string()));
     Ok(of_organisation.count().get_result(conn)?)
+}
+
+/// How many octets the policies of an organisation have, but for that of one issuer.
+///
+/// # Errors
+/// When the database does not answer.
+pub fn sum_policies(conn: &mut AnyConnection, organisation_id: Uuid, but: ClientId) -> Result<i64, DbError> {
+    let of_others = trusted_issuers::table
+        .filter(trusted_issuers::organisation_id.eq(organisation_id.to_string()))
+        .filter(trusted_issuers::id.ne(but.to_string()))
+        .select(sql::<BigInt>("coalesce(sum(octet_length(trusted_issuers.policy)), 0)"));
+    Ok(of_others.get_result(conn)?)
 }

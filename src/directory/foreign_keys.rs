@@ -9,12 +9,15 @@ use uuid::Uuid;
 use super::Directory;
 use super::remote_keys::{RemoteKeys, RemoteSet};
 use crate::clock::Timestamp;
+use crate::keys::budget::SignatureBudget;
 use crate::keys::jws::UnverifiedJws;
 use crate::keys::key_set::{KeySetError, PublicKeys};
 use crate::oauth::client::KeySource;
 
 /// Registered documents whose keys are held parsed, by the document itself: another document has other keys.
 const DOCUMENTS_REMEMBERED: usize = 16_384;
+/// Signatures that are checked for one request of a client: with the keys in memory, and again with newer ones.
+const CHECKS_FOR_A_CLIENT: usize = 8;
 
 /// Why a signature is not accepted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,7 +77,8 @@ impl Directory {
             }
             KeySource::JwksUri(url) => {
                 let (set, organisation_id) = (RemoteSet::Url(url.clone()), organisation_id.unwrap_or_default());
-                self.foreign_keys.remote.verify(&set, organisation_id, jws, now).await
+                let budget = SignatureBudget::new(CHECKS_FOR_A_CLIENT);
+                self.foreign_keys.remote.verify(&set, organisation_id, jws, now, &budget).await
             }
         }
     }

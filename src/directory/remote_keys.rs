@@ -18,6 +18,7 @@ use super::fetch_permits::FetchPermits;
 use super::foreign_keys::SignatureError;
 use super::outbound::{Fetched, Fetcher};
 use crate::clock::Timestamp;
+use crate::keys::budget::SignatureBudget;
 use crate::keys::jws::UnverifiedJws;
 use crate::keys::key_set::{KeySetError, PublicKeys};
 use crate::oauth::json::read_object;
@@ -219,10 +220,11 @@ impl RemoteKeys {
         organisation_id: Uuid,
         jws: &UnverifiedJws<'_>,
         now: Timestamp,
+        budget: &SignatureBudget,
     ) -> Result<(), SignatureError> {
-        match self.verify_at_hand(set, organisation_id, jws, now) {
+        match self.verify_at_hand(set, organisation_id, jws, now, budget) {
             Some(verified) => verified.map_err(SignatureError::Refused),
-            None => self.verify_fetched(set, organisation_id, jws, now).await,
+            None => self.verify_fetched(set, organisation_id, jws, now, budget).await,
         }
     }
 
@@ -233,6 +235,7 @@ impl RemoteKeys {
         organisation_id: Uuid,
         jws: &UnverifiedJws<'_>,
         now: Timestamp,
+        budget: &SignatureBudget,
     ) -> Result<(), SignatureError> {
         let entry = self.entry(set);
         if let Some(mut under_way) = self.fetch(set, &entry, organisation_id, now)? {
@@ -240,7 +243,7 @@ impl RemoteKeys {
             let _done = under_way.changed().await;
         }
         let keys = entry.state().keys(now).map_err(SignatureError::NoKeys)?;
-        keys.verify(jws).map(drop).map_err(SignatureError::Refused)
+        keys.verify_within(budget, jws).map(drop).map_err(SignatureError::Refused)
     }
 
     /// Verifies a JWS with the keys in memory, also while newer ones are fetched; `None` where only a fetch can tell.
@@ -250,6 +253,7 @@ impl RemoteKeys {
         organisation_id: Uuid,
         jws: &UnverifiedJws<'_>,
         now: Timestamp,
+        budget: &SignatureBudget,
     ) -> Option<Result<(), KeySetError>> {
         let entry = self.entry(set);
         let kept = entry.state().usable(now).cloned()?;
@@ -257,8 +261,9 @@ impl RemoteKeys {
             // The keys in hand are good meanwhile, so it does not matter when or whether it is done.
             let _under_way = self.fetch(set, &entry, organisation_id, now);
         }
-        let refusal = match kept.keys.verify(jws) {
+        let refusal = match kept.keys.verify_within(budget, jws) {
             Ok(_) => return Some(Ok(())),
+            Err(KeySetError::Spent) => return Some(Err(KeySetError::Spent)),
             Err(refusal) => refusal,
         };
         // A JWS that names no key may have been signed with one that is not known here yet.

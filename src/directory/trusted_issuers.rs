@@ -1,9 +1,12 @@
 //! Trusted issuers in memory, by their `iss`: filled on a miss, forgotten when one changes. Who it is that they stand for
 //! is asked anew each time, of the apps and of the members.
 
+mod held;
+
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 use tokio::sync::Semaphore;
 use uuid::Uuid;
@@ -14,10 +17,11 @@ use super::foreign_keys::SignatureError;
 use super::remote_keys::{KeyPreview, RemoteSet, RemoteStatus};
 use crate::clock::Timestamp;
 pub use crate::db::members::LoginHolder;
-pub use crate::db::trusted_issuers::Meant;
 use crate::db::trusted_issuers::{self, TrustedIssuerRecord};
+pub use crate::db::trusted_issuers::{Meant, Sought};
 use crate::db::{AnyConnection, Database, DbError, members};
 use crate::keys::KeyError;
+use crate::keys::budget::SignatureBudget;
 use crate::keys::certificate::{
     CertificateAuthorities, ChainError, PinnedCertificates, PinnedError, RememberedChains, TrustedLeaf,
 };
@@ -25,13 +29,12 @@ use crate::keys::jws::UnverifiedJws;
 use crate::keys::key_set::{KeySetError, PublicKeys};
 use crate::oauth::trust::{IssuerKeys, TrustError};
 
-/// Issuers held, by `iss` and who is meant, those that nobody trusts among them.
-const ISSUERS_REMEMBERED: usize = 16_384;
 /// Members held, by organisation and login, those that there are not among them.
 const MEMBERS_REMEMBERED: usize = 65_536;
-/// Entries of one `iss` that are looked through for one request; of an issuer whom more trust, requests must say which is
-/// meant.
-pub const MOST_CANDIDATES: usize = 64;
+/// Entries that are looked through for one request, where it is clear of which organisation: as many as one may have.
+const MOST_OF_ONE: i64 = 500;
+/// Where it is not: the first of each organisation, then the second of each, and so on.
+const MOST_OF_ALL: i64 = 256;
 /// Loads that ask the database at once, and those that may wait: the next is told to try later.
 const LOADS_RUNNING: usize = 4;
 const LOADS_WAITING: usize = 128;
@@ -42,6 +45,8 @@ pub struct TrustedIssuer {
     /// As it was registered.
     pub record: TrustedIssuerRecord,
     keys: Keys,
+    /// What it takes in memory, in octets.
+    weight: usize,
 }
 
 #[derive(Debug)]
@@ -81,7 +86,7 @@ impl TrustedIssuer {
                 |system| Keys::Authorities { authorities: system.clone(), counts_common_name: false },
             ),
         };
-        Self { record, keys }
+        Self { weight: held::weight(&record), record, keys }
     }
 }
 
@@ -90,10 +95,10 @@ pub type TrustingEntries = Arc<[Arc<TrustedIssuer>]>;
 
 pub(super) struct TrustedIssuers {
     database: Database,
-    /// Those of the operating system that the operator named.
-    system_authorities: Option<Arc<CertificateAuthorities>>,
     chains: RememberedChains,
-    by_issuer: Cache<(Arc<str>, Meant), TrustingEntries>,
+    parsed: Arc<held::Parsed>,
+    /// By what is looked for, also what nobody has.
+    lists: held::Lists,
     /// The active user of that login in an organisation.
     members: Cache<(Uuid, Arc<str>), Option<LoginHolder>>,
     /// How many times something was forgotten: what was read from the database before the last time is not kept. Locked
@@ -107,9 +112,9 @@ impl TrustedIssuers {
     pub(super) fn new(database: Database, system_authorities: Option<Arc<CertificateAuthorities>>) -> Self {
         Self {
             database,
-            system_authorities,
             chains: RememberedChains::new(),
-            by_issuer: Cache::new(ISSUERS_REMEMBERED),
+            parsed: Arc::new(held::Parsed::new(system_authorities)),
+            lists: held::lists(),
             members: Cache::new(MEMBERS_REMEMBERED),
             generation: Mutex::new(0),
             admitted: Semaphore::new(LOADS_RUNNING + LOADS_WAITING),
@@ -121,11 +126,12 @@ impl TrustedIssuers {
         self.generation.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Forgets every issuer. They change so seldom, and are loaded so quickly, that it does not matter which.
+    /// Forgets who trusts whom. Issuers change so seldom, and those that are the same are not parsed again, that it does not
+    /// matter which.
     pub(super) fn forget_issuers(&self) {
         let mut generation = self.generation();
         *generation += 1;
-        self.by_issuer.clear();
+        self.lists.clear();
     }
 
     /// Forgets every member.
@@ -136,9 +142,9 @@ impl TrustedIssuers {
     }
 
     /// What `cache` holds under `key`, or what one load for all who wait reads.
-    async fn find<K: Clone + Eq + Hash, V: Clone + Send + 'static>(
+    async fn find<K: Clone + Eq + Hash, V: Clone + Send + 'static, W: Weighter<K, V> + Clone>(
         &self,
-        cache: &Cache<K, V>,
+        cache: &Cache<K, V, W>,
         key: &K,
         read: impl FnOnce(&mut AnyConnection) -> Result<V, DbError> + Send + 'static,
     ) -> Result<V, LookupError> {
@@ -161,27 +167,32 @@ impl TrustedIssuers {
 }
 
 impl Directory {
-    /// The entries that trust the issuer of that name, of those that are meant: up to one more than [`MOST_CANDIDATES`].
+    /// The enabled entries that are sought, not more than are looked through: the oldest of each organisation first. If none
+    /// has the audience, a few that have another.
     ///
     /// # Errors
     /// When they are not in memory and the database does not answer, when too many loads wait, or when nothing was heard
     /// from the database for so long that memory may be wrong.
-    pub async fn find_trusted_issuers(&self, issuer: &str, meant: Meant) -> Result<TrustingEntries, LookupError> {
+    pub async fn find_trusted_issuers(&self, sought: Sought) -> Result<TrustingEntries, LookupError> {
         if self.is_stale() {
             return Err(LookupError::Stale);
         }
         let issuers = &self.trusted_issuers;
-        let key: (Arc<str>, Meant) = (issuer.into(), meant);
         let read = {
-            let ((name, meant), system) = (key.clone(), issuers.system_authorities.clone());
+            let (sought, parsed) = (sought.clone(), issuers.parsed.clone());
             move |conn: &mut AnyConnection| {
-                let limit = i64::try_from(MOST_CANDIDATES + 1).unwrap_or(i64::MAX);
-                let records = trusted_issuers::list_of_issuer(conn, &name, &meant, limit)?;
-                let issuer = |record| Arc::new(TrustedIssuer::new(record, system.as_ref()));
-                Ok(records.into_iter().map(issuer).collect())
+                let is_of_all = matches!(sought.meant, Meant::Anybody | Meant::Bearer);
+                let limit = if is_of_all { MOST_OF_ALL } else { MOST_OF_ONE };
+                let records = trusted_issuers::list_sought(conn, &sought, limit)?;
+                Ok(records.into_iter().map(|record| parsed.of(record)).collect())
             }
         };
-        issuers.find(&issuers.by_issuer, &key, read).await
+        issuers.find(&issuers.lists, &sought, read).await
+    }
+
+    /// The issuer with that record, ready to verify with.
+    pub fn trusted_issuer(&self, record: TrustedIssuerRecord) -> Arc<TrustedIssuer> {
+        self.trusted_issuers.parsed.of(record)
     }
 
     /// The user of that login in an organisation, if there is one who may do anything.
@@ -203,28 +214,41 @@ impl Directory {
         issuers.find(&issuers.members, &key, read).await
     }
 
+    /// Whether the issuer could have signed it, as far as that can be told without checking a signature.
+    pub fn may_have_signed(&self, issuer: &TrustedIssuer, jws: &UnverifiedJws<'_>) -> bool {
+        let is_allowed = issuer.record.policy.algorithms.iter().any(|algorithm| algorithm.name() == jws.alg());
+        is_allowed
+            && match &issuer.keys {
+                Keys::Registered(keys) => keys.may_have_signed(jws),
+                Keys::Remote(_) | Keys::Certificates(_) | Keys::Authorities { .. } | Keys::Unusable(_) => true,
+            }
+    }
+
     /// Verifies a JWS with the keys of a trusted issuer that are at hand; `None` where they must be fetched first.
     pub fn verify_at_hand(
         &self,
         issuer: &TrustedIssuer,
         jws: &UnverifiedJws<'_>,
         now: Timestamp,
+        budget: &SignatureBudget,
     ) -> Option<Result<(), TrustError>> {
         let record = &issuer.record;
         if !record.policy.algorithms.iter().any(|algorithm| algorithm.name() == jws.alg()) {
             return Some(Err(TrustError::Algorithm));
         }
         match &issuer.keys {
-            Keys::Registered(keys) => Some(keys.verify(jws).map(drop).map_err(refused)),
+            Keys::Registered(keys) => Some(keys.verify_within(budget, jws).map(drop).map_err(refused)),
             Keys::Remote(set) => {
-                let verified = self.foreign_keys.remote.verify_at_hand(set, record.organisation_id, jws, now);
+                let remote = &self.foreign_keys.remote;
+                let verified = remote.verify_at_hand(set, record.organisation_id, jws, now, budget);
                 verified.map(|verified| verified.map_err(refused))
             }
             Keys::Certificates(pinned) => {
-                Some(pinned.verify(jws, now).map(drop).map_err(|error| refused_by_certificate(&error)))
+                Some(pinned.verify(jws, now, budget).map(drop).map_err(|error| refused_by_certificate(&error)))
             }
             Keys::Authorities { authorities, counts_common_name } => {
-                let verified = self.trusted_issuers.chains.verify(authorities, jws, now).map_err(refused_by_chain);
+                let chains = &self.trusted_issuers.chains;
+                let verified = chains.verify(authorities, jws, now, budget).map_err(refused_by_chain);
                 let names = &record.policy.certificate_names;
                 Some(verified.and_then(|(_, leaf)| check_names(names, &leaf, *counts_common_name)))
             }
@@ -241,12 +265,13 @@ impl Directory {
         issuer: &TrustedIssuer,
         jws: &UnverifiedJws<'_>,
         now: Timestamp,
+        budget: &SignatureBudget,
     ) -> Result<(), TrustError> {
         let Keys::Remote(set) = &issuer.keys else {
-            return self.verify_at_hand(issuer, jws, now).unwrap_or(Err(TrustError::UnknownIssuer));
+            return self.verify_at_hand(issuer, jws, now, budget).unwrap_or(Err(TrustError::UnknownIssuer));
         };
         let organisation_id = issuer.record.organisation_id;
-        let verified = self.foreign_keys.remote.verify_fetched(set, organisation_id, jws, now).await;
+        let verified = self.foreign_keys.remote.verify_fetched(set, organisation_id, jws, now, budget).await;
         verified.map_err(|error| match error {
             SignatureError::Refused(error) => refused(error),
             SignatureError::NoKeys(reason) => TrustError::NoKeys(reason),
@@ -304,6 +329,7 @@ fn check_names(allowed: &[String], leaf: &TrustedLeaf, counts_common_name: bool)
 
 fn refused_by_certificate(error: &PinnedError) -> TrustError {
     match error {
+        PinnedError::Spent => TrustError::Ambiguous,
         PinnedError::Refused(_) => TrustError::Signature(error.to_string()),
         PinnedError::AnotherCertificate | PinnedError::NotValid { .. } => TrustError::Certificate(error.to_string()),
     }
@@ -311,11 +337,16 @@ fn refused_by_certificate(error: &PinnedError) -> TrustError {
 
 fn refused_by_chain(error: ChainError) -> TrustError {
     match error {
+        ChainError::Spent => TrustError::Ambiguous,
         ChainError::Token(_) => TrustError::Signature(error.to_string()),
         other => TrustError::Certificate(other.to_string()),
     }
 }
 
+/// Tried with too many keys is as being for too many.
 fn refused(error: KeySetError) -> TrustError {
-    TrustError::Signature(error.to_string())
+    match error {
+        KeySetError::Spent => TrustError::Ambiguous,
+        error => TrustError::Signature(error.to_string()),
+    }
 }

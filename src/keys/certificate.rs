@@ -27,7 +27,8 @@ pub use self::pinned::{PinnedCertificates, PinnedError};
 pub use self::read::{LONGEST_BUNDLE, LONGEST_DOCUMENT};
 pub use self::remembered::RememberedChains;
 use super::KeyError;
-use super::jwk::{PublicJwk, VerifyingKey};
+use super::budget::{SignatureBudget, Spent};
+use super::jwk::{LONGEST_MODULUS_BITS, PublicJwk, VerifyingKey};
 use super::jws::{JwsError, UnverifiedJws};
 use super::pem::jwk_from_spki;
 use crate::clock::Timestamp;
@@ -215,6 +216,7 @@ impl Certificate {
         }
         match &self.key {
             CertificateKey::Rsa(bits) if *bits < SHORTEST_RSA => return Err(Flaw::ShortKey(*bits)),
+            CertificateKey::Rsa(bits) if *bits > LONGEST_MODULUS_BITS => return Err(Flaw::LongKey(*bits)),
             CertificateKey::Other(oid) => return Err(Flaw::UnusableKey(format!("its kind is {oid}"))),
             _ => {}
         }
@@ -271,9 +273,16 @@ impl Certificate {
 }
 
 /// Verifies with the one of these keys that is for the algorithm of the JWS.
-fn verify_with<'j>(keys: &[VerifyingKey], jws: &'j UnverifiedJws<'_>) -> Result<&'j [u8], JwsError> {
-    let key = keys.iter().find(|key| key.algorithm().name() == jws.alg()).ok_or(JwsError::Algorithm)?;
-    jws.verify(key)
+fn verify_with<'j>(
+    keys: &[VerifyingKey],
+    jws: &'j UnverifiedJws<'_>,
+    budget: &SignatureBudget,
+) -> Result<Result<&'j [u8], JwsError>, Spent> {
+    let Some(key) = keys.iter().find(|key| key.algorithm().name() == jws.alg()) else {
+        return Ok(Err(JwsError::Algorithm));
+    };
+    budget.take(1)?;
+    Ok(jws.verify(key))
 }
 
 /// The digest in `x5t#S256`, if the JWS has that header.

@@ -15,11 +15,11 @@ use super::jws::{JwsError, Present};
 use crate::oauth::SigningAlgorithm;
 use crate::secret::sha256;
 
-/// Shorter moduli can be factored; longer ones only cost time.
+/// Shorter moduli can be factored; longer ones only cost time, and whoever sends a token decides how often that is spent.
 const SHORTEST_MODULUS_BITS: usize = 2_048;
-const LONGEST_MODULUS_BITS: usize = 8_192;
-/// In octets: a longer exponent makes every verification slower.
-const LONGEST_EXPONENT: usize = 4;
+pub(super) const LONGEST_MODULUS_BITS: usize = 4_096;
+/// A larger exponent makes every verification slower, and none safer.
+const LARGEST_EXPONENT: u32 = 65_537;
 /// Names longer than this are nobody's.
 const LONGEST_KID: usize = 512;
 
@@ -252,16 +252,18 @@ fn check_modulus(n: &[u8]) -> Result<(), KeyError> {
 }
 
 fn check_exponent(e: &[u8]) -> Result<(), KeyError> {
-    let usable = match e {
-        [only] => *only >= 3 && only % 2 == 1,
-        [first, .., last] => e.len() <= LONGEST_EXPONENT && *first != 0 && last % 2 == 1,
-        [] => false,
-    };
-    if usable {
-        Ok(())
-    } else {
-        Err(KeyError::new("an RSA key's exponent must be odd, at least 3 and below 2^32; use 65537"))
-    }
+    let is_usable = e.first().is_some_and(|first| *first != 0) && is_usable_exponent(e);
+    let refused =
+        || KeyError::new(format!("an RSA key's exponent must be odd, from 3 to {LARGEST_EXPONENT}; use 65537"));
+    if is_usable { Ok(()) } else { Err(refused()) }
+}
+
+/// Whether verifying with that exponent, most significant octet first, is neither unsafe nor slow.
+pub(super) fn is_usable_exponent(e: &[u8]) -> bool {
+    let number = e.iter().try_fold(0_u32, |number, octet| {
+        number.checked_mul(256).and_then(|number| number.checked_add(u32::from(*octet)))
+    });
+    number.is_some_and(|number| number % 2 == 1 && (3..=LARGEST_EXPONENT).contains(&number))
 }
 
 fn check_coordinate(octets: &[u8]) -> Result<(), KeyError> {
@@ -338,7 +340,7 @@ mod tests {
         assert_eq!(read(&p256()).unwrap().kid(), None);
         assert_eq!(read(&with(p256(), "kid", json!("k"))).unwrap().kid(), Some("k"));
         read(&with(plain, "alg", json!("PS256"))).unwrap().verifying_key(SigningAlgorithm::Rs256).unwrap_err();
-        algorithms(&rsa(&[0xc1; 1024], &[3])).unwrap();
+        algorithms(&rsa(&[0xc1; 512], &[3])).unwrap();
     }
 
     #[test]
@@ -352,7 +354,7 @@ mod tests {
             (json!({ "kty": "oct" }), "symmetric"),
             (rsa(&modulus[..128], &[1, 0, 1]), "1024 bits"),
             (rsa(&[&[0x41][..], &modulus[1..]].concat(), &[1, 0, 1]), "2047 bits"),
-            (rsa(&[&[1][..], &[0xc1; 1024]].concat(), &[1, 0, 1]), "8193 bits"),
+            (rsa(&[&[1][..], &[0xc1; 512]].concat(), &[1, 0, 1]), "4097 bits"),
             (rsa(&[&[0][..], &modulus].concat(), &[1, 0, 1]), "zero octet"),
             (rsa(&[], &[1, 0, 1]), "empty"),
             (rsa(&even, &[1, 0, 1]), "even"),
@@ -361,6 +363,8 @@ mod tests {
             (rsa(&modulus, &[1, 0, 0]), "exponent"),
             (rsa(&modulus, &[0, 1]), "exponent"),
             (rsa(&modulus, &[]), "exponent"),
+            (rsa(&modulus, &[1, 0, 3]), "exponent"),
+            (rsa(&modulus, &[0xff; 4]), "exponent"),
             (rsa(&modulus, &[0xff; 5]), "exponent"),
             (with(good(), "n", json!("a+b/")), "base64url"),
             (with(good(), "e", json!("AQAB==")), "base64url"),

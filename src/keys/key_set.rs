@@ -4,6 +4,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::KeyError;
+use super::budget::{SignatureBudget, Spent};
 use super::jwk::{PublicJwk, VerifyingKey};
 use super::jws::{JwsError, UnverifiedJws};
 
@@ -13,6 +14,8 @@ pub const LONGEST_REGISTERED: usize = 64 * 1024;
 const MOST_REGISTERED: usize = 20;
 /// Keys in a document that was fetched; one with more is not used at all.
 const MOST_FETCHED: usize = 50;
+/// Keys of one set that are tried for one JWS: whoever has more says with `kid` which it is.
+const MOST_TRIED: usize = 4;
 
 /// A JWK set ([RFC 7517 §5](https://www.rfc-editor.org/rfc/rfc7517#section-5)), its keys unread.
 #[derive(Deserialize)]
@@ -55,6 +58,11 @@ pub fn read_registered(document: &[u8]) -> Result<Vec<PublicJwk>, KeyError> {
         }
         read.push(jwk);
     }
+    if read.iter().filter(|jwk| jwk.kid().is_none()).count() > MOST_TRIED {
+        return Err(KeyError::new(format!(
+            "more than {MOST_TRIED} of its keys have no `kid`: give each one, and name it in the header of what it signs"
+        )));
+    }
     Ok(read)
 }
 
@@ -85,6 +93,10 @@ pub enum KeySetError {
     NoKey,
     /// The key that it names, or each that could have signed it, did not.
     Refused(JwsError),
+    /// It names no key, and there are more than are tried.
+    Unnamed,
+    /// It was tried with as many keys as it may be.
+    Spent,
 }
 
 impl std::fmt::Display for KeySetError {
@@ -92,6 +104,10 @@ impl std::fmt::Display for KeySetError {
         match self {
             Self::NoKey => f.write_str("no key has its kid"),
             Self::Refused(error) => error.fmt(f),
+            Self::Unnamed => {
+                write!(f, "its header names no key with kid, and none of the first {MOST_TRIED} signed it")
+            }
+            Self::Spent => f.write_str("it was tried with as many keys as it may be"),
         }
     }
 }
@@ -133,28 +149,50 @@ impl PublicKeys {
         keys.iter().flat_map(each).collect::<Result<_, _>>().map(Self)
     }
 
-    /// Verifies with the key that the JWS names or, if it names none, with each of its algorithm. A key without a name
-    /// may be the one that a name stands for.
+    /// Verifies with the key that the JWS names or, if it names none, with a few of its algorithm. A key without a name may be
+    /// the one that a name stands for.
     ///
     /// # Errors
     /// Why none of them verifies it.
     pub fn verify<'j>(&self, jws: &'j UnverifiedJws<'_>) -> Result<&'j [u8], KeySetError> {
-        let is_named = |key: &&VerifyingKey| jws.kid().is_none_or(|kid| key.kid() == Some(kid));
-        let named = self.0.iter().filter(is_named);
-        let mut candidates =
-            named.chain(self.0.iter().filter(|key| jws.kid().is_some() && key.kid().is_none())).peekable();
+        self.verify_within(&SignatureBudget::new(MOST_TRIED), jws)
+    }
+
+    /// The same, as long as the budget lasts.
+    ///
+    /// # Errors
+    /// As [`Self::verify`], and `Spent`.
+    pub fn verify_within<'j>(
+        &self,
+        budget: &SignatureBudget,
+        jws: &'j UnverifiedJws<'_>,
+    ) -> Result<&'j [u8], KeySetError> {
+        let mut candidates = self.named_or_nameless(jws).peekable();
         if candidates.peek().is_none() {
             return Err(KeySetError::NoKey);
         }
+        let mut fitting = candidates.filter(|key| key.algorithm().name() == jws.alg());
         let mut refusal = JwsError::Algorithm;
-        for key in candidates {
+        for key in fitting.by_ref().take(MOST_TRIED) {
+            budget.take(1).map_err(|Spent| KeySetError::Spent)?;
             match jws.verify(key) {
                 Ok(payload) => return Ok(payload),
-                Err(JwsError::Algorithm) => {}
                 Err(error) => refusal = error,
             }
         }
-        Err(KeySetError::Refused(refusal))
+        Err(if fitting.next().is_some() { KeySetError::Unnamed } else { KeySetError::Refused(refusal) })
+    }
+
+    /// Whether one of the keys could have signed it, as far as that can be told without trying.
+    pub fn may_have_signed(&self, jws: &UnverifiedJws<'_>) -> bool {
+        self.named_or_nameless(jws).any(|key| key.algorithm().name() == jws.alg())
+    }
+
+    /// The keys that the JWS names, then those without a name; all of them if it names none.
+    fn named_or_nameless<'s>(&'s self, jws: &'s UnverifiedJws<'_>) -> impl Iterator<Item = &'s VerifyingKey> {
+        let is_named = move |key: &&VerifyingKey| jws.kid().is_none_or(|kid| key.kid() == Some(kid));
+        let is_nameless = move |key: &&VerifyingKey| jws.kid().is_some() && key.kid().is_none();
+        self.0.iter().filter(is_named).chain(self.0.iter().filter(is_nameless))
     }
 
     /// Whether one has that name.

@@ -25,7 +25,7 @@ pub const ALGORITHMS: &[SigningAlgorithm] =
 /// How far `iat` may be from our time, to either side: proofs are made for the moment, but clocks differ. It is also how
 /// long a proof must be remembered.
 pub const LEEWAY: Duration = Duration::from_secs(60);
-/// A proof with an RSA key of 8192 bits takes about half of this.
+/// A proof with an RSA key of 4096 bits takes about a quarter of this.
 pub const LONGEST_PROOF: usize = 8 * 1024;
 /// A `jti` is kept until its proof is over, so it must not be long.
 const LONGEST_JTI: usize = 256;

@@ -1,6 +1,7 @@
 //! Trusted issuers: third parties whose JWTs are good here, and what they must say
 //! ([RFC 7523 §3](https://www.rfc-editor.org/rfc/rfc7523#section-3)).
 
+mod audience;
 mod claims;
 mod refusal;
 mod rule;
@@ -10,6 +11,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::audience::{LONGEST_SLUG, named_organisation, organisation_audience};
 pub use self::claims::{ForeignClaims, LONGEST_FOREIGN_JWT, LONGEST_LIFETIME};
 pub use self::refusal::{Check, TrustError};
 pub use self::rule::{ClaimName, ClaimRule, ClaimTest, LONGEST_VALUE};
@@ -164,6 +166,12 @@ impl TrustPolicy {
         });
         let subject = self.subject(claims).map(drop);
         checks.into_iter().chain(rules).chain([(Check::Subject, subject)])
+    }
+
+    /// Whether a JWT with these claims may be good, as far as that costs next to nothing: nothing of it is proved yet.
+    pub fn may_take(&self, claims: &ForeignClaims, way: Way) -> bool {
+        let may_hold = |rule: &ClaimRule| claims.value(&rule.claim).is_some_and(|value| rule.may_match(value));
+        self.check_audience(claims, way).is_ok() && self.rules.iter().all(may_hold)
     }
 
     /// Whom the JWT is about.

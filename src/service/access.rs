@@ -7,13 +7,16 @@ use super::dpop::check_nonce;
 use super::foreign_jwt::{self, Narrowing, Untaken, UnverifiedForeignJwt};
 use crate::clock::Timestamp;
 use crate::directory::LookupError;
-use crate::directory::trusted_issuers::{LoginHolder, Meant};
+use crate::directory::trusted_issuers::{LoginHolder, Meant, Sought};
 use crate::keys::dpop::{BindingError, Shown, Use, check_binding};
 use crate::keys::verify::{SignedToken, TokenError};
 use crate::oauth::claims::ReadClaims;
 use crate::oauth::dpop::ProofError;
 use crate::oauth::trust::{TrustError, Way};
 use crate::oauth::{Client, ClientId};
+
+/// A bearer token comes alone: nothing beside it can say for whom it is.
+const AMBIGUOUS: &str = "Several organisations or apps take the JWT: let its issuer write the audience of yours into aud, which is this server's issuer, a slash and the organisation's slug, and let rules tell the apps apart.";
 
 /// A token that is good now, and the client it was issued to.
 #[derive(Debug, Clone)]
@@ -149,12 +152,10 @@ pub(super) async fn check_delegation(
     }
     // A user's: the trusted issuer who named the user stands in front, and is the client of the user's own tokens.
     let issuer = claims.sub.split_once('|').map_or("", |(issuer, _)| issuer);
-    let here = Meant::Organisation(client.organisation.slug.clone());
-    let trusted = authority.directory.find_trusted_issuers(issuer, here).await.map_err(AccessError::Unavailable)?;
-    let of_users = trusted.iter().map(|issuer| &issuer.record);
-    let of_users = of_users.filter(|record| record.app.is_none() && record.organisation_id == client.organisation.id);
-    for record in of_users {
-        match find_client(authority, &record.id.to_string(), claims).await {
+    let here = Sought { issuer: issuer.into(), audiences: None, meant: Meant::UsersOf(client.organisation.id) };
+    let of_users = authority.directory.find_trusted_issuers(here).await.map_err(AccessError::Unavailable)?;
+    for issuer in of_users.iter() {
+        match find_client(authority, &issuer.record.id.to_string(), claims).await {
             Err(AccessError::Refused(_)) => {}
             known => return known.map(drop),
         }
@@ -185,6 +186,7 @@ async fn look_at_foreign(
 pub(super) fn refused_foreign(error: TrustError) -> AccessError {
     match error {
         TrustError::Unavailable(reason) => AccessError::Unavailable(LookupError::Database(reason)),
+        TrustError::Ambiguous => AccessError::Refused(TokenError::ThirdParty(AMBIGUOUS)),
         error => AccessError::Refused(TokenError::ThirdParty(error.public())),
     }
 }

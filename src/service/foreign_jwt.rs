@@ -6,25 +6,30 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
+use tokio::task::yield_now;
 use uuid::Uuid;
 
-pub(super) use self::candidates::{Candidate, Choice, admits, candidate, entries, may_come};
-use self::candidates::{candidates, unavailable};
+pub(super) use self::candidates::{Candidate, Choice, admits, candidate, may_come};
+use self::candidates::{Candidates, candidates, unavailable};
 use super::authority::Authority;
 use crate::clock::Timestamp;
 use crate::db::trusted_issuers::TrustedIssuerRecord;
 use crate::db::used_jti::{self, Jti};
 use crate::db::{AnyConnection, DbError};
 use crate::directory::Directory;
-use crate::directory::trusted_issuers::{Meant, TrustedIssuer};
+use crate::directory::trusted_issuers::{Meant, Sought, TrustedIssuer};
+use crate::keys::budget::SignatureBudget;
 use crate::keys::jws::UnverifiedJws;
 use crate::oauth::claims::{OneOrMany, Person, ReadClaims, ScopeClaim};
 use crate::oauth::client::GrantedScope;
-use crate::oauth::trust::{Check, ForeignClaims, LONGEST_FOREIGN_JWT, TrustError, Way, qualified_subject};
+use crate::oauth::trust::{
+    Check, ForeignClaims, LONGEST_FOREIGN_JWT, LONGEST_SLUG, LONGEST_VALUE, TrustError, Way, named_organisation,
+    qualified_subject,
+};
 use crate::oauth::{Api, Client, ClientId};
 
-/// In octets, and longer than any is: what is remembered of strangers' requests is bounded.
-const LONGEST_SLUG: usize = 64;
+/// Signatures that are checked for one JWT, over all who trust its issuer: a stranger spends that much of our time.
+const MOST_SIGNATURES: usize = 32;
 /// Under which ids of third parties' JWTs are remembered, whichever way they came, apart from those of clients' own.
 const PURPOSE: &str = "third-party-jwt";
 
@@ -53,11 +58,19 @@ pub(super) struct Narrowing<'a> {
 
 impl Narrowing<'_> {
     /// Which entries are looked for: of an issuer whom very many trust, as few as can be. `None` for what can be nobody's.
-    fn meant(&self) -> Option<Meant> {
-        match (self.asker, self.client_id, self.tenant) {
+    /// `named` are the organisations that the JWT itself says it is for.
+    fn meant(&self, named: &[&str], way: Way) -> Option<Meant> {
+        let slug = match (self.tenant, named) {
+            (Some(tenant), []) => Some(tenant),
+            (Some(tenant), named) => Some(*named.iter().find(|slug| **slug == tenant)?),
+            (None, [only]) => Some(*only),
+            (None, _) => None,
+        };
+        match (self.asker, self.client_id, slug) {
             (Some(asker), _, _) => Some(Meant::OfApp(asker.client_id, asker.organisation.id)),
             (None, Some(client_id), _) => ClientId::parse(client_id).map(Meant::Client),
             (None, None, Some(slug)) => (slug.len() <= LONGEST_SLUG).then(|| Meant::Organisation(slug.into())),
+            (None, None, None) if way == Way::Bearer => Some(Meant::Bearer),
             (None, None, None) => Some(Meant::Anybody),
         }
     }
@@ -92,6 +105,25 @@ impl<'a> UnverifiedForeignJwt<'a> {
     /// What it says.
     pub(super) fn unverified_claims(&self) -> &ForeignClaims {
         &self.claims
+    }
+
+    /// The slugs of the organisations that its audiences name.
+    pub(super) fn named_organisations(&self, server: &str) -> Vec<&str> {
+        let mut named: Vec<&str> =
+            self.claims.audiences().iter().filter_map(|audience| named_organisation(server, audience)).collect();
+        named.sort_unstable();
+        named.dedup();
+        named
+    }
+
+    /// Which entries may take it, of those that are meant.
+    fn sought(&self, meant: Meant) -> Sought {
+        // A longer one is nobody's.
+        let audiences = self.claims.audiences().iter().filter(|audience| audience.len() <= LONGEST_VALUE);
+        let mut audiences: Vec<Box<str>> = audiences.map(|audience| audience.as_str().into()).collect();
+        audiences.sort_unstable();
+        audiences.dedup();
+        Sought { issuer: self.claims.issuer().into(), audiences: Some(audiences.into()), meant }
     }
 
     /// `alg` and, if it names a key, `kid`.
@@ -207,22 +239,32 @@ async fn look_uncounted(
     narrowing: Narrowing<'_>,
     now: Timestamp,
 ) -> Result<(VerifiedForeignJwt, Untaken), TrustError> {
-    let candidates = candidates(authority, unverified.unverified_issuer(), way, narrowing).await?;
+    let Candidates { tried, mut left_out } = candidates(authority, &unverified, way, narrowing).await?;
     // Only the answer to a client assertion hides whether its issuer is trusted.
-    if candidates.is_empty() && way == Way::ClientAssertion {
+    if tried.is_empty() && way == Way::ClientAssertion {
         unverified.verify_in_vain(authority);
     }
     let directory = &authority.directory;
     let first_refusal = |_, verdict| verdict;
     let mut choice = Choice::new();
     let mut consider = |candidate: Candidate, checked: Result<Option<Person>, TrustError>| {
-        checked.as_ref().err().inspect(|error| authority.trust_counts.refused(candidate.issuer.record.id, error));
+        let record = &candidate.issuer.record;
+        match &checked {
+            // It was not looked at: the JWT was tried with too many before.
+            Err(TrustError::Ambiguous) => left_out.push(record.organisation_id),
+            Err(error) => authority.trust_counts.refused(record.id, error),
+            Ok(_) => {}
+        }
         choice.consider(candidate.client.client_id, checked.map(|person| (candidate, person)))
     };
-    let context = (way, narrowing.address, now);
+    let context = Circumstances { server: authority.issuer(), way, address: narrowing.address, now };
+    let budget = SignatureBudget::new(MOST_SIGNATURES);
     let (mut waiting, mut is_taken) = (Vec::new(), false);
-    for candidate in candidates {
-        match directory.verify_at_hand(&candidate.issuer, &unverified.jws, now) {
+    for (at, candidate) in tried.into_iter().enumerate() {
+        if at > 0 {
+            yield_now().await;
+        }
+        match directory.verify_at_hand(&candidate.issuer, &unverified.jws, now, &budget) {
             Some(signature) => {
                 let checked = check(directory, &unverified, &candidate, signature, context, first_refusal).await;
                 is_taken |= checked.is_ok();
@@ -237,7 +279,7 @@ async fn look_uncounted(
         .into_iter()
         .filter(|_| !is_taken)
         .map(|candidate| async {
-            let signature = directory.verify_fetched(&candidate.issuer, &unverified.jws, now).await;
+            let signature = directory.verify_fetched(&candidate.issuer, &unverified.jws, now, &budget).await;
             let checked = check(directory, &unverified, &candidate, signature, context, first_refusal).await;
             (candidate, checked)
         })
@@ -247,7 +289,13 @@ async fn look_uncounted(
         consider(candidate, checked)?;
     }
     drop(fetches);
-    let (Candidate { issuer, client }, person) = choice.end()?;
+    let chosen = choice.end();
+    // Of an organisation with more entries than it was tried with, another may take it as well.
+    let is_unclear = match &chosen {
+        Ok((candidate, _)) => left_out.contains(&candidate.issuer.record.organisation_id),
+        Err(_) => !left_out.is_empty(),
+    };
+    let (Candidate { issuer, client }, person) = if is_unclear { Err(TrustError::Ambiguous) } else { chosen }?;
     let claims = unverified.claims;
     let once = issuer
         .record
@@ -265,10 +313,22 @@ pub(super) async fn check_signature(
     candidate: &Candidate,
     now: Timestamp,
 ) -> Result<(), TrustError> {
-    match directory.verify_at_hand(&candidate.issuer, &unverified.jws, now) {
+    let budget = SignatureBudget::new(MOST_SIGNATURES);
+    match directory.verify_at_hand(&candidate.issuer, &unverified.jws, now, &budget) {
         Some(verified) => verified,
-        None => directory.verify_fetched(&candidate.issuer, &unverified.jws, now).await,
+        None => directory.verify_fetched(&candidate.issuer, &unverified.jws, now, &budget).await,
     }
+}
+
+/// How a JWT comes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Circumstances<'a> {
+    /// This server's issuer.
+    pub(super) server: &'a str,
+    pub(super) way: Way,
+    /// From where, if that matters.
+    pub(super) address: Option<IpAddr>,
+    pub(super) now: Timestamp,
 }
 
 /// Everything but whether it was used before. The signature first: a stranger learns nothing of what the claims must be.
@@ -279,12 +339,16 @@ pub(super) async fn check(
     unverified: &UnverifiedForeignJwt<'_>,
     candidate: &Candidate,
     signature: Result<(), TrustError>,
-    (way, address, now): (Way, Option<IpAddr>, Timestamp),
+    Circumstances { server, way, address, now }: Circumstances<'_>,
     mut pass: impl FnMut(Check, Result<(), TrustError>) -> Result<(), TrustError>,
 ) -> Result<Option<Person>, TrustError> {
     let (claims, policy) = (&unverified.claims, &candidate.issuer.record.policy);
     pass(Check::Signature, signature)?;
     policy.check(unverified.jws.typ(), claims, way, now).try_for_each(|(check, verdict)| pass(check, verdict))?;
+    let named = unverified.named_organisations(server);
+    if !(named.is_empty() || named.contains(&&*candidate.client.organisation.slug)) {
+        pass(Check::Audience, Err(TrustError::Audience))?;
+    }
     if address.is_some_and(|address| !candidate.client.allowed_networks.allow(address)) {
         pass(Check::Network, Err(TrustError::ForeignNetwork))?;
     }

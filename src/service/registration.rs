@@ -199,7 +199,7 @@ fn checked(m: &Management, metadata: ClientMetadata) -> Result<ClientMetadata, O
             "jwks_uri must be an https address on the internet, without user, password and fragment."
         }
         _ => {
-            "jwks must be a set of 1 to 20 public keys: RSA of 2048 to 8192 bits, EC on P-256 or Ed25519, each kid once."
+            "jwks must be a set of 1 to 20 public keys: RSA of 2048 to 4096 bits, EC on P-256 or Ed25519, each kid once."
         }
     };
     let authentication = check_authentication(m, metadata.authentication).map_err(refused(words))?;

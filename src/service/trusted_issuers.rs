@@ -144,7 +144,7 @@ fn check_power(
 /// the doer may not hand on, `Conflict` for a second entry of one issuer that names users.
 pub fn create(m: &Management, organisation: &str, settings: IssuerSettings) -> Result<VersionedIssuer, ServiceError> {
     let settings = checks::checked(m, settings)?;
-    let (deed, slug) = (m.deed(), organisation.to_owned());
+    let (deed, slug, server) = (m.deed(), organisation.to_owned(), m.config.issuer.clone());
     m.database.write(move |conn| {
         let organisation = find_organisation(conn, &slug)?;
         if !deed.doer.reaches(Some(organisation.id)) {
@@ -157,7 +157,7 @@ pub fn create(m: &Management, organisation: &str, settings: IssuerSettings) -> R
                 return Err(ServiceError::Conflict(text));
             }
             let record = settings.into_record(conn, &deed, organisation.id, None)?;
-            refuse_rivals(conn, &record)?;
+            refuse_rivals(conn, &server, &record, None)?;
             trusted_issuers::insert(conn, &record)?;
             note(conn, &deed, "trusted-issuer.create", &record, described(&record))?;
             VersionedIssuer::of(record)
@@ -171,10 +171,10 @@ pub fn create(m: &Management, organisation: &str, settings: IssuerSettings) -> R
 /// As [`create`], and `Stale`.
 pub fn update(m: &Management, id: ClientId, settings: IssuerSettings) -> Result<VersionedIssuer, ServiceError> {
     let settings = checks::checked(m, settings)?;
-    let deed = m.deed();
+    let (deed, server) = (m.deed(), m.config.issuer.clone());
     m.database.write(move |conn| {
         let before = find(conn, &deed, id)?.record;
-        replace(conn, &deed, &before, settings)
+        replace(conn, &deed, &server, &before, settings)
     })
 }
 
@@ -182,6 +182,7 @@ pub fn update(m: &Management, id: ClientId, settings: IssuerSettings) -> Result<
 fn replace(
     conn: &mut AnyConnection,
     deed: &Deed,
+    server: &str,
     before: &TrustedIssuerRecord,
     settings: IssuerSettings,
 ) -> Result<VersionedIssuer, ServiceError> {
@@ -189,7 +190,7 @@ fn replace(
     if record == (TrustedIssuerRecord { updated_at: record.updated_at, ..before.clone() }) {
         return VersionedIssuer::of(before.clone());
     }
-    refuse_rivals(conn, &record)?;
+    refuse_rivals(conn, server, &record, Some(before))?;
     trusted_issuers::update(conn, &record)?;
     let detail = json!({ "before": described(before), "after": described(&record) });
     note(conn, deed, "trusted-issuer.update", &record, detail)?;
@@ -213,7 +214,7 @@ pub fn change(
         let (before, mut settings) = (IssuerSettings::of(&issuer.record), IssuerSettings::of(&issuer.record));
         edit(&mut settings)?;
         if settings != before {
-            issuer = replace(conn, &deed, &issuer.record, checks::checked(&m, settings)?)?;
+            issuer = replace(conn, &deed, &m.config.issuer, &issuer.record, checks::checked(&m, settings)?)?;
         }
         match enabled {
             Some(enabled) => switch(conn, &deed, issuer, enabled),

@@ -11,7 +11,7 @@ use diesel::{
 };
 use uuid::Uuid;
 
-use super::{Row, TrustedIssuerRecord};
+use super::{Row, TrustedIssuerRecord, read};
 use crate::clock::Timestamp;
 use crate::db::conn::{AnyConnection, is_storable, pattern};
 use crate::db::error::DbError;
@@ -58,7 +58,7 @@ pub fn search(
 ) -> Result<Vec<TrustedIssuerRecord>, DbError> {
     let in_order = found(organisation_id, words).order((folded_name(), trusted_issuers::id));
     let rows: Vec<Row> = in_order.offset(offset).limit(limit).load(conn)?;
-    rows.into_iter().map(|row| row.with_scopes(conn)).collect()
+    read(conn, rows)
 }
 
 /// How many JWTs of these issuers had that outcome since the hour of `from`, and how many another.

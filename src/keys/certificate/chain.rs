@@ -15,6 +15,7 @@ use webpki::{
 use super::authorities::TrustedAuthority;
 use super::{Certificate, CertificateAuthorities, Flaw, named_fingerprint, verify_with};
 use crate::clock::Timestamp;
+use crate::keys::budget::{SignatureBudget, Spent};
 use crate::keys::jwk::VerifyingKey;
 use crate::keys::jws::{JwsError, UnverifiedJws};
 
@@ -73,6 +74,8 @@ pub enum ChainError {
     Refused(String),
     /// The chain holds, and its certificate did not sign the token.
     Token(JwsError),
+    /// As many signatures were checked as may be.
+    Spent,
 }
 
 impl fmt::Display for ChainError {
@@ -93,6 +96,7 @@ impl fmt::Display for ChainError {
             Self::RevocationList => f.write_str("the revocation list of a CA in the chain was not signed by that CA"),
             Self::Refused(why) => write!(f, "the chain does not hold: {why}"),
             Self::Token(error) => error.fmt(f),
+            Self::Spent => f.write_str("as many signatures of its chain were checked as may be"),
         }
     }
 }
@@ -130,8 +134,12 @@ impl TrustedLeaf {
     }
 
     /// Checks the signature with its key.
-    pub(super) fn verify<'j>(&self, jws: &'j UnverifiedJws<'_>) -> Result<&'j [u8], ChainError> {
-        verify_with(&self.keys, jws).map_err(ChainError::Token)
+    pub(super) fn verify<'j>(
+        &self,
+        jws: &'j UnverifiedJws<'_>,
+        budget: &SignatureBudget,
+    ) -> Result<&'j [u8], ChainError> {
+        verify_with(&self.keys, jws, budget).map_err(|Spent| ChainError::Spent)?.map_err(ChainError::Token)
     }
 }
 
@@ -164,25 +172,36 @@ impl CertificateAuthorities {
         &self,
         jws: &'j UnverifiedJws<'_>,
         now: Timestamp,
+        budget: &SignatureBudget,
     ) -> Result<(&'j [u8], TrustedLeaf), ChainError> {
-        let leaf = self.trusted_leaf(jws, now)?;
-        leaf.verify(jws).map(|payload| (payload, leaf))
+        let leaf = self.trusted_leaf(jws, now, budget)?;
+        leaf.verify(jws, budget).map(|payload| (payload, leaf))
     }
 
     /// The certificate that a JWS says it is signed with, if it may be believed at `now`.
-    pub(super) fn trusted_leaf(&self, jws: &UnverifiedJws<'_>, now: Timestamp) -> Result<TrustedLeaf, ChainError> {
+    pub(super) fn trusted_leaf(
+        &self,
+        jws: &UnverifiedJws<'_>,
+        now: Timestamp,
+        budget: &SignatureBudget,
+    ) -> Result<TrustedLeaf, ChainError> {
         let chain = read_x5c(jws.x5c().ok_or(ChainError::NoChain)?)?;
         let named = named_fingerprint(jws).map_err(|_no_digest| ChainError::Thumbprint)?;
         let leaf = chain.first().ok_or(ChainError::NoChain)?;
         if named.is_some_and(|digest| digest != leaf.fingerprint) {
             return Err(ChainError::Thumbprint);
         }
-        self.check_chain(chain, now)
+        self.check_chain(chain, now, budget)
     }
 
     /// Walks up from the signer's certificate to the first CA that is one of these. What stands above it in the chain is
     /// not looked at: some send the CA too, or what another CA thinks of it.
-    fn check_chain(&self, mut chain: Vec<Certificate>, now: Timestamp) -> Result<TrustedLeaf, ChainError> {
+    fn check_chain(
+        &self,
+        mut chain: Vec<Certificate>,
+        now: Timestamp,
+        budget: &SignatureBudget,
+    ) -> Result<TrustedLeaf, ChainError> {
         let of = chain.len();
         let mut length = 0;
         for (index, certificate) in chain.iter().enumerate() {
@@ -208,6 +227,9 @@ impl CertificateAuthorities {
         // Several CAs may have the same name: a CA that changed its key.
         let mut vouching = Err(ChainError::UnknownAuthority);
         for authority in self.issuers(last) {
+            // One signature for each certificate below it and one for its revocation list; fewer if the first does not hold.
+            let signatures = if self.revoked.is_empty() { chain.len() } else { chain.len() * 2 };
+            budget.take(signatures).map_err(|Spent| ChainError::Spent)?;
             match (self.check_path(&chain, authority, now), &vouching) {
                 (Ok(()), _) => {
                     vouching = Ok(authority);
@@ -353,7 +375,7 @@ mod tests {
         }
         let jws = leaf.sign(&[&leaf, &middle]);
         let (payload, trusted) =
-            only_root.verify(&parse(&jws), NOW).map(|(payload, leaf)| (payload.to_vec(), leaf)).unwrap();
+            only_root.verify(&parse(&jws), NOW, &ample()).map(|(payload, leaf)| (payload.to_vec(), leaf)).unwrap();
         assert_eq!(payload, b"{}");
         assert_eq!(trusted.certificate().names().uris, ["spiffe://example/signer"]);
         assert!(trusted.is_vouched_for_by(&root.read()));
@@ -443,7 +465,7 @@ mod tests {
             assert!(verdict.contains(why), "{what}: {verdict}");
         }
         let itself = root.sign(&[&root]);
-        let verdict = only_root.verify(&parse(&itself), NOW).map_err(said).map(|_| ()).unwrap_err();
+        let verdict = only_root.verify(&parse(&itself), NOW, &ample()).map_err(said).map(|_| ()).unwrap_err();
         assert_eq!(verdict, "certificate 1 of 1 is a CA's, and a CA signs no tokens", "the CA of the issuer itself");
     }
 
@@ -493,13 +515,13 @@ mod tests {
         ];
         for (header, why) in cases {
             let jws = leaf.sign_with(header);
-            let refusal = only_root.verify(&parse(&jws), NOW).map(|_| ()).map_err(said).unwrap_err();
+            let refusal = only_root.verify(&parse(&jws), NOW, &ample()).map(|_| ()).map_err(said).unwrap_err();
             assert!(refusal.contains(why), "{why}: {refusal}");
         }
         let named = leaf.sign_with(json!({ "x5c": [own], "x5t#S256": leaf.read().x5t_s256() }));
-        only_root.verify(&parse(&named), NOW).unwrap();
+        only_root.verify(&parse(&named), NOW, &ample()).unwrap();
         let thief = self_signed(signer()).sign_with(json!({ "x5c": [own] }));
-        let refusal = only_root.verify(&parse(&thief), NOW).map(|_| ()).unwrap_err();
+        let refusal = only_root.verify(&parse(&thief), NOW, &ample()).map(|_| ()).unwrap_err();
         assert_eq!(refusal, ChainError::Token(JwsError::Signature), "a certificate is public, its key is not");
     }
 }

@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::SHORTEST_RSA;
 use crate::clock::Timestamp;
+use crate::keys::jwk::LONGEST_MODULUS_BITS;
 
 /// What is wrong with one certificate; printed as what follows its name in a sentence.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,6 +17,8 @@ pub enum Flaw {
     Expired(Timestamp),
     /// Its RSA key has so few bits.
     ShortKey(usize),
+    /// Its RSA key has so many bits that checking a signature costs too much.
+    LongKey(usize),
     /// Its key is of a kind, or has numbers, that are not used here.
     UnusableKey(String),
     /// It is signed over a digest that can be forged.
@@ -41,6 +44,9 @@ impl fmt::Display for Flaw {
             Self::NotYetValid(moment) => write!(f, "is not valid before {moment}"),
             Self::Expired(moment) => write!(f, "expired on {moment}"),
             Self::ShortKey(bits) => write!(f, "has an RSA key of {bits} bits; at least {SHORTEST_RSA} are needed"),
+            Self::LongKey(bits) => {
+                write!(f, "has an RSA key of {bits} bits; at most {LONGEST_MODULUS_BITS} are used")
+            }
             Self::UnusableKey(why) => write!(f, "has a key that is not used here: {why}"),
             Self::BrokenDigest(digest) => write!(f, "is signed with {digest}, which can be forged; SHA-256 is needed"),
             Self::UnknownCritical(oid) => write!(f, "has a critical extension that is not known here ({oid})"),

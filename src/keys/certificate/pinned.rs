@@ -5,6 +5,7 @@ use std::fmt;
 use super::{Certificate, Flaw, named_fingerprint, verify_with};
 use crate::clock::Timestamp;
 use crate::keys::KeyError;
+use crate::keys::budget::{SignatureBudget, Spent};
 use crate::keys::jwk::VerifyingKey;
 use crate::keys::jws::{JwsError, UnverifiedJws};
 
@@ -37,6 +38,8 @@ pub enum PinnedError {
     },
     /// No key has its algorithm, or none signed it.
     Refused(JwsError),
+    /// It was tried with as many keys as it may be.
+    Spent,
 }
 
 impl fmt::Display for PinnedError {
@@ -46,6 +49,7 @@ impl fmt::Display for PinnedError {
             Self::NotValid { subject, flaw } => write!(f, "its certificate ({subject}) {flaw}"),
             Self::Refused(JwsError::Algorithm) => f.write_str("its algorithm is not that of a certificate's key"),
             Self::Refused(error) => error.fmt(f),
+            Self::Spent => f.write_str("it was tried with as many keys as it may be"),
         }
     }
 }
@@ -87,6 +91,7 @@ impl PinnedCertificates {
         &self,
         jws: &'j UnverifiedJws<'_>,
         now: Timestamp,
+        budget: &SignatureBudget,
     ) -> Result<(&'j [u8], &Certificate), PinnedError> {
         let named = named_fingerprint(jws).map_err(|_no_digest| PinnedError::AnotherCertificate)?;
         let is_named = |pinned: &&Pinned| named.is_none_or(|digest| digest == pinned.certificate.fingerprint);
@@ -99,7 +104,7 @@ impl PinnedCertificates {
         candidates.sort_by_key(|(_, validity)| validity.is_err());
         let mut refusal = JwsError::Algorithm;
         for (pinned, validity) in candidates {
-            match (verify_with(&pinned.keys, jws), validity) {
+            match (verify_with(&pinned.keys, jws, budget).map_err(|Spent| PinnedError::Spent)?, validity) {
                 (Ok(payload), Ok(())) => return Ok((payload, &pinned.certificate)),
                 (Ok(_), Err(flaw)) => {
                     let subject = pinned.certificate.subject().to_owned();
@@ -159,7 +164,7 @@ mod tests {
         let pinned = PinnedCertificates::read(made.pem().as_bytes()).unwrap();
         let jws = made.sign_with(json!({ "kid": "whatever" }));
         let jws = parse(&jws);
-        let verdict = |now: Timestamp| pinned.verify(&jws, now).map(|(payload, _)| payload).map_err(said);
+        let verdict = |now: Timestamp| pinned.verify(&jws, now, &ample()).map(|(payload, _)| payload).map_err(said);
         let ends = made.read().not_after();
         assert_eq!(verdict(NOW), Ok(&b"{}"[..]));
         assert_eq!(verdict(ends), Ok(&b"{}"[..]), "to its last second");
@@ -170,7 +175,7 @@ mod tests {
         assert_eq!(verdict(made.read().not_before() - second).unwrap_err(), early);
         let foreign = self_signed(signer()).sign_with(json!({}));
         assert_eq!(
-            pinned.verify(&parse(&foreign), NOW + YEAR * 3).unwrap_err(),
+            pinned.verify(&parse(&foreign), NOW + YEAR * 3, &ample()).unwrap_err(),
             PinnedError::Refused(JwsError::Signature),
             "that it expired is no news about a token that it did not sign"
         );
@@ -183,7 +188,7 @@ mod tests {
             let pinned = PinnedCertificates::read(made.pem().as_bytes()).unwrap();
             let key = ClientKey::from_pem(&pem("PRIVATE KEY", made.key.serialized_der())).unwrap();
             let jws = key.sign(None, &json!({})).unwrap();
-            assert_eq!(pinned.verify(&parse(&jws), NOW).unwrap().0, b"{}", "{}", made.read().key());
+            assert_eq!(pinned.verify(&parse(&jws), NOW, &ample()).unwrap().0, b"{}", "{}", made.read().key());
         }
     }
 
@@ -194,7 +199,7 @@ mod tests {
         let renewed = pem("CERTIFICATE", renewed.self_signed(&old.key).unwrap().der());
         let pinned = PinnedCertificates::read((old.pem() + &renewed).as_bytes()).unwrap();
         let jws = old.sign_with(json!({}));
-        let used = |now| pinned.verify(&parse(&jws), now).unwrap().1.not_after().rfc3339();
+        let used = |now| pinned.verify(&parse(&jws), now, &ample()).unwrap().1.not_after().rfc3339();
         assert_eq!(used(NOW), "2028-01-01T00:00:00Z");
         assert_eq!(used(NOW + YEAR * 2), "2030-01-01T00:00:00Z");
         let ends = |now| pinned.expires_at(now).unwrap().rfc3339();
@@ -221,9 +226,9 @@ mod tests {
         ];
         for (header, expected) in cases {
             let jws = one.sign_with(header.clone());
-            assert_eq!(pinned.verify(&parse(&jws), NOW).map(|_| ()), expected, "{header}");
+            assert_eq!(pinned.verify(&parse(&jws), NOW, &ample()).map(|_| ()), expected, "{header}");
         }
         let hmac = URL_SAFE_NO_PAD.encode(r#"{"alg":"HS256"}"#) + ".e30.AAAA";
-        assert_eq!(pinned.verify(&parse(&hmac), NOW).unwrap_err(), PinnedError::Refused(JwsError::Algorithm));
+        assert_eq!(pinned.verify(&parse(&hmac), NOW, &ample()).unwrap_err(), PinnedError::Refused(JwsError::Algorithm));
     }
 }

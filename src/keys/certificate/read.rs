@@ -12,6 +12,7 @@ use x509_parser::x509::{AlgorithmIdentifier, SubjectPublicKeyInfo, X509Name};
 use super::{Authority, Certificate, CertificateKey, Flaw, KeyUsage, SubjectNames};
 use crate::clock::Timestamp;
 use crate::keys::KeyError;
+use crate::keys::jwk::is_usable_exponent;
 use crate::secret::sha256;
 
 /// Of a document with certificates that is registered, in octets.
@@ -241,6 +242,9 @@ fn key_of(info: &SubjectPublicKeyInfo<'_>) -> CertificateKey {
     let curve = curve.map(|curve| curve.to_id_string());
     match (info.algorithm.algorithm.to_id_string().as_str(), curve.as_deref()) {
         ("1.2.840.113549.1.1.1", _) => match info.parsed() {
+            Ok(PublicKey::RSA(key)) if !is_usable_exponent(key.exponent) => {
+                CertificateKey::Other("RSA with an exponent other than 3 to 65537".to_owned())
+            }
             Ok(PublicKey::RSA(key)) => CertificateKey::Rsa(bits(key.modulus)),
             _ => CertificateKey::Rsa(0),
         },

@@ -8,6 +8,7 @@ use quick_cache::sync::Cache;
 use super::CertificateAuthorities;
 use super::chain::{ChainError, TrustedLeaf};
 use crate::clock::Timestamp;
+use crate::keys::budget::SignatureBudget;
 use crate::keys::jws::UnverifiedJws;
 use crate::secret::sha256;
 
@@ -46,6 +47,7 @@ impl RememberedChains {
         authorities: &CertificateAuthorities,
         jws: &'j UnverifiedJws<'_>,
         now: Timestamp,
+        budget: &SignatureBudget,
     ) -> Result<(&'j [u8], Arc<TrustedLeaf>), ChainError> {
         let x5c = jws.x5c().ok_or(ChainError::NoChain)?;
         // The header that must fit the chain is part of what was checked.
@@ -53,10 +55,10 @@ impl RememberedChains {
         let parts = [authorities.digest, sha256(x5c.as_bytes()), sha256(named.as_bytes())];
         let digest = sha256(&parts.concat());
         if let Some(leaf) = self.0.get(&digest).filter(|leaf| leaf.is_valid_at(now)) {
-            return leaf.verify(jws).map(|payload| (payload, leaf));
+            return leaf.verify(jws, budget).map(|payload| (payload, leaf));
         }
-        let leaf = Arc::new(authorities.trusted_leaf(jws, now)?);
-        let payload = leaf.verify(jws)?;
+        let leaf = Arc::new(authorities.trusted_leaf(jws, now, budget)?);
+        let payload = leaf.verify(jws, budget)?;
         self.0.insert(digest, Arc::clone(&leaf));
         Ok((payload, leaf))
     }
@@ -78,7 +80,10 @@ mod tests {
         let chains = RememberedChains::new();
         let jws = leaf.sign(&[&leaf]);
         let verify = |authorities: &CertificateAuthorities, now| {
-            chains.verify(authorities, &parse(&jws), now).map(|(payload, leaf)| (payload.to_vec(), leaf)).map_err(said)
+            chains
+                .verify(authorities, &parse(&jws), now, &ample())
+                .map(|(payload, leaf)| (payload.to_vec(), leaf))
+                .map_err(said)
         };
         let (_, first) = verify(&only_root, NOW).unwrap();
         let (payload, second) = verify(&only_root, NOW).unwrap();
@@ -90,7 +95,7 @@ mod tests {
         assert_eq!(verify(&other, NOW).unwrap_err(), "the chain leads to no CA of this issuer", "the CA was taken out");
 
         let thief = self_signed(signer()).sign(&[&leaf]);
-        let refusal = chains.verify(&only_root, &parse(&thief), NOW).map(|_| ()).unwrap_err();
+        let refusal = chains.verify(&only_root, &parse(&thief), NOW, &ample()).map(|_| ()).unwrap_err();
         assert_eq!(refusal, ChainError::Token(JwsError::Signature));
     }
 }

@@ -132,7 +132,7 @@ pub(super) fn trusting(roots: &[&Made]) -> CertificateAuthorities {
 /// What is said of a token that the first of these certificates signed.
 pub(super) fn verdict(authorities: &CertificateAuthorities, chain: &[&Made], now: Timestamp) -> String {
     let jws = chain[0].sign(chain);
-    authorities.verify(&parse(&jws), now).map_or_else(said, |_| "holds".to_owned())
+    authorities.verify(&parse(&jws), now, &ample()).map_or_else(said, |_| "holds".to_owned())
 }
 
 pub(super) fn said(error: impl Display) -> String {
@@ -143,4 +143,9 @@ pub(super) fn critical() -> CustomExtension {
     let mut extension = CustomExtension::from_oid_content(&[1, 2, 3, 4], vec![5, 0]);
     extension.set_criticality(true);
     extension
+}
+
+/// More than any chain needs.
+pub(super) fn ample() -> crate::keys::budget::SignatureBudget {
+    crate::keys::budget::SignatureBudget::new(100)
 }

@@ -180,7 +180,9 @@ impl TrustError {
             Self::Rule(_) => "A claim of the JWT does not say what it must.",
             Self::Subject => "The JWT does not say whom it is about.",
             Self::NotRegistered | Self::ForeignNetwork => "Whom the JWT is about is not registered here.",
-            Self::Ambiguous => "Several organisations or apps take the JWT: name one, with Tenant or client_id.",
+            Self::Ambiguous => {
+                "Several organisations or apps take the JWT: name one, with Tenant or client_id, or with the audience of the organisation."
+            }
             Self::Replayed => "The JWT was used before.",
             Self::Unavailable(_) => "The JWT cannot be checked at the moment.",
         }

@@ -111,6 +111,16 @@ impl ClaimRule {
         }
     }
 
+    /// Whether the value may be what it must be: no false whenever [`Self::matches`] is true, and cheap for whatever stands there.
+    pub(super) fn may_match(&self, value: &Value) -> bool {
+        match value {
+            Value::String(text) => self.test.may_match(text),
+            Value::Number(_) | Value::Bool(_) => self.matches(value),
+            Value::Array(_) => true,
+            Value::Null | Value::Object(_) => false,
+        }
+    }
+
     /// Reads `CLAIM=VALUE`: with a `*` or `?` in it the value is a pattern, with a `,` a list of which one must fit.
     ///
     /// # Errors
@@ -162,6 +172,18 @@ impl ClaimTest {
             // What is longer is no value that anybody wrote a pattern for, and costs time.
             Self::Glob(pattern) => text.len() <= LONGEST_VALUE && WildMatch::new(pattern).matches(text),
         }
+    }
+
+    /// Of a pattern, only what stands before its first and after its last wildcard: the rest costs more.
+    fn may_match(&self, text: &str) -> bool {
+        let Self::Glob(pattern) = self else { return self.matches(text) };
+        let is_wild = |character: char| matches!(character, '*' | '?');
+        let first = pattern.split(is_wild).next().unwrap_or_default();
+        let last = pattern.rsplit(is_wild).next().unwrap_or_default();
+        if first.len() == pattern.len() {
+            return pattern == text;
+        }
+        text.len() >= first.len() + last.len() && text.starts_with(first) && text.ends_with(last)
     }
 }
 

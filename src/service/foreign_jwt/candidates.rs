@@ -1,14 +1,27 @@
 //! Of all who trust an issuer, those whom a request may be for, and the one that counts.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::Narrowing;
+use tokio::task::yield_now;
+use uuid::Uuid;
+
+use super::{MOST_SIGNATURES, Narrowing, UnverifiedForeignJwt};
 use crate::db::trusted_issuers::TrustedIssuerRecord;
 use crate::directory::Directory;
-use crate::directory::trusted_issuers::{MOST_CANDIDATES, Meant, TrustedIssuer};
+use crate::directory::trusted_issuers::TrustedIssuer;
 use crate::oauth::trust::{TrustError, Way};
 use crate::oauth::{Client, ClientId};
 use crate::service::Authority;
+
+/// Entries that a JWT is tried with: with each, a signature is checked at least.
+const MOST_TRIED: usize = MOST_SIGNATURES;
+/// Of those, entries of one organisation where several organisations have some.
+const MOST_OF_ONE_ORGANISATION: usize = 8;
+/// Entries that are asked only why they do not take it.
+const MOST_FOR_A_REASON: usize = 8;
+/// Entries that are looked at before others have their turn.
+const LOOKED_AT_IN_A_ROW: usize = 64;
 
 /// An entry that may take a JWT, and the client it would be for.
 pub(in crate::service) struct Candidate {
@@ -53,57 +66,93 @@ impl<T> Choice<T> {
     }
 }
 
-/// The entries that trust an issuer, of those whom the request may be for.
+/// The entries that a JWT is tried with.
+#[derive(Default)]
+pub(super) struct Candidates {
+    pub(super) tried: Vec<Candidate>,
+    /// Organisations of which there are more than it is tried with.
+    pub(super) left_out: Vec<Uuid>,
+}
+
+/// The entries that trust an issuer, of those whom the request may be for: the ones that may take the JWT, and no more of one
+/// organisation than leave room for those of others. If none may take it, a few that say why.
 pub(super) async fn candidates(
     authority: &Authority,
-    issuer: &str,
+    unverified: &UnverifiedForeignJwt<'_>,
     way: Way,
     narrowing: Narrowing<'_>,
-) -> Result<Vec<Candidate>, TrustError> {
+) -> Result<Candidates, TrustError> {
+    let issuer = unverified.unverified_issuer();
     // Our own tokens are no third party's.
     if issuer == authority.issuer() || ClientId::parse(issuer).is_some() {
-        return Ok(Vec::new());
+        return Ok(Candidates::default());
     }
     let directory = &authority.directory;
-    let meant = if way == Way::Bearer { Some(Meant::Bearer) } else { narrowing.meant() };
-    let Some(meant) = meant else { return Ok(Vec::new()) };
-    let trusted = entries(directory, issuer, meant).await?;
-    let mut candidates = Vec::new();
-    for issuer in trusted.iter() {
+    let named = unverified.named_organisations(authority.issuer());
+    let Some(meant) = narrowing.meant(&named, way) else { return Ok(Candidates::default()) };
+    let trusted = directory.find_trusted_issuers(unverified.sought(meant)).await.map_err(unavailable)?;
+    let (mut fitting, mut others) = (Vec::new(), Vec::new());
+    for (at, issuer) in trusted.iter().enumerate() {
+        if at % LOOKED_AT_IN_A_ROW == LOOKED_AT_IN_A_ROW - 1 {
+            yield_now().await;
+        }
         let record = &issuer.record;
         let is_meant = narrowing.client_id.is_none_or(|meant| ClientId::parse(meant) == Some(client_of(record)));
         let is_admitted = admits(record, way) && (!narrowing.directly || admits(record, Way::Bearer));
-        if !is_admitted || !is_meant {
+        if !is_meant || !is_admitted {
+            continue;
+        }
+        let may_take = record.policy.may_take(&unverified.claims, way);
+        if may_take && directory.may_have_signed(issuer, &unverified.jws) {
+            fitting.push(issuer);
+        } else {
+            others.push(issuer);
+        }
+    }
+    let is_for = |client: &Client, issuer: &TrustedIssuer| {
+        let may_ask = |asker: &Client| {
+            asker.organisation.id == client.organisation.id
+                && issuer.record.app.is_none_or(|app| app == asker.client_id)
+        };
+        let slug = &*client.organisation.slug;
+        may_come(client, way)
+            && narrowing.tenant.is_none_or(|tenant| slug == tenant)
+            && (named.is_empty() || named.contains(&slug))
+            && narrowing.asker.is_none_or(may_ask)
+    };
+    let first = fitting.first().map(|issuer| issuer.record.organisation_id);
+    let is_one = fitting.iter().all(|issuer| Some(issuer.record.organisation_id) == first);
+    let share = if is_one { MOST_TRIED } else { MOST_OF_ONE_ORGANISATION };
+    let mut candidates = Candidates::default();
+    let mut of_organisation: HashMap<Uuid, usize> = HashMap::new();
+    // With how many of its organisation it is tried before.
+    let mut placed = Vec::new();
+    for issuer in fitting {
+        let place = of_organisation.entry(issuer.record.organisation_id).or_default();
+        if *place == share {
+            candidates.left_out.push(issuer.record.organisation_id);
             continue;
         }
         let Some(candidate) = candidate(directory, issuer).await? else { continue };
-        let client = &candidate.client;
-        if !may_come(client, way) {
-            continue;
+        if is_for(&candidate.client, issuer) {
+            placed.push((*place, candidate));
+            *place += 1;
         }
-        let may_ask = |asker: &Client| {
-            asker.organisation.id == client.organisation.id && record.app.is_none_or(|app| app == asker.client_id)
-        };
-        if narrowing.tenant.is_none_or(|tenant| *client.organisation.slug == *tenant)
-            && narrowing.asker.is_none_or(may_ask)
-        {
-            candidates.push(candidate);
+    }
+    placed.sort_by_key(|(place, _)| *place);
+    let too_many = placed.split_off(placed.len().min(MOST_TRIED));
+    candidates.left_out.extend(too_many.iter().map(|(_, candidate)| candidate.issuer.record.organisation_id));
+    candidates.tried = placed.into_iter().map(|(_, candidate)| candidate).collect();
+    if candidates.tried.is_empty() {
+        for issuer in others {
+            if candidates.tried.len() == MOST_FOR_A_REASON {
+                break;
+            }
+            let candidate = candidate(directory, issuer).await?;
+            candidates.tried.extend(candidate.filter(|candidate| is_for(&candidate.client, issuer)));
         }
     }
     Ok(candidates)
-}
-
-/// Every entry that trusts an issuer, on or off.
-///
-/// # Errors
-/// `Ambiguous` when there are too many to look through, `Unavailable`.
-pub(in crate::service) async fn entries(
-    directory: &Directory,
-    issuer: &str,
-    meant: Meant,
-) -> Result<Arc<[Arc<TrustedIssuer>]>, TrustError> {
-    let trusted = directory.find_trusted_issuers(issuer, meant).await.map_err(unavailable)?;
-    if trusted.len() > MOST_CANDIDATES { Err(TrustError::Ambiguous) } else { Ok(trusted) }
 }
 
 /// Whether an entry is on, and for JWTs that come that way.

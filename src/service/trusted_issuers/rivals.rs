@@ -1,11 +1,25 @@
-//! Entries that would stand in each other's way.
+//! Entries that would stand in each other's way, or in that of others.
 
 use super::TrustedIssuerRecord;
-use crate::db::{AnyConnection, trusted_issuers};
+use crate::db::{AnyConnection, organisations, trusted_issuers};
+use crate::oauth::trust::{named_organisation, organisation_audience};
 use crate::service::ServiceError;
 
-/// With two entries for users of one issuer it would not be clear which scopes they get.
-pub(super) fn refuse_rivals(conn: &mut AnyConnection, record: &TrustedIssuerRecord) -> Result<(), ServiceError> {
+/// Of what an entry demands, with its keys, in octets: entries of one issuer are looked through together.
+const LONGEST_POLICY: usize = 128 * 1024;
+/// The same of all entries of an organisation: those of one push no others out of memory.
+const LONGEST_POLICIES: usize = 1024 * 1024;
+
+/// Checks an entry against the others. What was good `before` stays good.
+pub(super) fn refuse_rivals(
+    conn: &mut AnyConnection,
+    server: &str,
+    record: &TrustedIssuerRecord,
+    before: Option<&TrustedIssuerRecord>,
+) -> Result<(), ServiceError> {
+    refuse_anothers_audience(conn, server, record, before)?;
+    refuse_too_much(conn, record, before)?;
+    // With two entries for users of one issuer it would not be clear which scopes they get.
     if record.app.is_some() {
         return Ok(());
     }
@@ -15,6 +29,50 @@ pub(super) fn refuse_rivals(conn: &mut AnyConnection, record: &TrustedIssuerReco
             "this issuer names users here already; change that entry, which takes several keys and audiences"
                 .to_owned(),
         ));
+    }
+    Ok(())
+}
+
+/// What names another organisation would never be good here, and whoever wrote it would wonder why.
+fn refuse_anothers_audience(
+    conn: &mut AnyConnection,
+    server: &str,
+    record: &TrustedIssuerRecord,
+    before: Option<&TrustedIssuerRecord>,
+) -> Result<(), ServiceError> {
+    let is_new = |audience: &&String| before.is_none_or(|before| !before.policy.audiences.contains(audience));
+    let mut named = record.policy.audiences.iter().filter(is_new).filter_map(|text| named_organisation(server, text));
+    let Some(organisation) = organisations::find(conn, record.organisation_id)? else { return Ok(()) };
+    if named.all(|slug| slug == organisation.slug) {
+        return Ok(());
+    }
+    let own = organisation_audience(server, &organisation.slug);
+    let rule = format!(
+        "what begins with this server's address and a slash is for the organisation that it names: yours is {own}"
+    );
+    Err(ServiceError::field("audiences", rule))
+}
+
+fn refuse_too_much(
+    conn: &mut AnyConnection,
+    record: &TrustedIssuerRecord,
+    before: Option<&TrustedIssuerRecord>,
+) -> Result<(), ServiceError> {
+    let length = |record: &TrustedIssuerRecord| serde_json::to_string(&record.policy).map_or(0, |json| json.len());
+    let (now, then) = (length(record), before.map_or(0, length));
+    if now <= then {
+        return Ok(());
+    }
+    if now > LONGEST_POLICY {
+        let rule = format!("the audiences, rules and keys of an issuer may have {} KiB in all", LONGEST_POLICY / 1024);
+        return Err(ServiceError::field("rules", rule));
+    }
+    let others = trusted_issuers::sum_policies(conn, record.organisation_id, record.id)?;
+    if usize::try_from(others).unwrap_or(usize::MAX).saturating_add(now) > LONGEST_POLICIES {
+        return Err(ServiceError::Conflict(format!(
+            "the rules and keys of all issuers of an organisation may have {} KiB in all; remove an issuer, or let its keys be fetched",
+            LONGEST_POLICIES / 1024
+        )));
     }
     Ok(())
 }

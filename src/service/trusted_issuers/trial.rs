@@ -10,11 +10,14 @@ use crate::clock::Timestamp;
 use crate::db::trusted_issuers::{list_of_issuer, list_of_organisation};
 use crate::db::{AnyConnection, Database};
 use crate::directory::Directory;
-use crate::directory::trusted_issuers::{MOST_CANDIDATES, Meant, TrustedIssuer};
+use crate::directory::trusted_issuers::TrustedIssuer;
 use crate::oauth::ClientId;
 use crate::oauth::trust::{Check, TrustError, Way};
-use crate::service::foreign_jwt::{self, Candidate, Choice, UnverifiedForeignJwt};
+use crate::service::foreign_jwt::{self, Candidate, Choice, Circumstances, UnverifiedForeignJwt};
 use crate::service::{Management, ServiceError};
+
+/// Entries of all organisations that a JWT is tried with.
+const MOST_TRIED: i64 = 64;
 
 /// Against which entries a JWT is tried.
 #[derive(Debug, Clone)]
@@ -101,7 +104,7 @@ impl Trial {
     }
 
     fn refused(issuer: Option<String>, form: Step, refusal: TrustError) -> Self {
-        let conclusion = said::conclusion(Err(&refusal), 0);
+        let conclusion = said::conclusion(Err(&refusal), 0, Way::Grant);
         Self { issuer, form, entries: Vec::new(), refusal: Some(refusal), conclusion }
     }
 }
@@ -137,16 +140,9 @@ pub async fn try_jwt(
     let mut tried = Vec::new();
     let (mut choice, mut ambiguous) = (Choice::new(), None);
     for record in records {
-        let trusted =
-            match foreign_jwt::entries(directory, &record.issuer, Meant::Client(record.app.unwrap_or(record.id))).await
-            {
-                Ok(trusted) => trusted.iter().find(|trusted| trusted.record.id == record.id).cloned(),
-                Err(refusal) => return Ok(Trial::refused(Some(issuer), form, refusal)),
-            };
-        // Removed since, or made on another node a moment ago.
-        let Some(trusted) = trusted else { continue };
-        let entry = try_entry(directory, &unverified, &trusted, way, now).await?;
         let client_id = record.app.unwrap_or(record.id);
+        let circumstances = Circumstances { server: &m.config.issuer, way, address: None, now };
+        let entry = try_entry(directory, &unverified, &directory.trusted_issuer(record), circumstances).await?;
         let checked = match &entry.refusal {
             None => Ok(false),
             // It is used up only after an entry was chosen.
@@ -158,7 +154,7 @@ pub async fn try_jwt(
     }
     let chosen = ambiguous.map_or_else(|| choice.end(), Err);
     let chosen = chosen.and_then(|replayed| if replayed { Err(TrustError::Replayed) } else { Ok(()) });
-    let conclusion = said::conclusion(chosen.as_ref().copied(), tried.len());
+    let conclusion = said::conclusion(chosen.as_ref().copied(), tried.len(), way);
     Ok(Trial { issuer: Some(issuer), form, entries: tried, refusal: chosen.err(), conclusion })
 }
 
@@ -172,7 +168,6 @@ async fn records(
     let (m, against, issuer) = (m.clone(), against.clone(), issuer.to_owned());
     let read = move |conn: &mut AnyConnection| -> Result<Vec<TrustedIssuerRecord>, ServiceError> {
         let deed = m.deed();
-        let limit = i64::try_from(MOST_CANDIDATES + 1).unwrap_or(i64::MAX);
         let mut found = match &against {
             Against::Entry(id) => return Ok(vec![find(conn, &deed, *id)?.record]),
             Against::Organisation(slug) => {
@@ -182,7 +177,7 @@ async fn records(
                 }
                 list_of_organisation(conn, organisation.id, &issuer)?
             }
-            Against::Everyone => list_of_issuer(conn, &issuer, &Meant::Anybody, limit)?,
+            Against::Everyone => list_of_issuer(conn, &issuer, MOST_TRIED)?,
         };
         found.retain(|record| deed.doer.reaches(Some(record.organisation_id)));
         found.sort_by_key(|record| (record.created_at, record.id));
@@ -195,9 +190,9 @@ async fn try_entry(
     directory: &Directory,
     unverified: &UnverifiedForeignJwt<'_>,
     trusted: &Arc<TrustedIssuer>,
-    way: Way,
-    now: Timestamp,
+    circumstances: Circumstances<'_>,
 ) -> Result<EntryTrial, ServiceError> {
+    let Circumstances { way, now, .. } = circumstances;
     let record = &trusted.record;
     let mut entry = EntryTrial { id: record.id, name: record.name.clone(), steps: Vec::new(), refusal: None };
     entry.issuer(unverified, record, way);
@@ -227,8 +222,7 @@ async fn try_entry(
     };
     // Who showed it from where is not known here: the networks are said with whom it stands for.
     let signature = foreign_jwt::check_signature(directory, unverified, &candidate, now).await;
-    let context = (way, None, now);
-    let person = foreign_jwt::check(directory, unverified, &candidate, signature, context, note_all).await;
+    let person = foreign_jwt::check(directory, unverified, &candidate, signature, circumstances, note_all).await;
     let login = person.ok().flatten().map(|person| person.login);
     for (check, verdict) in verdicts {
         match (check, verdict) {

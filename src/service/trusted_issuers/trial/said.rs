@@ -38,7 +38,7 @@ pub(super) fn sentence(reason: &impl Display) -> String {
 }
 
 /// What comes of it all.
-pub(super) fn conclusion(chosen: Result<(), &TrustError>, entries: usize) -> String {
+pub(super) fn conclusion(chosen: Result<(), &TrustError>, entries: usize, way: Way) -> String {
     match chosen {
         Ok(()) => "It would be accepted now.".to_owned(),
         Err(TrustError::UnknownIssuer) if entries == 0 => {
@@ -46,6 +46,9 @@ pub(super) fn conclusion(chosen: Result<(), &TrustError>, entries: usize) -> Str
         }
         Err(TrustError::UnknownIssuer) => {
             "It would be refused: its issuer is not trusted here, is disabled, or not for this way.".to_owned()
+        }
+        Err(TrustError::Ambiguous) if way == Way::Bearer => {
+            "It would be refused: several entries take it, for different apps or organisations, and a bearer token cannot name one. Its aud must be that of one organisation, this server's issuer with a slash and the slug, and the rules must tell apps apart.".to_owned()
         }
         Err(TrustError::Ambiguous) => {
             "It would be refused: several entries take it, for different apps or organisations. Requests must name one, with Tenant or client_id.".to_owned()
