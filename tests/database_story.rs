@@ -847,9 +847,11 @@ struct Table {
     key: Vec<String>,
 }
 
-/// What `src/db/schema.rs` says.
+/// What `src/db/schema.rs` and what belongs to it say.
 fn named_tables() -> BTreeMap<String, Table> {
-    let source = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/db/schema.rs")).unwrap();
+    let source: String = ["src/db/schema.rs", "src/db/schema/trust.rs"]
+        .map(|file| fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).unwrap())
+        .concat();
     let mut tables = BTreeMap::new();
     for block in source.split("diesel::table! {").skip(1) {
         let (head, body) = block.split_once('{').unwrap();

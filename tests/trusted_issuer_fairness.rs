@@ -27,6 +27,7 @@ crate::support::postgres::on_both_databases! {
     entries_that_cannot_take_a_jwt_shut_nobody_out
     an_audience_that_names_the_organisation_is_nobody_elses
     entries_from_before_audiences_stood_apart_are_found
+    whoever_asks_about_a_jwt_asks_for_an_organisation
 }
 
 /// Two organisations of which each trusts the same issuer for an app of its own.
@@ -262,6 +263,41 @@ fn an_audience_that_names_the_organisation_is_nobody_elses(more: &[(&str, &str)]
     Way::Ticket.assert_refused(&Way::Ticket.send(&stage.app.url, &two), &"for two");
     let named = stage.app.post("/server/jwt?Tenant=acme", &[], &format!("JwtToken={two}"));
     stage.is_ours(Way::Ticket, &named);
+}
+
+/// A service asks about what it is shown, so it is clear for whom that must be; a rival who takes the same is not.
+fn whoever_asks_about_a_jwt_asks_for_an_organisation(more: &[(&str, &str)]) {
+    let stage = Stage::new(more);
+    stage.trust_ours(|_| {});
+    stage.rival_trusts(1, |_, _| {});
+    let jwt = stage.jwt(|_| {});
+    Way::Bearer.assert_refused(&Way::Bearer.send(&stage.app.url, &jwt), &"may be for either");
+    for (asker, expected) in [(&stage.ours, &stage.ours), (&stage.rivals, &stage.rivals)] {
+        let said = stage.app.introspect(asker, &jwt).assert_status(200).json();
+        assert_eq!((&said["active"], &said["client_id"]), (&json!(true), &json!(expected.client_id)), "{said}");
+    }
+    let bearer = format!("Bearer {jwt}");
+    let verify = |query: &str| stage.app.get(&format!("/connect/verify?{query}"), &[("authorization", &bearer)]);
+    let (billing, rival) = ("aud=https://billing.example", "aud=https://rival.example");
+    for (query, who) in [
+        (billing.to_owned(), Some(&stage.ours)),
+        (rival.to_owned(), Some(&stage.rivals)),
+        (format!("{billing}&aud=https://nobody.example"), Some(&stage.ours)),
+        (format!("{billing}&{rival}"), None),
+        ("aud=*".to_owned(), None),
+        (format!("aud={}/api/v1", stage.app.authority.issuer()), None),
+        ("aud=https://nobody.example".to_owned(), None),
+    ] {
+        let answer = verify(&query);
+        assert_eq!(answer.status, if who.is_some() { 200 } else { 401 }, "{query}: {}", answer.body);
+        assert_eq!(answer.header("x-auth-client-id"), who.map_or("", |who| &who.client_id), "{query}");
+    }
+    // An API that is made later is known at once.
+    stage.app.create_api("acme", "https://nobody.example", &["later:read"]);
+    stage.app.catch_up();
+    let answer = verify("aud=https://nobody.example");
+    assert_eq!(answer.status, 401, "it is ours, and the app has no scope there: {}", answer.body);
+    assert!(!answer.body.contains("Several"), "{}", answer.body);
 }
 
 fn execute(database: &Database, statement: &'static str) {

@@ -22,7 +22,7 @@ use crate::service::trusted_issuers::{
 pub(super) enum Issuer {
     /// Trust an issuer: its JWTs get tokens here
     #[command(
-        after_help = "Examples:\n  brevet issuer add --org acme --name 'GitHub Actions' --issuer https://token.actions.githubusercontent.com --discover \\\n    --audience https://id.acme.example --app 3f1c0c1e-6f0b-4a55-8d0e-2f7d3c0b9a2e --subject 'repo:acme/billing:ref:refs/heads/main'\n  brevet issuer add --org acme --name 'Sign-in portal' --issuer urn:acme:portal --certificate portal.pem \\\n    --audience urn:acme:api --subject-claim nameid --users --scope billing:read --single-use"
+        after_help = "Examples:\n  brevet issuer add --org acme --name 'GitHub Actions' --issuer https://token.actions.githubusercontent.com --discover \\\n    --audience https://id.acme.example/acme --app 3f1c0c1e-6f0b-4a55-8d0e-2f7d3c0b9a2e --subject 'repo:acme/billing:ref:refs/heads/main'\n  brevet issuer add --org acme --name 'Sign-in portal' --issuer urn:acme:portal --certificate portal.pem \\\n    --audience urn:acme:api --subject-claim nameid --users --scope billing:read --single-use"
     )]
     Add(Box<Add>),
     /// Show the issuers that an organisation trusts

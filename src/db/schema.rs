@@ -1,5 +1,9 @@
 //! The tables, in types that SQLite and PostgreSQL both have: ids and JSON as text, times as seconds in a big integer.
 
+mod trust;
+
+pub(super) use self::trust::{trusted_issuer_audiences, trusted_issuer_scopes, trusted_issuer_uses, trusted_issuers};
+
 diesel::table! {
     meta (name) {
         name -> Text,
@@ -346,50 +350,9 @@ diesel::table! {
     }
 }
 
-diesel::table! {
-    trusted_issuers (id) {
-        id -> Text,
-        organisation_id -> Text,
-        name -> Text,
-        issuer -> Text,
-        app_id -> Nullable<Text>,
-        policy -> Text,
-        disabled_at -> Nullable<BigInt>,
-        not_before -> BigInt,
-        created_at -> BigInt,
-        updated_at -> BigInt,
-        accept_directly -> BigInt,
-    }
-}
-
-diesel::table! {
-    trusted_issuer_audiences (trusted_issuer_id, audience) {
-        trusted_issuer_id -> Text,
-        audience -> Text,
-    }
-}
-
-diesel::table! {
-    trusted_issuer_scopes (trusted_issuer_id, scope) {
-        trusted_issuer_id -> Text,
-        api_id -> Text,
-        scope -> Text,
-    }
-}
-
-diesel::table! {
-    trusted_issuer_uses (trusted_issuer_id, hour, outcome) {
-        trusted_issuer_id -> Text,
-        hour -> BigInt,
-        outcome -> Text,
-        count -> BigInt,
-    }
-}
-
 diesel::joinable!(app_scopes -> apps (app_id));
 diesel::joinable!(memberships -> organisations (organisation_id));
 diesel::joinable!(memberships -> developers (developer_id));
-diesel::allow_tables_to_appear_in_same_query!(trusted_issuers, trusted_issuer_audiences);
 diesel::allow_tables_to_appear_in_same_query!(
     apis,
     api_scopes,

@@ -52,6 +52,7 @@ impl Directory {
             self.apps.forget_with(Apps::forget_everything);
             self.trusted_issuers.forget_issuers();
             self.trusted_issuers.forget_members();
+            self.trusted_issuers.forget_api_owners();
         } else if !news.changes.is_empty() {
             self.take_in(&news.changes, now)?;
         }
@@ -93,6 +94,9 @@ impl Directory {
         let changed = |kind: ChangeKind| changes.iter().any(|change| change.kind.is_none_or(|other| other == kind));
         if changed(ChangeKind::TrustedIssuer) {
             self.trusted_issuers.forget_issuers();
+        }
+        if changed(ChangeKind::Api) {
+            self.trusted_issuers.forget_api_owners();
         }
         if changed(ChangeKind::Member) {
             self.trusted_issuers.forget_members();

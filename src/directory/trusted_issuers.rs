@@ -2,6 +2,7 @@
 //! is asked anew each time, of the apps and of the members.
 
 mod held;
+mod owners;
 
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,6 +12,8 @@ use quick_cache::sync::Cache;
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
+pub use self::owners::ApiOwner;
+use self::owners::OWNERS_REMEMBERED;
 use super::Directory;
 use super::apps::LookupError;
 use super::foreign_keys::SignatureError;
@@ -32,9 +35,9 @@ use crate::oauth::trust::{IssuerKeys, TrustError};
 /// Members held, by organisation and login, those that there are not among them.
 const MEMBERS_REMEMBERED: usize = 65_536;
 /// Entries that are looked through for one request, where it is clear of which organisation: as many as one may have.
-const MOST_OF_ONE: i64 = 500;
+const MOST_OF_ONE: usize = 500;
 /// Where it is not: the first of each organisation, then the second of each, and so on.
-const MOST_OF_ALL: i64 = 256;
+pub const MOST_OF_ALL: usize = 256;
 /// Loads that ask the database at once, and those that may wait: the next is told to try later.
 const LOADS_RUNNING: usize = 4;
 const LOADS_WAITING: usize = 128;
@@ -101,6 +104,8 @@ pub(super) struct TrustedIssuers {
     lists: held::Lists,
     /// The active user of that login in an organisation.
     members: Cache<(Uuid, Arc<str>), Option<LoginHolder>>,
+    /// Whose an API is, by its identifier.
+    api_owners: Cache<Arc<str>, ApiOwner>,
     /// How many times something was forgotten: what was read from the database before the last time is not kept. Locked
     /// while something is forgotten or kept, so that neither happens in the middle of the other.
     generation: Mutex<u64>,
@@ -116,6 +121,7 @@ impl TrustedIssuers {
             parsed: Arc::new(held::Parsed::new(system_authorities)),
             lists: held::lists(),
             members: Cache::new(MEMBERS_REMEMBERED),
+            api_owners: Cache::new(OWNERS_REMEMBERED),
             generation: Mutex::new(0),
             admitted: Semaphore::new(LOADS_RUNNING + LOADS_WAITING),
             running: Semaphore::new(LOADS_RUNNING),
@@ -132,6 +138,13 @@ impl TrustedIssuers {
         let mut generation = self.generation();
         *generation += 1;
         self.lists.clear();
+    }
+
+    /// Forgets whose each API is.
+    pub(super) fn forget_api_owners(&self) {
+        let mut generation = self.generation();
+        *generation += 1;
+        self.api_owners.clear();
     }
 
     /// Forgets every member.
@@ -183,6 +196,7 @@ impl Directory {
             move |conn: &mut AnyConnection| {
                 let is_of_all = matches!(sought.meant, Meant::Anybody | Meant::Bearer);
                 let limit = if is_of_all { MOST_OF_ALL } else { MOST_OF_ONE };
+                let limit = i64::try_from(limit).unwrap_or(i64::MAX);
                 let records = trusted_issuers::list_sought(conn, &sought, limit)?;
                 Ok(records.into_iter().map(|record| parsed.of(record)).collect())
             }

@@ -16,7 +16,7 @@ use crate::oauth::bearer::{Denial, NotSent, Scheme, SentToken};
 use crate::oauth::dpop::{ProofError, ProvenRequest};
 use crate::oauth::metadata::path;
 use crate::service::Authority;
-use crate::service::access::{self, AccessError, SenderError, ValidToken};
+use crate::service::access::{self, AccessError, Inquirer, SenderError, ValidToken};
 
 /// Why a request does not get in.
 #[derive(Debug)]
@@ -124,6 +124,7 @@ pub(super) async fn valid_token(
     authority: &Authority,
     request: &HttpRequest,
     door: Door<'_>,
+    inquirer: Inquirer<'_>,
     asked: impl FnOnce() -> Result<Asked, Refusal>,
 ) -> Result<ValidToken, Refusal> {
     let now = caller(authority, request).now;
@@ -134,7 +135,7 @@ pub(super) async fn valid_token(
         (sent, _) => sent,
     };
     let SentToken { scheme, token } = sent.map_err(Refusal::NotSent)?;
-    let valid = access::verify(authority, token, now).await.map_err(|error| match error {
+    let valid = access::verify(authority, token, inquirer, now).await.map_err(|error| match error {
         AccessError::Refused(reason) => Refusal::Invalid(reason),
         AccessError::Unavailable(reason) => Refusal::Unavailable(reason),
     })?;

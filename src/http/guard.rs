@@ -14,7 +14,7 @@ use super::dpop::Asked;
 use super::error::ApiError;
 use super::site::Site;
 use crate::oauth::api::management_scope;
-use crate::service::access::ValidToken;
+use crate::service::access::{Inquirer, ValidToken};
 
 /// What a route demands of a token besides being good.
 pub(super) trait Demand: 'static {
@@ -90,7 +90,9 @@ async fn check(request: &HttpRequest, scope: Option<&'static str>) -> Result<Val
     let issuer = authority.issuer();
     let door = Door::Own { issuer };
     let refused = |refusal: Refusal| refusal.at(door, request);
-    let valid = valid_token(authority, request, door, || Ok(Asked::of_us(request, issuer))).await.map_err(refused)?;
+    let valid = valid_token(authority, request, door, Inquirer::Anybody, || Ok(Asked::of_us(request, issuer)))
+        .await
+        .map_err(refused)?;
     if let Some(scope) = scope {
         demand_audience(&valid, &[&authority.directory.management_api().identifier]).map_err(refused)?;
         demand_scopes(&valid, &[scope]).map_err(refused)?;

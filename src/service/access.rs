@@ -7,7 +7,7 @@ use super::dpop::check_nonce;
 use super::foreign_jwt::{self, Narrowing, Untaken, UnverifiedForeignJwt};
 use crate::clock::Timestamp;
 use crate::directory::LookupError;
-use crate::directory::trusted_issuers::{LoginHolder, Meant, Sought};
+use crate::directory::trusted_issuers::{ApiOwner, LoginHolder, Meant, Sought};
 use crate::keys::dpop::{BindingError, Shown, Use, check_binding};
 use crate::keys::verify::{SignedToken, TokenError};
 use crate::oauth::claims::ReadClaims;
@@ -29,6 +29,40 @@ pub struct ValidToken {
     pub person: Option<LoginHolder>,
 }
 
+/// Who wants to know what a token is worth. Of an issuer whom very many trust, those are meant for whom whoever asks can want
+/// to know it.
+#[derive(Debug, Clone, Copy)]
+pub enum Inquirer<'a> {
+    /// Nobody in particular.
+    Anybody,
+    /// Somebody of the organisation with that slug.
+    Organisation(&'a str),
+    /// Who serves one of the APIs with these identifiers.
+    Servers(&'a [String]),
+}
+
+impl Inquirer<'_> {
+    /// The one organisation for which it can be.
+    async fn organisation(self, authority: &Authority) -> Result<Option<Arc<str>>, AccessError> {
+        let identifiers = match self {
+            Self::Anybody => return Ok(None),
+            Self::Organisation(slug) => return Ok(Some(slug.into())),
+            Self::Servers(identifiers) => identifiers,
+        };
+        let mut only = None;
+        for identifier in identifiers {
+            let owner = authority.directory.find_api_owner(identifier).await.map_err(AccessError::Unavailable)?;
+            match (owner, &only) {
+                (ApiOwner::Nobody, _) => {}
+                (ApiOwner::Organisation(slug), Some(other)) if slug == *other => {}
+                (ApiOwner::Organisation(slug), None) => only = Some(slug),
+                (ApiOwner::Organisation(_) | ApiOwner::Everybody, _) => return Ok(None),
+            }
+        }
+        Ok(only)
+    }
+}
+
 /// Why a token was not accepted.
 #[derive(Debug)]
 pub enum AccessError {
@@ -43,8 +77,13 @@ pub enum AccessError {
 ///
 /// # Errors
 /// The first check that failed.
-pub async fn verify(authority: &Authority, token: &str, now: Timestamp) -> Result<ValidToken, AccessError> {
-    let (valid, untaken) = look(authority, token, now).await?;
+pub async fn verify(
+    authority: &Authority,
+    token: &str,
+    inquirer: Inquirer<'_>,
+    now: Timestamp,
+) -> Result<ValidToken, AccessError> {
+    let (valid, untaken) = look(authority, token, inquirer, now).await?;
     if let Some(untaken) = untaken {
         untaken.take(authority).await.map_err(refused_foreign)?;
     }
@@ -55,11 +94,12 @@ pub async fn verify(authority: &Authority, token: &str, now: Timestamp) -> Resul
 pub(super) async fn look(
     authority: &Authority,
     token: &str,
+    inquirer: Inquirer<'_>,
     now: Timestamp,
 ) -> Result<(ValidToken, Option<Untaken>), AccessError> {
     match verify_signed(authority, token, now) {
         Ok(verified) => Ok((check_own(authority, verified, now).await?, None)),
-        Err(refusal) => look_at_foreign(authority, token, refusal, now).await,
+        Err(refusal) => look_at_foreign(authority, token, refusal, inquirer, now).await,
     }
 }
 
@@ -168,10 +208,13 @@ async fn look_at_foreign(
     authority: &Authority,
     token: &str,
     refusal: TokenError,
+    inquirer: Inquirer<'_>,
     now: Timestamp,
 ) -> Result<(ValidToken, Option<Untaken>), AccessError> {
     let Ok(unverified) = UnverifiedForeignJwt::parse(token) else { return Err(AccessError::Refused(refusal)) };
-    let looked_at = foreign_jwt::look(authority, unverified, Way::Bearer, Narrowing::default(), now).await;
+    let organisation = inquirer.organisation(authority).await?;
+    let narrowing = Narrowing { tenant: organisation.as_deref(), ..Narrowing::default() };
+    let looked_at = foreign_jwt::look(authority, unverified, Way::Bearer, narrowing, now).await;
     let (verified, untaken) = looked_at.map_err(|error| match error {
         TrustError::UnknownIssuer => AccessError::Refused(refusal),
         error => refused_foreign(error),

@@ -1,6 +1,7 @@
 //! The one check of a third party's JWT, whichever way it comes: signature, claims, and whom it stands for here.
 
 mod candidates;
+mod taken;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -11,11 +12,9 @@ use uuid::Uuid;
 
 pub(super) use self::candidates::{Candidate, Choice, admits, candidate, may_come};
 use self::candidates::{Candidates, candidates, unavailable};
+pub(super) use self::taken::{Untaken, was_used};
 use super::authority::Authority;
 use crate::clock::Timestamp;
-use crate::db::trusted_issuers::TrustedIssuerRecord;
-use crate::db::used_jti::{self, Jti};
-use crate::db::{AnyConnection, DbError};
 use crate::directory::Directory;
 use crate::directory::trusted_issuers::{Meant, Sought, TrustedIssuer};
 use crate::keys::budget::SignatureBudget;
@@ -30,8 +29,6 @@ use crate::oauth::{Api, Client, ClientId};
 
 /// Signatures that are checked for one JWT, over all who trust its issuer: a stranger spends that much of our time.
 const MOST_SIGNATURES: usize = 32;
-/// Under which ids of third parties' JWTs are remembered, whichever way they came, apart from those of clients' own.
-const PURPOSE: &str = "third-party-jwt";
 
 /// A third party's JWT, taken apart. Nothing of it is proved yet.
 #[derive(Debug)]
@@ -187,15 +184,6 @@ pub(super) fn parse<'a>(authority: &Authority, jwt: &'a str, way: Way) -> Result
         authority.trust_counts.ended(way, &unverified);
     }
     unverified
-}
-
-/// A JWT that is good and was not taken yet.
-#[derive(Debug)]
-pub(super) struct Untaken {
-    issuer: Arc<TrustedIssuer>,
-    way: Way,
-    /// Its id, and until when that is remembered, if it is good once.
-    once: Option<(String, Timestamp)>,
 }
 
 /// Checks everything there is to check, and uses the JWT up if it is good once.
@@ -375,58 +363,6 @@ async fn person(
     let since = holder.ok_or(TrustError::NotRegistered)?.since;
     let subject = qualified_subject(claims.issuer(), login);
     Ok(Some(Person { subject: subject.into(), login: login.into(), since }))
-}
-
-/// Whose ids are remembered: another organisation may trust keys of its own under the same name.
-fn whose_ids(record: &TrustedIssuerRecord) -> String {
-    format!("{} {}", record.organisation_id, record.issuer)
-}
-
-/// Whether a JWT of that id was used before. Uses nothing up. Blocks.
-pub(super) fn was_used(conn: &mut AnyConnection, record: &TrustedIssuerRecord, jti: &str) -> Result<bool, DbError> {
-    used_jti::is_used(conn, &whose_ids(record), PURPOSE, jti)
-}
-
-impl Untaken {
-    /// Uses the JWT up if it is good once, in whichever way it came and for whichever app, and counts it. After everything
-    /// else: who cannot sign for the issuer must not burn its ids.
-    ///
-    /// # Errors
-    /// `Replayed`, or `Unavailable` when that cannot be known.
-    pub(super) async fn take(self, authority: &Authority) -> Result<(), TrustError> {
-        let taken = self.use_up(authority).await;
-        let (id, counts) = (self.issuer.record.id, &authority.trust_counts);
-        match &taken {
-            Ok(()) => counts.accepted(id),
-            Err(error) => counts.refused(id, error),
-        }
-        counts.ended(self.way, &taken);
-        taken
-    }
-
-    async fn use_up(&self, authority: &Authority) -> Result<(), TrustError> {
-        let Some((jti, forget_at)) = self.once.clone() else { return Ok(()) };
-        let whose = whose_ids(&self.issuer.record);
-        let record = move |conn: &mut AnyConnection| used_jti::record(conn, &whose, PURPOSE, &jti, forget_at);
-        let recorded = authority.directory.database().insert_off_thread(record).await;
-        match recorded.map_err(|error| TrustError::Unavailable(error.to_string()))? {
-            Jti::Fresh => Ok(()),
-            Jti::Replayed => Err(TrustError::Replayed),
-        }
-    }
-
-    /// Whether it could be taken now. Uses nothing up and counts nothing.
-    ///
-    /// # Errors
-    /// As [`Self::take`].
-    pub(super) async fn check_unused(&self, authority: &Authority) -> Result<(), TrustError> {
-        let Some((jti, _)) = self.once.clone() else { return Ok(()) };
-        let issuer = self.issuer.clone();
-        let look = move |conn: &mut AnyConnection| was_used(conn, &issuer.record, &jti);
-        let used = authority.directory.database().read_off_thread(look).await;
-        let is_used = used.map_err(|error| TrustError::Unavailable(error.to_string()))?;
-        if is_used { Err(TrustError::Replayed) } else { Ok(()) }
-    }
 }
 
 /// The app with no more scopes than the issuer gives it, and for no longer.

@@ -1,7 +1,7 @@
 //! Introspection ([RFC 7662](https://www.rfc-editor.org/rfc/rfc7662)): what a token is worth, for those whom it
 //! concerns.
 
-use super::access::{self, AccessError, ValidToken, refused_foreign};
+use super::access::{self, AccessError, Inquirer, ValidToken, refused_foreign};
 use super::authority::{Authority, Caller};
 use crate::oauth::{Client, OAuthError};
 
@@ -31,7 +31,8 @@ async fn known(
     asker: &Client,
     token: &str,
 ) -> Result<Option<ValidToken>, AccessError> {
-    let (valid, untaken) = access::look(authority, token, caller.now).await?;
+    let inquirer = Inquirer::Organisation(&asker.organisation.slug);
+    let (valid, untaken) = access::look(authority, token, inquirer, caller.now).await?;
     let is_own = is_own(asker, &valid);
     if !is_own && !is_served_by(asker, &valid) {
         return Ok(None);

@@ -15,7 +15,7 @@ use crate::http::observe::Outcome;
 use crate::http::site::Site;
 use crate::oauth::form::parse_form;
 use crate::oauth::scope::{LONGEST_SCOPE_NAME, is_scope_name};
-use crate::service::access::ValidToken;
+use crate::service::access::{Inquirer, ValidToken};
 
 const X_AUTH_CLIENT_ID: HeaderName = HeaderName::from_static("x-auth-client-id");
 const X_AUTH_SCOPE: HeaderName = HeaderName::from_static("x-auth-scope");
@@ -49,7 +49,8 @@ fn subject(sub: &str) -> HeaderValue {
 }
 
 async fn check(site: &Site, request: &HttpRequest, door: Door<'_>, demands: &Demands) -> Result<ValidToken, Refusal> {
-    let valid = valid_token(&site.authority, request, door, || demands.asked(request)).await?;
+    let inquirer = if demands.any_audience { Inquirer::Anybody } else { Inquirer::Servers(&demands.audiences) };
+    let valid = valid_token(&site.authority, request, door, inquirer, || demands.asked(request)).await?;
     if !demands.any_audience {
         demand_audience(&valid, &demands.audiences)?;
     }

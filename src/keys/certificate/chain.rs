@@ -383,6 +383,19 @@ mod tests {
     }
 
     #[test]
+    fn cas_of_one_name_are_tried_as_long_as_the_budget_lasts() {
+        let roots: Vec<_> = (0..10).map(|_| self_signed(authority("root"))).collect();
+        let all: Vec<_> = roots.iter().collect();
+        let authorities = trusting(&all);
+        let leaf = roots[9].issue(signer());
+        let jws = leaf.sign(&[&leaf]);
+        let tried = |checks| authorities.verify(&parse(&jws), NOW, &SignatureBudget::new(checks)).map(|_| ());
+        assert_eq!(tried(11), Ok(()), "one for each CA and one for the token");
+        assert_eq!(tried(10), Err(ChainError::Spent));
+        assert_eq!(tried(9), Err(ChainError::Spent));
+    }
+
+    #[test]
     fn a_chain_that_does_not_hold_is_refused_for_its_own_reason() {
         let root = self_signed(authority("root"));
         let only_root = trusting(&[&root]);

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::{MOST_SIGNATURES, Narrowing, UnverifiedForeignJwt};
 use crate::db::trusted_issuers::TrustedIssuerRecord;
 use crate::directory::Directory;
-use crate::directory::trusted_issuers::TrustedIssuer;
+use crate::directory::trusted_issuers::{MOST_OF_ALL, Meant, TrustedIssuer};
 use crate::oauth::trust::{TrustError, Way};
 use crate::oauth::{Client, ClientId};
 use crate::service::Authority;
@@ -90,6 +90,7 @@ pub(super) async fn candidates(
     let directory = &authority.directory;
     let named = unverified.named_organisations(authority.issuer());
     let Some(meant) = narrowing.meant(&named, way) else { return Ok(Candidates::default()) };
+    let is_anybodys = matches!(meant, Meant::Anybody | Meant::Bearer);
     let trusted = directory.find_trusted_issuers(unverified.sought(meant)).await.map_err(unavailable)?;
     let (mut fitting, mut others) = (Vec::new(), Vec::new());
     for (at, issuer) in trusted.iter().enumerate() {
@@ -124,6 +125,10 @@ pub(super) async fn candidates(
     let is_one = fitting.iter().all(|issuer| Some(issuer.record.organisation_id) == first);
     let share = if is_one { MOST_TRIED } else { MOST_OF_ONE_ORGANISATION };
     let mut candidates = Candidates::default();
+    if is_anybodys && trusted.len() == MOST_OF_ALL {
+        // There may be more, and whose they are is not known.
+        candidates.left_out.push(Uuid::nil());
+    }
     let mut of_organisation: HashMap<Uuid, usize> = HashMap::new();
     // With how many of its organisation it is tried before.
     let mut placed = Vec::new();

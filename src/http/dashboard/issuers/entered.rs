@@ -76,7 +76,7 @@ fn rule(line: &str, before: &[ClaimRule]) -> Result<ClaimRule, String> {
 }
 
 impl Entered {
-    /// What a form of that kind begins with; `own` is this server's issuer, which is a good audience.
+    /// What a form of that kind begins with; `own` is the audience that stands for the organisation and nobody else.
     pub(super) fn of_start(start: &Start, own: &str) -> Self {
         Self {
             name: start.name.to_owned(),

@@ -10,6 +10,7 @@ use crate::http::dashboard::error::{PageError, PageResult};
 use crate::http::dashboard::page::{Section, View};
 use crate::http::dashboard::refusal::refusal;
 use crate::http::dashboard::visitor::{Admin, Visitor};
+use crate::oauth::trust::organisation_audience;
 use crate::service::trusted_issuers;
 
 /// Where the JWTs come from.
@@ -68,7 +69,8 @@ pub(super) async fn show_new(visitor: Visitor<Admin>) -> PageResult {
         return visitor.page(&StartsView { starts: STARTS, for_app });
     };
     let start = Start::of(&from).ok_or_else(|| PageError::not_found(&visitor))?;
-    let mut entered = Entered::of_start(start, visitor.site().authority.issuer());
+    let own = organisation_audience(visitor.site().authority.issuer(), &visitor.organisation());
+    let mut entered = Entered::of_start(start, &own);
     if !app.is_empty() {
         (entered.app, entered.stands_for) = (app, "app".to_owned());
     }
@@ -110,7 +112,7 @@ pub(super) mod tests {
     pub(in crate::http::dashboard) fn samples() -> Vec<Sample> {
         let entered = |key: &str, app: &str| Entered {
             app: app.to_owned(),
-            ..Entered::of_start(Start::of(key).unwrap(), "https://id.example.com")
+            ..Entered::of_start(Start::of(key).unwrap(), "https://id.example.com/acme")
         };
         let view = |entered, faults, from| sample(NewIssuerView::new(IssuerForm::sample(entered, faults), from));
         vec![

@@ -179,6 +179,11 @@ pub(super) fn wrong(
             format!("Its typ is {}, that of another kind of JWT; it must be JWT or missing.", shown(typ))
         }
         Check::Audience => {
+            let has_ours = policy.audiences.iter().any(|ours| claims.audiences().contains(ours));
+            if has_ours && way != Way::ClientAssertion {
+                return "One of its audiences is that of another organisation of this server, which alone may take it."
+                    .to_owned();
+            }
             let named = shown(&claims.audiences().join(", "));
             let alone = if way == Way::ClientAssertion { " alone" } else { "" };
             format!("It is for {named}, and must be for {}{alone}.", policy.audiences.join(" or "))
