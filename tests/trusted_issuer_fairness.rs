@@ -6,7 +6,7 @@ use brevet::clock::Clock;
 use brevet::db::{AnyConnection, Database, DbError};
 use brevet::directory::trusted_issuers::{Meant, Sought};
 use brevet::oauth::ClientId;
-use brevet::oauth::trust::{ClaimRule, IssuerKeys, TrustPolicy};
+use brevet::oauth::trust::{ClaimName, ClaimRule, ClaimTest, IssuerKeys, TrustPolicy};
 use brevet::service::ServiceError;
 use brevet::service::trusted_issuers::{self, IssuerSettings, StandsFor};
 use diesel::connection::SimpleConnection;
@@ -223,6 +223,34 @@ fn keys_that_cost_much_are_not_taken() {
         let refusal = refusal.unwrap_err();
         assert!(refusal.contains(why), "{refusal}");
     }
+}
+
+/// What an organisation writes down is looked through with the entries of others, so it is not endless.
+#[test]
+fn what_an_organisation_demands_has_an_end() {
+    let stage = Stage::new(&[]);
+    let long = |rules: usize| {
+        let values = (0..50).map(|number| format!("{number:0>500}")).collect();
+        vec![ClaimRule { claim: ClaimName::sub(), test: ClaimTest::OneOf(values) }; rules]
+    };
+    let refusal = stage.try_trust("acme", &stage.ours, |policy| policy.rules = long(6)).unwrap_err();
+    assert!(refusal.contains("128 KiB"), "{refusal}");
+    let mut made = Vec::new();
+    let refusal = loop {
+        assert!(made.len() < 20, "more than a MiB");
+        match stage.try_trust("acme", &stage.ours, |policy| policy.rules = long(4)) {
+            Ok(id) => made.push(id),
+            Err(refusal) => break refusal,
+        }
+    };
+    assert!(refusal.contains("1024 KiB") && made.len() >= 9, "{}: {refusal}", made.len());
+    // What is there may be changed, if it becomes no longer.
+    let shorter = trusted_issuers::change(&stage.app.management, made[0], None, |settings| {
+        settings.policy.rules.pop();
+        Ok::<_, ServiceError>(())
+    });
+    shorter.unwrap();
+    stage.try_trust("rival", &stage.rivals, |_| {}).unwrap();
 }
 
 /// The audience `ISSUER/SLUG` is as if the organisation had been named, and whoever else registers whatever changes nothing.
