@@ -25,6 +25,7 @@ mod organisations;
 mod page;
 mod paging;
 mod people;
+mod private_keys;
 mod qr;
 mod quick_start;
 mod refusal;

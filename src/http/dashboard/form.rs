@@ -4,6 +4,7 @@ use actix_web::HttpRequest;
 use actix_web::http::header::{HOST, HeaderName, ORIGIN};
 use url::Url;
 
+use super::private_keys::holds_private_key;
 use crate::oauth::form::{FormError, parse_text_form};
 use crate::secret::Secret;
 
@@ -33,6 +34,9 @@ const SECRETS: &[&str] = &[
     PASSKEY,
     PASSKEY_STATE,
 ];
+
+/// Fields for public keys.
+const KEYS: &[&str] = &["jwks", "certificates"];
 
 /// A form that was read. Fields that no handler asks for have no effect.
 pub(in crate::http) struct Form {
@@ -85,8 +89,11 @@ impl Form {
     }
 
     /// Everything but secrets, to be put into hidden fields: what was entered is not lost while the person proves who it is.
+    /// Nor is a private key kept that somebody pasted where a public one belongs.
     pub(super) fn kept(&self) -> impl Iterator<Item = (&str, &str)> {
-        let kept = self.pairs.iter().filter(|(name, _)| !SECRETS.contains(&name.as_str()));
+        let is_private = |name: &str, value: &Secret| KEYS.contains(&name) && holds_private_key(value.reveal());
+        let is_secret = move |name: &str, value: &Secret| SECRETS.contains(&name) || is_private(name, value);
+        let kept = self.pairs.iter().filter(move |(name, value)| !is_secret(name, value));
         kept.map(|(name, value)| (name.as_str(), value.reveal()))
     }
 }

@@ -18,6 +18,7 @@ use crate::http::dashboard::error::{PageError, PageResult};
 use crate::http::dashboard::faults::Faults;
 use crate::http::dashboard::form::Form;
 use crate::http::dashboard::page::{Section, View};
+use crate::http::dashboard::private_keys::holds_private_key;
 use crate::http::dashboard::visitor::{Admission, AnyMember, Developer, Visitor};
 use crate::http::dashboard::when::When;
 use crate::oauth::ClientId;
@@ -347,8 +348,16 @@ pub(super) async fn refused(
 /// Changes how the app proves who it is.
 pub(super) async fn change_authentication(visitor: Visitor<Developer>, sid: Path<String>) -> PageResult {
     let client_id = visitor.client_id(&sid)?;
-    let form = visitor.confirmed_form(&[]).await?;
+    let form = visitor.form(&[])?;
     let (method, jwks, jwks_uri) = (form.text("auth-method"), form.trimmed("jwks"), form.trimmed("jwks-uri"));
+    // Before anything else: it must not wait anywhere while the person proves who it is.
+    if holds_private_key(jwks) {
+        let text =
+            "That is a private key: it must stay with the program. Give its public half. What you pasted was not kept.";
+        let entered = AuthenticationFields::new(method, "", jwks_uri);
+        return refused(&visitor, client_id, &form, None, Some(entered), Faults::one("jwks", text)).await;
+    }
+    visitor.confirm(&form).await?;
     let entered = AuthenticationFields::new(method, jwks, jwks_uri);
     let given = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
     // Keys that stand there from before are not meant when others are chosen.

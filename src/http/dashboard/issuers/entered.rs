@@ -6,10 +6,11 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::kinds;
-use super::starts::Start;
+use super::starts::{Start, blanks};
 use crate::clock::{parse_span, print_span};
 use crate::http::dashboard::faults::{Faults, sentence};
 use crate::http::dashboard::form::Form;
+use crate::http::dashboard::private_keys::holds_private_key;
 use crate::oauth::trust::{ClaimName, ClaimRule, ClaimTest, IssuerKeys, TrustPolicy};
 use crate::oauth::{ClientId, SigningAlgorithm};
 use crate::service::trusted_issuers::{IssuerSettings, StandsFor, TrustedIssuerRecord};
@@ -44,6 +45,9 @@ pub(super) struct Entered {
     pub(super) app_words: String,
     pub(super) limits_scopes: bool,
     pub(super) scopes: BTreeSet<String>,
+    /// Fields with a private key in them, which are empty here: it stands in no page again.
+    #[serde(skip)]
+    private: Vec<&'static str>,
 }
 
 /// The lines of a text that say something.
@@ -127,19 +131,30 @@ impl Entered {
             app_words: String::new(),
             limits_scopes: record.app.is_some() && policy.limits_scopes,
             scopes: record.scopes.iter().map(|(_, name)| name.clone()).collect(),
+            private: Vec::new(),
         }
     }
 
     /// What came with the form.
     pub(super) fn of_form(form: &Form) -> Self {
         let text = |name: &str| form.trimmed(name).to_owned();
+        let mut private = Vec::new();
+        let mut public = |name: &'static str| {
+            let given = text(name);
+            if !holds_private_key(&given) {
+                return given;
+            }
+            private.push(name);
+            String::new()
+        };
+        let (jwks, certificates) = (public("jwks"), public("certificates"));
         Self {
             name: text("name"),
             issuer: text("issuer"),
             keys: text("keys"),
             jwks_uri: text("jwks-uri"),
-            jwks: text("jwks"),
-            certificates: text("certificates"),
+            jwks,
+            certificates,
             certificate_names: text("certificate-names"),
             audiences: text("audiences"),
             algorithms: form.all("algorithm").map(str::to_owned).collect(),
@@ -154,17 +169,41 @@ impl Entered {
             app_words: form.trimmed("app-words").chars().filter(|c| !c.is_control()).take(100).collect(),
             limits_scopes: form.has("limits-scopes"),
             scopes: form.all("scope").map(str::to_owned).collect(),
+            private,
+        }
+    }
+
+    /// What is wrong whichever button was pressed: a private key is told of at once.
+    pub(super) fn private_keys(&self) -> Faults {
+        let mut faults = Faults::default();
+        for field in &self.private {
+            faults.add(
+                field,
+                "That is a private key: it must stay with the issuer. Give its public half or certificate. What you pasted was not kept.",
+            );
+        }
+        faults
+    }
+
+    /// Refuses what a kind of issuer begins with and only the person knows.
+    fn check_blanks(&self, faults: &mut Faults) {
+        let fields = [("issuer", &self.issuer), ("audiences", &self.audiences), ("rules", &self.rules)];
+        for (field, text) in fields {
+            let left = blanks(text);
+            if !left.is_empty() {
+                faults.add(field, format!("Put your own in place of {}.", left.join(", ")));
+            }
         }
     }
 
     fn read_keys(&self, faults: &mut Faults) -> IssuerKeys {
-        let mut given = |field: &str, text: &str, missing: &str| {
-            if text.is_empty() {
+        let mut given = |field: &'static str, text: &str, missing: &str| {
+            if text.is_empty() && !self.private.contains(&field) {
                 faults.add(field, missing);
             }
             text.into()
         };
-        let certificates = |given: &mut dyn FnMut(&str, &str, &str) -> std::sync::Arc<str>| {
+        let certificates = |given: &mut dyn FnMut(&'static str, &str, &str) -> std::sync::Arc<str>| {
             given("certificates", &self.certificates, "Paste the certificates, in PEM form.")
         };
         match self.keys.as_str() {
@@ -183,7 +222,7 @@ impl Entered {
 
     /// What it means; `before` are the rules that there are already.
     pub(super) fn read(&self, before: &[ClaimRule]) -> Result<IssuerSettings, Faults> {
-        let mut faults = Faults::default();
+        let mut faults = self.private_keys();
         if self.name.is_empty() {
             faults.add("name", "Enter a name: it is how people tell issuers apart.");
         }
@@ -191,6 +230,7 @@ impl Entered {
             faults.add("issuer", "Write what stands in iss of its tokens, byte for byte.");
         }
         let keys = self.read_keys(&mut faults);
+        self.check_blanks(&mut faults);
         if self.audiences.is_empty() {
             faults.add(
                 "audiences",
@@ -329,14 +369,45 @@ mod tests {
         for start in STARTS {
             let entered = Entered::of_start(start, "https://id.example.com");
             assert!(entered.read(&[]).is_err(), "{}", start.key);
-            let app = Entered { app: SID.to_owned(), ..entered };
-            let rules = app.read(&[]).map(|settings| settings.policy.rules).unwrap_or_default();
-            let has_capitals = |rule: &ClaimRule| {
-                rule.to_string()
-                    .split(|c: char| !c.is_ascii_alphanumeric())
-                    .any(|word| word.len() > 3 && word.bytes().all(|byte| byte.is_ascii_uppercase()))
+            // Nor with everything else filled in.
+            let filled = |text: &str| if text.is_empty() { "x".to_owned() } else { text.to_owned() };
+            let full = Entered {
+                app: SID.to_owned(),
+                issuer: filled(&entered.issuer),
+                jwks: "x".to_owned(),
+                certificates: "x".to_owned(),
+                audiences: "x".to_owned(),
+                scopes: ["x".to_owned()].into(),
+                ..entered.clone()
             };
-            assert!(rules.is_empty() || rules.iter().any(has_capitals), "{}: {rules:?}", start.key);
+            let has_blanks = !blanks(&format!("{}\n{}", start.issuer, start.rules)).is_empty();
+            assert_eq!(full.read(&[]).is_err(), has_blanks, "{}", start.key);
+            let has_capitals = |text: &str| {
+                let words = text.split(|c: char| !c.is_ascii_alphanumeric());
+                words.into_iter().any(|word| word.len() > 3 && word.bytes().all(|byte| byte.is_ascii_uppercase()))
+            };
+            assert_eq!(has_capitals(start.issuer) || has_capitals(start.rules), has_blanks, "{}", start.key);
+        }
+    }
+
+    #[test]
+    fn what_stands_in_for_ones_own_is_found_also_in_part() {
+        for (text, left) in [
+            ("repository = OWNER/REPOSITORY\nref = refs/heads/main", vec!["OWNER/REPOSITORY"]),
+            ("repository = OWNER/brevet", vec!["OWNER"]),
+            ("repository = acme/REPOSITORY", vec!["REPOSITORY"]),
+            ("sub = repo:OWNER/REPOSITORY:ref:refs/heads/main", vec!["OWNER/REPOSITORY"]),
+            ("sub = system:serviceaccount:billing:NAME", vec!["NAME"]),
+            ("sub = system:serviceaccount:NAMESPACE:NAME", vec!["NAMESPACE", "NAME"]),
+            ("sub = spiffe://TRUST-DOMAIN/ns/NAMESPACE/sa/NAME", vec!["TRUST-DOMAIN", "NAMESPACE", "NAME"]),
+            ("https://login.microsoftonline.com/TENANT-ID/v2.0", vec!["TENANT-ID"]),
+            ("role = OWNER", vec![]),
+            ("department = PROJECT, GROUP", vec![]),
+            ("repository = THE-OWNER/x", vec![]),
+            ("sub = a:NAMES", vec![]),
+            ("repository = owner/repository", vec![]),
+        ] {
+            assert_eq!(blanks(text), left, "{text}");
         }
     }
 }

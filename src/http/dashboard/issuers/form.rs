@@ -131,8 +131,9 @@ impl IssuerForm {
         let ticked = press(button, &known.apis, &entered.scopes);
         if ticked.is_some() || button == "find-app" || looks_for_others(form) {
             entered.scopes = ticked.unwrap_or(entered.scopes);
-            let again = Self { seen: form.text("keys-seen").to_owned(), ..Self::with(visitor, entered, &known).await? };
-            return Ok(Asked::Again(again.into()));
+            let (seen, faults) = (form.text("keys-seen").to_owned(), entered.private_keys());
+            let again = Self { seen, faults, ..Self::with(visitor, entered, &known).await? };
+            return Ok(if again.faults.is_empty() { Asked::Again } else { Asked::Refused }(again.into()));
         }
         let settings = match entered.read(before.map_or(&[], |before| &before.policy.rules)) {
             Ok(settings) => settings,
