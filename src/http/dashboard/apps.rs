@@ -24,6 +24,7 @@ pub(super) mod tests;
 use serde::Serialize;
 
 pub(super) use self::head::{AppHead, Tab};
+pub(super) use self::overview::IssuerOfApp;
 pub(super) use self::routes::routes;
 
 /// One of several values in a form.

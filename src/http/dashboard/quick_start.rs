@@ -1,5 +1,7 @@
 //! `/apps/{sid}/start`: a program that gets a token for an app.
 
+mod keyless;
+
 use actix_web::web::Path;
 use serde::Serialize;
 
@@ -22,8 +24,6 @@ const MOST_SCOPES: usize = 5;
 struct StartView {
     app: AppHead,
     is_disabled: bool,
-    /// It signs its requests, so a program with a key does not work for it.
-    has_no_key: bool,
     has_live_key: bool,
     has_scopes: bool,
     /// More than stand in the snippet.
@@ -63,7 +63,6 @@ fn view(scene: &Scene, app: &AppRecord, has_live_key: bool, language: &Language)
     Ok(StartView {
         app: AppHead::new(app, Tab::Start),
         is_disabled: app.disabled_at.is_some(),
-        has_no_key: app.authentication != ClientAuthentication::ClientSecret,
         has_live_key,
         has_scopes: !scopes.is_empty(),
         asks_for_all,
@@ -81,7 +80,7 @@ fn view(scene: &Scene, app: &AppRecord, has_live_key: bool, language: &Language)
     })
 }
 
-/// The program in the language that `?lang=` names.
+/// The program in the language that `?lang=` names; for an app without App Key what there is instead.
 pub(super) async fn start(visitor: Visitor<AnyMember>, path: Path<String>) -> PageResult {
     let client_id = visitor.client_id(&path)?;
     let language = match visitor.query("lang") {
@@ -89,6 +88,9 @@ pub(super) async fn start(visitor: Visitor<AnyMember>, path: Path<String>) -> Pa
         None => Language::first(),
     };
     let found = visitor.look(move |m| apps::show(m, client_id)).await?;
+    if found.app.authentication != ClientAuthentication::ClientSecret {
+        return keyless::show(&visitor, &found.app).await;
+    }
     let now = visitor.now();
     let has_live_key = found.keys.iter().any(|key| key.is_live(now));
     let view = view(&visitor, &found.app, has_live_key, language)?;
@@ -108,7 +110,6 @@ pub(super) mod tests {
         let view = |language: &Language, is_bad: bool| StartView {
             app: AppHead::new(&crate::http::dashboard::apps::tests::app(), Tab::Start),
             is_disabled: is_bad,
-            has_no_key: is_bad,
             has_live_key: !is_bad,
             has_scopes: !is_bad,
             asks_for_all: is_bad,
@@ -121,6 +122,7 @@ pub(super) mod tests {
             key_hint: language.key_hint,
             snippet: snippets.start(language, &StartValues::new("https://id.example.com", sid, &[])).unwrap(),
         };
-        LANGUAGES.iter().flat_map(|language| [sample(view(language, false)), sample(view(language, true))]).collect()
+        let each = LANGUAGES.iter().flat_map(|language| [sample(view(language, false)), sample(view(language, true))]);
+        each.chain(keyless::tests::samples()).collect()
     }
 }

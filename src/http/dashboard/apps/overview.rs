@@ -51,6 +51,8 @@ struct OverviewView {
     /// How many more there are.
     more_issuers: usize,
     may_trust: bool,
+    /// Whether nobody can get a token for it, because all its issuers are switched off.
+    is_stuck: bool,
     live_keys: usize,
     ending: Vec<EndingKey>,
     lifetime: String,
@@ -63,7 +65,7 @@ struct OverviewView {
 
 /// A trusted issuer whose tokens stand for the app.
 #[derive(Debug, Clone, Serialize)]
-struct IssuerOfApp {
+pub(in crate::http::dashboard) struct IssuerOfApp {
     id: String,
     name: String,
     issuer: String,
@@ -78,6 +80,13 @@ impl From<TrustedIssuerRecord> for IssuerOfApp {
             name: record.name,
             issuer: record.issuer,
         }
+    }
+}
+
+impl IssuerOfApp {
+    /// Whether its tokens are accepted.
+    pub(in crate::http::dashboard) const fn is_enabled(&self) -> bool {
+        self.is_enabled
     }
 }
 
@@ -139,6 +148,7 @@ impl OverviewView {
             issuers: Vec::new(),
             more_issuers: 0,
             may_trust: false,
+            is_stuck: false,
             lifetime: app.lifetime.map_or_else(|| "as the API and the server allow".to_owned(), print_span),
             dpop_required: app.dpop_required,
             networks: app.allowed_networks.texts(),
@@ -226,8 +236,9 @@ pub(super) async fn show(visitor: Visitor<AnyMember>, sid: Path<String>) -> Page
             let found = (*details, week.as_ref(), apis);
             let view = OverviewView::new(visitor.config(), found, disabled, may_change, visitor.now());
             let more_issuers = issuers.len().saturating_sub(ISSUERS_SHOWN);
+            let is_stuck = view.is_keyless && !issuers.is_empty() && !issuers.iter().any(IssuerOfApp::is_enabled);
             issuers.truncate(ISSUERS_SHOWN);
-            visitor.page(&OverviewView { issuers, more_issuers, may_trust, ..view })
+            visitor.page(&OverviewView { issuers, more_issuers, may_trust, is_stuck, ..view })
         }
         Found::Deleted(view) => visitor.page_with(StatusCode::GONE, &view),
     }
@@ -258,9 +269,17 @@ pub(super) mod tests {
         };
         let keyless =
             OverviewView { has_keys: false, is_keyless: true, may_trust: true, issuers: Vec::new(), ..view(None) };
+        let off = OverviewView {
+            has_keys: false,
+            is_keyless: true,
+            issuers: vec![issuer(false)],
+            is_stuck: true,
+            ..view(None)
+        };
         let trusted = OverviewView { issuers: vec![issuer(true), issuer(false)], more_issuers: 2, ..view(None) };
         vec![
             sample(keyless),
+            sample(off),
             sample(trusted),
             sample(view(None)),
             sample(view(Some(deed.clone()))),
