@@ -5,7 +5,9 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use brevet::db::developers::Role;
+use brevet::oauth::client::{ClientAuthentication, KeySource};
 use brevet::oauth::trust::{ClaimTest, IssuerKeys};
+use brevet::service::apps::NewApp;
 use brevet::service::trusted_issuers::{self, StandsFor, TrustedIssuerRecord};
 use serde_json::json;
 
@@ -13,7 +15,7 @@ use crate::client_jwks_uri::{KeyServer, good};
 use crate::support::browser::{Browser, Page};
 use crate::support::postgres::on_both_databases;
 use crate::support::signer::Signer;
-use crate::support::{Credentials, TestApp, audit};
+use crate::support::{Credentials, TestApp, audit, new_app};
 use crate::trusted_issuers::{AUD, ISS, Stage, settings};
 
 on_both_databases! {
@@ -177,7 +179,7 @@ fn what_cannot_be_used_is_said_at_the_field_and_the_rest_is_kept() {
     let signer = Signer::ed25519("k1");
     desk.app.create_organisation("other");
     desk.app.create_api("other", "https://other.example", &["other:read"]);
-    let theirs = desk.app.create_app_with("other", crate::support::new_app(&["other:read"]));
+    let theirs = desk.app.create_app_with("other", new_app(&["other:read"]));
     let cases: [(&[(&str, &str)], &str, &str); 12] = [
         (&[("name", "")], "name", "enter a name"),
         (&[("issuer", "")], "issuer", "byte for byte"),
@@ -212,6 +214,90 @@ fn what_cannot_be_used_is_said_at_the_field_and_the_rest_is_kept() {
     // An app of another organisation cannot be chosen: it is not even there.
     let page = desk.ana.get(&format!("/issuers/new?from=jwks&app={}", theirs.client_id)).assert_status(200);
     assert!(!page.texts("#app option").join("\n").contains(&theirs.client_id), "{:?}", page.texts("#app option"));
+}
+
+#[test]
+fn what_a_kind_of_issuer_begins_with_is_not_saved_unchanged() {
+    let desk = Desk::new();
+    let signer = Signer::ed25519("k1");
+    let keys = KeyServer::start(good(&signer.jwks()));
+    let found = [("keys", "jwks_uri"), ("jwks-uri", keys.url.as_str()), ("app", &desk.client.client_id)];
+    let cases = [
+        ("github", "issuer", "https://x.example", "rules", "OWNER/REPOSITORY"),
+        ("gitlab", "issuer", "https://x.example", "rules", "GROUP/PROJECT"),
+        ("kubernetes", "issuer", "https://x.example", "rules", "NAMESPACE, NAME"),
+        ("spiffe", "issuer", "https://x.example", "rules", "TRUST-DOMAIN, NAMESPACE, NAME"),
+        ("entra", "rules", "oid = 6f1c", "issuer", "TENANT-ID"),
+        ("entra", "issuer", "https://x.example", "rules", "OBJECT-ID"),
+    ];
+    for (kind, field, value, id, left) in cases {
+        let mut page = desk.trust(kind, &[&found[..], &[(field, value)]].concat());
+        for press in ["first", "second"] {
+            page = page.assert_status(422);
+            assert!(page.faults().join(" ").contains(&format!("in place of {left}.")), "{kind}: {:?}", page.faults());
+            assert_eq!(page.attribute(".faults a", "href"), Some(format!("#{id}")), "{kind}, {press}");
+            page = desk.ana.submit(&page, "/issuers/new", &[]);
+        }
+    }
+    assert_eq!(desk.all().len(), 0);
+    let own = [("rules", "repository = octo/app"), ("single-use", "yes")];
+    let page = desk.trust("github", &[&found[..], &own].concat()).assert_status(200);
+    desk.ana.submit(&page, "/issuers/new", &[]).assert_status(200);
+    assert_eq!(desk.all().len(), 1);
+    // Nor is it changed into that.
+    let path = format!("/issuers/{}/edit", desk.all()[0].id);
+    let page =
+        desk.ana.submit(&desk.ana.get(&path), "/edit", &[("rules", "repository = OWNER/brevet")]).assert_status(422);
+    assert!(page.faults().join(" ").contains("in place of OWNER."), "{:?}", page.faults());
+}
+
+#[test]
+fn a_private_key_is_never_sent_back_in_a_page() {
+    const SECRET: &str = "c2VjcmV0LXNjYWxhcg";
+    let desk = Desk::new();
+    let pem = format!("-----BEGIN PRIVATE KEY-----\n{SECRET}\n-----END PRIVATE KEY-----");
+    let jwk = json!({ "keys": [{ "kty": "OKP", "crv": "Ed25519", "x": "eA", "d": SECRET }] }).to_string();
+    let app = desk.client.client_id.as_str();
+    for (kind, field, given) in
+        [("jwks", "jwks", &jwk), ("jwks", "jwks", &pem), ("certificate", "certificates", &pem), ("url", "jwks", &jwk)]
+    {
+        let good = [("name", "Portal"), ("issuer", ISS), ("audiences", AUD), ("app", app), ("rules", "sub = x")];
+        for other in [("name", ""), ("max-age", "soon"), ("name", "Portal"), ("do", "find-app")] {
+            let all: Vec<_> = good.into_iter().filter(|(name, _)| *name != other.0).collect();
+            let page = desk.trust(kind, &[&all[..], &[other, (field, given.as_str())]].concat()).assert_status(422);
+            let faults = page.faults().join(" ");
+            assert!(
+                faults.contains("That is a private key: it must stay with the issuer"),
+                "{kind} {other:?}: {faults}"
+            );
+            assert!(page.attribute(".faults a", "href").is_some_and(|link| link == format!("#{field}")));
+            assert!(!page.body.contains(SECRET), "{kind} {other:?}");
+            assert_eq!(page.texts(&format!("#{field}")), [""]);
+        }
+    }
+    let settings = format!("/apps/{app}/settings");
+    let signs = [("auth-method", "private_key_jwt"), ("jwks-uri", "https://kept.example/jwks")];
+    let send = |given: &str| {
+        let page = desk.ana.get(&settings).assert_status(200);
+        desk.ana.submit(&page, "/authentication", &[&signs[..], &[("jwks", given)]].concat())
+    };
+    // The proof of who it is that such a change needs is not asked for, so that nothing waits meanwhile.
+    desk.app.clock.advance(Duration::from_secs(1_200));
+    for given in [&jwk, &pem] {
+        let page = send(given).assert_status(422);
+        assert!(page.faults().join(" ").contains("That is a private key: it must stay with the program"));
+        assert!(!page.body.contains(SECRET) && page.texts("#jwks") == [""]);
+        assert_eq!(page.attribute("#jwks-uri", "value").as_deref(), Some("https://kept.example/jwks"));
+    }
+    // Nor does one wait for somebody whose session is over.
+    let page = desk.ana.get(&settings).assert_status(200);
+    desk.app.clock.advance(Duration::from_secs(90 * 86_400));
+    let page = desk.ana.submit(&page, "/authentication", &[&signs[..], &[("jwks", pem.as_str())]].concat());
+    let page = page.assert_status(401);
+    assert!(!page.body.contains(SECRET));
+    let fields = [("email", "ana@example.com"), ("password", crate::support::PASSWORD)];
+    let page = desk.ana.submit(&page, "/login", &fields);
+    assert!(page.body.contains("https://kept.example/jwks") && !page.body.contains(SECRET), "{}", page.text());
 }
 
 #[test]
@@ -522,4 +608,49 @@ fn the_audit_log_calls_issuers_and_people_by_their_names(settings: &[(&str, &str
     trusted_issuers::delete(&desk.app.management, id).unwrap();
     let page = rows(&format!("target={id}"));
     assert!(page.text().contains(&id.to_string()) && !page.links().contains(&format!("/issuers/{id}")));
+}
+
+#[test]
+fn the_quick_start_of_an_app_without_app_key_shows_who_stands_for_it() {
+    let desk = Desk::new();
+    let keyless = NewApp { authentication: ClientAuthentication::TrustedIssuer, ..new_app(&["billing:read"]) };
+    let sid = desk.app.create_app_with("acme", keyless).client_id;
+    let (start, overview) = (format!("/apps/{sid}/start"), format!("/apps/{sid}"));
+    let page = desk.ana.get(&start).assert_status(200);
+    assert!(page.text().contains("This app has no App Key") && page.text().contains("No token can be issued"));
+    assert!(page.links().contains(&format!("/issuers/new?app={sid}")));
+
+    let page = desk.pasted(&Signer::ed25519("k1"), &[("rules", "sub = x"), ("app", &sid)]).assert_status(200);
+    let path = format!("/issuers/{}", desk.all()[0].id);
+    for language in ["", "?lang=python"] {
+        let shown = desk.ana.get(&format!("{start}{language}")).assert_status(200);
+        assert!(shown.links().contains(&path) && !shown.text().contains("No token can be issued"));
+        let text = shown.text();
+        assert!(text.contains("client_assertion=\"$JWT\"") && text.contains("scope='billing:read'"), "{text}");
+        assert!(text.contains("grant-type:jwt-bearer") && text.contains(&sid), "{text}");
+        assert!(!text.contains("APP_KEY") && !text.contains("private_key_jwt"), "{text}");
+    }
+    assert!(!desk.ana.get(&overview).text().contains("No token can be issued"));
+    desk.ana.submit(&page, "/disable", &[]).assert_status(200);
+    for page in [&start, &overview] {
+        let text = desk.ana.get(page).assert_status(200).text();
+        assert!(text.contains("No token can be issued:") && text.contains("disabled"), "{text}");
+    }
+
+    let keys = ClientAuthentication::PrivateKeyJwt(KeySource::JwksUri("https://keys.example/jwks".into()));
+    let signs = NewApp { authentication: keys, ..new_app(&["billing:read"]) };
+    let sid = desk.app.create_app_with("acme", signs).client_id;
+    let text = desk.ana.get(&format!("/apps/{sid}/start")).assert_status(200).text();
+    assert!(text.contains("openssl dgst") && text.contains(&sid) && !text.contains("APP_KEY"), "{text}");
+}
+
+#[test]
+fn keys_that_were_never_fetched_are_not_said_to_have_no_error() {
+    let desk = Desk::new();
+    let nobody = [("keys", "jwks_uri"), ("jwks-uri", "https://127.0.0.1:1/jwks"), ("rules", "sub = x")];
+    let all = [("name", "Later"), ("issuer", "https://later.example"), ("app", &desk.client.client_id)];
+    let page = desk.trust("url", &[&all[..], &nobody].concat()).assert_status(200);
+    assert!(page.text().contains("Its keys cannot be fetched"));
+    let page = desk.ana.submit(&page, "/issuers/new", &[]).assert_status(200);
+    assert!(page.text().contains("Last errornot fetched yet"), "{}", page.text());
 }
