@@ -48,6 +48,12 @@ impl IssuerCertificate {
             not_after: certificate.not_after(),
         }
     }
+
+    /// Whether one of these takes over from it without a gap: it is whose this one is, and ends later.
+    pub fn has_successor(&self, among: &[Self]) -> bool {
+        let takes_over = |other: &Self| other.not_after > self.not_after && other.not_before <= self.not_after;
+        among.iter().any(|other| other.subject == self.subject && takes_over(other))
+    }
 }
 
 /// An issuer of which a certificate ends soon, or is over.
@@ -105,9 +111,12 @@ pub fn certificates(keys: &IssuerKeys) -> Vec<IssuerCertificate> {
     }
 }
 
-/// When the next certificate of an issuer ends or, if all are over, when the last one did.
+/// When the next certificate of an issuer ends or, if all are over, when the last one did. One with a successor beside it may
+/// end without anybody doing something.
 pub fn expires_at(keys: &IssuerKeys, now: Timestamp) -> Option<Timestamp> {
-    let ends: Vec<Timestamp> = certificates(keys).iter().map(|certificate| certificate.not_after).collect();
+    let all = certificates(keys);
+    let last = all.iter().filter(|certificate| !certificate.has_successor(&all));
+    let ends: Vec<Timestamp> = last.map(|certificate| certificate.not_after).collect();
     let coming = ends.iter().filter(|end| **end >= now).min();
     coming.or_else(|| ends.iter().max()).copied()
 }

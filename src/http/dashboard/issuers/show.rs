@@ -80,10 +80,12 @@ struct ShownCertificate {
     ends: When,
     is_over: bool,
     is_ending: bool,
+    /// Whether another stands beside it that takes over.
+    has_successor: bool,
 }
 
 impl ShownCertificate {
-    fn new(certificate: &IssuerCertificate, now: Timestamp) -> Self {
+    fn new(certificate: &IssuerCertificate, among: &[IssuerCertificate], now: Timestamp) -> Self {
         let ends_at = certificate.not_after;
         Self {
             subject: certificate.subject.clone(),
@@ -92,7 +94,13 @@ impl ShownCertificate {
             ends: When::of(ends_at),
             is_over: ends_at < now,
             is_ending: ends_at <= now + EXPIRES_SOON,
+            has_successor: certificate.has_successor(among),
         }
+    }
+
+    /// Whether somebody has to do something soon.
+    const fn needs_another(&self) -> bool {
+        self.is_ending && !self.is_over && !self.has_successor
     }
 }
 
@@ -165,7 +173,7 @@ impl IssuerView {
             disabled: record.disabled_at.map(When::of),
             keys: ShownKeys::new(details, status),
             is_over: !certificates.is_empty() && certificates.iter().all(|certificate| certificate.is_over),
-            is_ending: certificates.iter().any(|certificate| certificate.is_ending && !certificate.is_over),
+            is_ending: certificates.iter().any(ShownCertificate::needs_another),
             certificates,
             audiences: policy.audiences.clone(),
             algorithms: algorithms.join(", "),
@@ -218,7 +226,7 @@ pub(super) async fn show(visitor: Visitor<AnyMember>, path: Path<String>) -> Pag
         let filter = AuditFilter { target: Some(id.to_string()), ..AuditFilter::default() };
         let details = trusted_issuers::details(m, id)?;
         let read = certificates(&details.issuer.record.policy.keys);
-        let shown = read.iter().map(|certificate| ShownCertificate::new(certificate, now)).collect();
+        let shown = read.iter().map(|certificate| ShownCertificate::new(certificate, &read, now)).collect();
         let deeds = browse(m, &Log::Organisation(slug), &filter, Place::Newest, DEEDS_SHOWN)?;
         Ok((details, shown, deeds))
     };
@@ -265,7 +273,7 @@ pub(super) mod tests {
                 not_before: ends_at,
                 not_after: ends_at,
             };
-            ShownCertificate::new(&read, Timestamp::from_seconds(1_795_305_600))
+            ShownCertificate::new(&read, &[], Timestamp::from_seconds(1_795_305_600))
         };
         let ends = |for_app: bool| match for_app {
             true => vec![certificate(Timestamp::from_seconds(1_795_305_601)), certificate(Timestamp::NEVER)],
