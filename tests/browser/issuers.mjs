@@ -87,6 +87,10 @@ await story(async (scene) => {
     await ana.sees(/no trusted issuer's tokens stand for it/i);
     await ana.look('app-keyless-alone');
     const sid = id();
+    await ana.goto(`/apps/${sid}/start`);
+    await ana.sees(/no token can be issued/i);
+    await ana.look('app-start-keyless-alone');
+    await ana.goto(`/apps/${sid}`);
     await ana.follow(ana.link(/trust an issuer for this app/i, main));
     await ana.follow(ana.link(/an issuer whose keys i have/i, main));
     await ana.fill(/^name/i, builds.name, main);
@@ -105,7 +109,37 @@ await story(async (scene) => {
     await ana.look('app-keyless');
     await ana.goto(`/apps/${sid}/keys`);
     await ana.look('app-keyless-keys');
+    await ana.goto(`/apps/${sid}/start`);
+    await ana.sees(/builds[^]*client_assertion="\$JWT"/i);
+    await ana.seesNot(/APP_KEY/);
+    await ana.look('app-start-keyless');
     return sid;
+  });
+
+  await scene.step('an app that signs has commands that sign', async () => {
+    const org = `--org=${await scene.organisation()}`;
+    const { client_id: sid } = await scene.json('app', 'create', org, '--name=Signer', '--scope=billing:read', '--auth-method=private_key_jwt', '--jwks-uri=https://keys.example/jwks');
+    await ana.goto(`/apps/${sid}/start`);
+    await ana.sees(/openssl dgst/);
+    await ana.look('app-start-signs');
+  });
+
+  await scene.step('what only the person knows is put in before anything is saved', async () => {
+    await ana.goto(`/issuers/new?from=github&app=${app}`);
+    for (const _press of ['first', 'second']) {
+      await send(ana, trust);
+      await ana.sees(/put your own in place of OWNER\/REPOSITORY/i);
+    }
+    await ana.look('issuer-new-blank', { status: 422 });
+  });
+  await scene.step('a private key is not sent back', async () => {
+    await ana.goto(`/issuers/new?from=jwks&app=${app}`);
+    await ana.fill(/^jwk set/i, '{"keys": [{"kty": "OKP", "crv": "Ed25519", "x": "eA", "d": "c2VjcmV0"}]}', main);
+    await page.locator('#name').evaluate((field) => field.form.setAttribute('novalidate', ''));
+    await send(ana, trust);
+    await ana.sees(/that is a private key/i);
+    assert.equal(await page.locator('#jwks').inputValue(), '');
+    await ana.look('issuer-new-private', { status: 422 });
   });
 
   await scene.step('what is behind a URL is shown before anything is saved', async () => {
@@ -170,7 +204,11 @@ await story(async (scene) => {
     await ana.sees(/aud has none of the audiences/i);
     await ana.look('issuer-counted');
     await ana.goto('/issuers');
+    await ana.sees(/expires in 1[12] days/i);
     await ana.look('issuers');
+    await page.setViewportSize({ width: 1200, height: 800 });
+    const state = await page.getByText(/expires in 1[12] days/i).boundingBox();
+    assert.ok(state.x + state.width < 1200, 'the state is out of sight');
   });
 
   await scene.step('a pasted token is told check by check', async () => {
@@ -214,7 +252,7 @@ await story(async (scene) => {
     await ana.sees(/none of its certificates is valid any more/i);
     await ana.look('issuer-over');
     await ana.goto('/issuers');
-    await ana.sees(/certificate ended/i);
+    await ana.sees(/expired\s+its certificate/i);
     await ana.look('issuers-over');
     await ana.goto('/');
     await ana.sees(/portal of the staff: ended/i);

@@ -58,11 +58,18 @@ struct IssuerRow {
 pub(super) struct Ending {
     at: When,
     is_over: bool,
+    /// How long that is from now, in words.
+    left: String,
 }
 
 impl Ending {
     pub(super) fn new(ends_at: Timestamp, now: Timestamp) -> Self {
-        Self { at: When::of(ends_at), is_over: ends_at < now }
+        let left = match ends_at.since(now).as_secs() / 86_400 {
+            0 => "within a day".to_owned(),
+            1 => "in 1 day".to_owned(),
+            days => format!("in {days} days"),
+        };
+        Self { at: When::of(ends_at), is_over: ends_at < now, left }
     }
 
     fn of(keys: &IssuerKeys, now: Timestamp) -> Option<Self> {
