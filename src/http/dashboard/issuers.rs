@@ -172,7 +172,7 @@ pub(super) mod tests {
     pub(super) const SID: &str = "3f1c0c1e-6f0b-4a55-8d0e-2f7d3c0b9a2e";
 
     /// An issuer whose JWTs stand for an app, or for users.
-    pub(super) fn record(for_app: bool, keys: IssuerKeys) -> TrustedIssuerRecord {
+    pub(in crate::http::dashboard) fn record(for_app: bool, keys: IssuerKeys) -> TrustedIssuerRecord {
         TrustedIssuerRecord {
             id: ClientId::parse(SID).unwrap(),
             organisation_id: Uuid::nil(),

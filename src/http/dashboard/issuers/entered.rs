@@ -47,7 +47,7 @@ pub(super) struct Entered {
     pub(super) scopes: BTreeSet<String>,
     /// Fields with a private key in them, which are empty here: it stands in no page again.
     #[serde(skip)]
-    private: Vec<&'static str>,
+    pub(super) private: Vec<&'static str>,
 }
 
 /// The lines of a text that say something.

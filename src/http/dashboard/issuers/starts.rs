@@ -30,7 +30,8 @@ pub(super) fn blanks(text: &str) -> Vec<&'static str> {
         let is_word = |character: char| character.is_ascii_alphanumeric() || matches!(character, '-' | '_');
         let stands_alone = |at: usize| {
             let (left, right) = (rest.get(..at).unwrap_or_default(), rest.get(at + whole.len()..).unwrap_or_default());
-            !(before.is_empty() && left.ends_with(is_word)) && !(after.is_empty() && right.starts_with(is_word))
+            let (joins_left, joins_right) = (left.ends_with(is_word), right.starts_with(is_word));
+            (!before.is_empty() || !joins_left) && (!after.is_empty() || !joins_right)
         };
         if rest.match_indices(&whole).any(|(at, _)| stands_alone(at)) {
             found.push(*blank);
