@@ -372,6 +372,7 @@ mod tests {
             // Nor with everything else filled in.
             let filled = |text: &str| if text.is_empty() { "x".to_owned() } else { text.to_owned() };
             let full = Entered {
+                name: filled(&entered.name),
                 app: SID.to_owned(),
                 issuer: filled(&entered.issuer),
                 jwks: "x".to_owned(),
