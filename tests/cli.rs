@@ -1,5 +1,7 @@
 //! The command line, contract §7: what each command prints, and how it fails.
 
+mod issuers;
+
 use std::fs;
 use std::path::Path;
 use std::time::Duration;

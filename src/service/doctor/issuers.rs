@@ -33,14 +33,20 @@ pub(super) fn certificates(m: &Management) -> Vec<Finding> {
             Finding::bad(
                 CHECK,
                 format!("that of {who} expired on {}: its JWTs are refused", issuer.expires_at),
-                format!("ask for its new one and register it, or run: brevet issuer disable {}", issuer.id),
+                format!(
+                    "ask for its new one and run: brevet issuer update {0} --certificate new.pem (--ca for an authority), or: brevet issuer disable {0}",
+                    issuer.id
+                ),
             )
         } else {
             let days = issuer.expires_at.since(now).as_secs() / 86_400;
             Finding::warning(
                 CHECK,
                 format!("that of {who} expires on {}, in {days} days", issuer.expires_at),
-                "ask for its new one and register it beside the old one, before then",
+                format!(
+                    "ask for its new one and put it beside the old one, before then: brevet issuer update {} --add-certificate new.pem",
+                    issuer.id
+                ),
             )
         }
     });
