@@ -24,7 +24,7 @@ pub use self::authorities::CertificateAuthorities;
 pub use self::chain::{ChainError, TrustedLeaf};
 pub use self::flaw::Flaw;
 pub use self::pinned::{PinnedCertificates, PinnedError};
-pub use self::read::{LONGEST_BUNDLE, LONGEST_DOCUMENT};
+pub use self::read::{LONGEST_BUNDLE, LONGEST_DOCUMENT, other_form};
 pub use self::remembered::RememberedChains;
 use super::KeyError;
 use super::budget::{SignatureBudget, Spent};

@@ -96,12 +96,18 @@ pub fn jwks_from_pem(pem: &str) -> Result<String, KeyError> {
             "the public key in PEM cannot be read ({error}); write it with: openssl pkey -in private.pem -pubout"
         ))
     };
-    let (label, der) = decode_vec(pem.trim().as_bytes()).map_err(|error| unusable(&error))?;
-    if label.contains("PRIVATE") {
+    // By its text, whether it can be read or not: what it is meant to be matters.
+    if pem.contains("PRIVATE KEY-----") {
         return Err(KeyError::new(
             "that is a private key; register the public one: openssl pkey -in private.pem -pubout",
         ));
     }
+    if pem.contains("-----BEGIN CERTIFICATE-----") {
+        return Err(KeyError::new(
+            "that is a certificate (for a trusted issuer: --certificate); its public key alone is written by: openssl x509 -in certificate.pem -noout -pubkey",
+        ));
+    }
+    let (_, der) = decode_vec(pem.trim().as_bytes()).map_err(|error| unusable(&error))?;
     let mut jwk = jwk_from_spki(&der).map_err(|error| unusable(&error))?;
     let kid = PublicJwk::parse(jwk.to_string().as_bytes())?.thumbprint();
     if let Value::Object(members) = &mut jwk {

@@ -28,6 +28,9 @@ const MOST_NAMES: usize = 200;
 /// Names are cut after so many characters when people read them.
 const LONGEST_SHOWN: usize = 500;
 
+/// Some editors write it before a text.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
 /// Extensions that are looked at, and may therefore be critical: key usage, subject alternative name, basic constraints, name
 /// constraints, CRL distribution points, extended key usage.
 const KNOWN_CRITICAL: &[&str] = &["2.5.29.15", "2.5.29.17", "2.5.29.19", "2.5.29.30", "2.5.29.31", "2.5.29.37"];
@@ -131,6 +134,7 @@ impl Certificate {
     /// What is wrong, with which certificate, and what to give instead. A private key is refused: whoever shows it to us
     /// would have to make a new one.
     pub fn read_all(document: &[u8]) -> Result<Vec<Self>, KeyError> {
+        let document = document.strip_prefix(BYTE_ORDER_MARK).unwrap_or(document);
         if document.len() > LONGEST_DOCUMENT {
             return Err(KeyError::new(format!("it is longer than {LONGEST_DOCUMENT} octets")));
         }
@@ -142,10 +146,10 @@ impl Certificate {
             Vec::new()
         };
         if found.is_empty() {
-            return Err(KeyError::new(
+            return Err(KeyError::new(other_form(document).unwrap_or(
                 "it holds no certificate; give PEM (-----BEGIN CERTIFICATE-----), \
                  as written by: openssl x509 -in certificate.cer",
-            ));
+            )));
         }
         if found.len() > MOST_CERTIFICATES {
             return Err(KeyError::new(format!("it holds {} certificates; at most {MOST_CERTIFICATES}", found.len())));
@@ -159,6 +163,35 @@ impl Certificate {
             }
         }
         Ok(read)
+    }
+}
+
+/// In which other form than PEM somebody has certificates, and the command that writes them in PEM.
+pub fn other_form(document: &[u8]) -> Option<&'static str> {
+    /// `pkcs7-signedData`, 1.2.840.113549.1.7.2.
+    const SIGNED_DATA: &[u8] = &[0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x07, 0x02];
+    /// The version of every PKCS #12.
+    const VERSION_3: &[u8] = &[0x02, 0x01, 0x03];
+    let holds = |text: &[u8]| document.windows(text.len()).any(|octets| octets == text);
+    let begins = |wanted: &[u8]| {
+        // After the tag and the length, of 1 to 5 octets.
+        (2..=6).any(|at| document.get(at..).is_some_and(|rest| rest.starts_with(wanted)))
+    };
+    match document {
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => Some("it is text in UTF-16; save it as UTF-8 or ASCII"),
+        [0x30, ..] if begins(SIGNED_DATA) => Some(
+            "it is PKCS #7 in DER; take the certificates out with: openssl pkcs7 -inform DER -print_certs -in certificates.p7b -out certificates.pem",
+        ),
+        [0x30, ..] if begins(VERSION_3) => Some(
+            "it is PKCS #12; take the certificates out, without the private key, with: openssl pkcs12 -nokeys -in certificates.p12 -out certificates.pem",
+        ),
+        [0x30, ..] => Some(
+            "it is in DER; write it in PEM with: openssl x509 -inform DER -in certificate.cer -out certificate.pem",
+        ),
+        _ if holds(b"-----BEGIN PKCS7-----") || holds(b"-----BEGIN CMS-----") => Some(
+            "it is PKCS #7; take the certificates out with: openssl pkcs7 -print_certs -in certificates.p7b -out certificates.pem",
+        ),
+        _ => None,
     }
 }
 
