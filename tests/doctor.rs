@@ -7,10 +7,10 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::thread;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::client_jwks_uri::{KeyServer, good};
+use crate::client_jwks_uri::{KeyServer, answer, good};
 use crate::support::http;
 use crate::support::process::{Run, Server, brevet, data_directory};
 use crate::support::signer::Signer;
@@ -135,6 +135,31 @@ fn an_issuer_whose_keys_cannot_be_fetched_is_a_warning() {
     // The guard of the server holds here too.
     let (found, _) = finding(doctor(data.path()), "issuer keys");
     assert!(found["text"].as_str().unwrap().contains("https://"), "{found}");
+}
+
+#[test]
+fn an_issuer_that_answers_something_else_is_told_from_one_that_does_not_answer() {
+    let data = data_directory();
+    let server = KeyServer::start(good(&json!({ "issuer": "https://id.acme.example" }).to_string()));
+    let origin = server.url.trim_end_matches("/jwks.json");
+    let issuer = format!("--issuer={origin}");
+    let add = ["issuer", "add", "--org=acme", "--name=Moved", &issuer, "--audience=urn:acme", "--discover"];
+    let private = ("BREVET_OUTBOUND_ALLOW_PRIVATE", "true");
+    let users = ["--users", "--scope=billing:read"];
+    brevet(data.path()).args(&add).args(&users).env(private.0, private.1).ok();
+    let said = || {
+        let (found, code) = finding(doctor(data.path()).env(private.0, private.1), "issuer keys");
+        assert_eq!((found["verdict"].as_str(), code), (Some("warning"), 0));
+        format!("{} {}", found["text"].as_str().unwrap(), found["fix"].as_str().unwrap())
+    };
+    let named = said();
+    assert!(
+        named.contains(&format!("says that its issuer is https://id.acme.example, and registered is {origin}")),
+        "{named}"
+    );
+    assert!(named.contains("brevet issuer update"), "{named}");
+    server.reply_with(answer("404 Not Found", ""));
+    assert!(said().contains("answers 404"), "{}", said());
 }
 
 /// A server in front of another, which refuses programs of that name.

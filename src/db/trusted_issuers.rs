@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 pub use self::known::{KeyPlace, KnownIssuer, list_known};
-pub use self::lists::{count_found, list_app_names, search, sum_outcomes};
+pub use self::lists::{count_found, list_app_names, list_names, search, sum_outcomes};
 pub use self::outcomes::{OutcomeCount, add_outcomes, delete_stale_outcomes, list_outcomes};
 pub use self::trusting::{Meant, Sought, list_of_issuer, list_sought};
 use super::conn::{AnyConnection, is_storable};

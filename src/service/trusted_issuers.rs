@@ -2,7 +2,9 @@
 
 mod certificates;
 mod checks;
+mod elsewhere;
 mod lists;
+mod nearest;
 mod rivals;
 pub mod trial;
 
@@ -17,8 +19,10 @@ pub use self::certificates::{
     CertificateOutlook, EXPIRES_SOON, ExpiringIssuer, IssuerCertificate, LatestOutlook, certificates, expires_at,
     expiring, outlook,
 };
+pub use self::elsewhere::{KeyTrouble, look_at_keys};
 pub use self::lists::{IssuerDetails, IssuerOverview, details, of_app, search};
 use self::rivals::refuse_rivals;
+pub use self::rivals::still_trusting;
 use super::apps::resolve_scopes;
 use super::deed::{Deed, Version};
 use super::organisations::find as find_organisation;
@@ -141,7 +145,8 @@ fn check_power(
 ///
 /// # Errors
 /// `InvalidField` for what cannot be used, `NotFound` without the organisation, app or a scope, `BeyondPower` for scopes that
-/// the doer may not hand on, `Conflict` for a second entry of one issuer that names users.
+/// the doer may not hand on, `Conflict` for a second entry of one issuer that names users or says what another
+/// one says.
 pub fn create(m: &Management, organisation: &str, settings: IssuerSettings) -> Result<VersionedIssuer, ServiceError> {
     let settings = checks::checked(m, settings)?;
     let (deed, slug, server) = (m.deed(), organisation.to_owned(), m.config.issuer.clone());

@@ -73,6 +73,23 @@ fn an_issuer_is_shown_as_it_was_made_and_changes_only_in_what_is_said() {
 }
 
 #[test]
+fn a_second_entry_for_what_one_takes_is_a_conflict() {
+    let scene = scene();
+    let signer = Signer::ed25519("k1");
+    create(&scene, &body(&signer));
+    assert_eq!(problem(&scene.post("/issuers", &body(&signer))), "409 conflict");
+    let app = text(&scene.post("/apps", &json!({ "name": "CI", "scopes": [] })).assert_status(201).json(), "client_id");
+    let mut work = body(&signer);
+    work["app"] = json!(app);
+    create(&scene, &work);
+    work["name"] = json!("Another name");
+    work["rules"].as_array_mut().unwrap().reverse();
+    assert_eq!(problem(&scene.post("/issuers", &work)), "409 conflict");
+    work["rules"].as_array_mut().unwrap().pop();
+    create(&scene, &work);
+}
+
+#[test]
 fn an_issuer_is_changed_and_switched_at_once_or_not_at_all() {
     let scene = scene();
     let signer = Signer::ed25519("k1");

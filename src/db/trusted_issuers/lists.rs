@@ -15,6 +15,7 @@ use super::{Row, TrustedIssuerRecord, read};
 use crate::clock::Timestamp;
 use crate::db::conn::{AnyConnection, is_storable, pattern};
 use crate::db::error::DbError;
+use crate::db::organisations::parse_id;
 use crate::db::schema::{apps, trusted_issuer_uses, trusted_issuers};
 use crate::oauth::ClientId;
 
@@ -94,4 +95,22 @@ pub fn list_app_names(conn: &mut AnyConnection, ids: &[ClientId]) -> Result<Hash
     let rows: Vec<(String, String)> =
         apps::table.filter(apps::id.eq_any(ids)).select((apps::id, apps::name)).load(conn)?;
     Ok(rows.into_iter().collect())
+}
+
+/// Who is trusted, by organisation and `iss`, each once: of one organisation or of all, at most `limit`.
+///
+/// # Errors
+/// When the database does not answer.
+pub fn list_names(
+    conn: &mut AnyConnection,
+    organisation_id: Option<Uuid>,
+    limit: i64,
+) -> Result<Vec<(Uuid, String)>, DbError> {
+    let columns = (trusted_issuers::organisation_id, trusted_issuers::issuer);
+    let mut query = trusted_issuers::table.select(columns).distinct().order(columns).limit(limit).into_boxed();
+    if let Some(id) = organisation_id {
+        query = query.filter(trusted_issuers::organisation_id.eq(id.to_string()));
+    }
+    let rows: Vec<(String, String)> = query.load(conn)?;
+    rows.into_iter().map(|(id, issuer)| Ok((parse_id(&id, "trusted_issuers")?, issuer))).collect()
 }

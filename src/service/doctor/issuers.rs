@@ -5,7 +5,7 @@ use std::thread;
 use super::Finding;
 use crate::db::trusted_issuers::{self, KeyPlace, KnownIssuer};
 use crate::directory::Directory;
-use crate::service::trusted_issuers::{EXPIRES_SOON, expiring, outlook};
+use crate::service::trusted_issuers::{EXPIRES_SOON, KeyTrouble, expiring, look_at_keys, outlook};
 use crate::service::{Management, ServiceError};
 
 /// Issuers that are shown one by one; of more, their number.
@@ -65,15 +65,16 @@ pub(super) fn keys(m: &Management, directory: &Directory) -> Vec<Finding> {
         Ok(issuers) => issuers,
         Err(error) => return vec![Finding::error(CHECK, &error)],
     };
-    let mut failed: Vec<(&KnownIssuer, String)> = Vec::new();
+    let mut failed: Vec<(&KnownIssuer, KeyTrouble)> = Vec::new();
     for some in issuers.chunks(AT_ONCE) {
         thread::scope(|scope| {
             let fetches: Vec<_> = some
                 .iter()
-                .map(|issuer| (issuer, scope.spawn(|| directory.preview_keys_now(&issuer.issuer, &issuer.keys))))
+                .map(|issuer| (issuer, scope.spawn(|| look_at_keys(m, directory, &issuer.issuer, &issuer.keys))))
                 .collect();
             for (issuer, fetch) in fetches {
-                let fetched = fetch.join().unwrap_or_else(|_panicked| Err("the attempt failed".to_owned()));
+                let fetched =
+                    fetch.join().unwrap_or_else(|_panicked| Err(KeyTrouble::Silent("the attempt failed".to_owned())));
                 failed.extend(fetched.err().map(|why| (issuer, why)));
             }
         });
@@ -82,18 +83,20 @@ pub(super) fn keys(m: &Management, directory: &Directory) -> Vec<Finding> {
         let good = || Finding::good(CHECK, format!("those of {} issuers can be fetched", issuers.len()));
         return (!issuers.is_empty()).then(good).into_iter().collect();
     }
-    let shown = failed.into_iter().take(MOST_SHOWN).map(|(issuer, why)| {
-        Finding::warning(
-            CHECK,
-            format!(
-                "those of {} ({}) in {} cannot be fetched from here: {why}",
-                issuer.name, issuer.id, issuer.organisation
+    let shown = failed.into_iter().take(MOST_SHOWN).map(|(issuer, trouble)| {
+        let (who, id) = (format!("{} ({}) in {}", issuer.name, issuer.id, issuer.organisation), issuer.id);
+        match trouble {
+            KeyTrouble::Silent(why) => Finding::warning(
+                CHECK,
+                format!("those of {who} cannot be fetched from here: {why}"),
+                format!("see that this machine reaches the address; if the issuer is gone, run: brevet issuer disable {id}"),
             ),
-            format!(
-                "see that this machine reaches the address; if the issuer is gone, run: brevet issuer disable {}",
-                issuer.id
+            KeyTrouble::Different(what) => Finding::warning(
+                CHECK,
+                format!("those of {who} are not where they should be: {what}"),
+                format!("ask the issuer for the right address, or see that its name is written as it writes it; then run: brevet issuer update {id} --jwks-url URL, or brevet issuer disable {id}"),
             ),
-        )
+        }
     });
     shown.collect()
 }

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use url::Url;
+
 use super::certificates::certificates;
 use super::{IssuerSettings, StandsFor};
 use crate::clock::{Timestamp, print_span};
@@ -91,12 +93,12 @@ fn checked_keys(m: &Management, settings: &IssuerSettings) -> Result<IssuerKeys,
             Ok(IssuerKeys::Jwks(document.trim().into()))
         }
         IssuerKeys::JwksUri(uri) => {
-            let url = check_url(uri, m.config.outbound_allow_private)
+            let url = checked_url(m, uri)
                 .map_err(|why| refused("jwks_uri", format!("the JWKS URL cannot be used: {why}")))?;
             Ok(IssuerKeys::JwksUri(url.as_str().into()))
         }
         IssuerKeys::Discovery => {
-            check_url(&settings.issuer, m.config.outbound_allow_private)
+            checked_url(m, &settings.issuer)
                 .map_err(|why| refused("issuer", format!("its configuration cannot be fetched from there: {why}")))?;
             Ok(IssuerKeys::Discovery)
         }
@@ -119,6 +121,15 @@ fn checked_keys(m: &Management, settings: &IssuerSettings) -> Result<IssuerKeys,
         )),
         IssuerKeys::SystemAuthorities => Ok(IssuerKeys::SystemAuthorities),
     }
+}
+
+/// What only the operator's word keeps from being fetched is said to be that, also where `https://` alone would not help.
+fn checked_url(m: &Management, text: &str) -> Result<Url, String> {
+    check_url(text, m.config.outbound_allow_private).map_err(|why| match check_url(text, true) {
+        Ok(_) => "its address is none of the internet; for a private one the operator must set outbound-allow-private"
+            .to_owned(),
+        Err(_) => why,
+    })
 }
 
 /// What is stored must be read again, and some write PEM in fewer octets.

@@ -1,9 +1,9 @@
-//! Entries that would stand in each other's way, or in that of others.
+//! Entries that would stand in each other's way or in that of others, and those that stand beside one.
 
 use super::TrustedIssuerRecord;
 use crate::db::{AnyConnection, organisations, trusted_issuers};
 use crate::oauth::trust::{named_organisation, organisation_audience};
-use crate::service::ServiceError;
+use crate::service::{Management, ServiceError};
 
 /// Of what an entry demands, with its keys, in octets: entries of one issuer are looked through together.
 const LONGEST_POLICY: usize = 128 * 1024;
@@ -19,18 +19,64 @@ pub(super) fn refuse_rivals(
 ) -> Result<(), ServiceError> {
     refuse_anothers_audience(conn, server, record, before)?;
     refuse_too_much(conn, record, before)?;
-    // With two entries for users of one issuer it would not be clear which scopes they get.
-    if record.app.is_some() {
+    refuse_twins(conn, record, before)
+}
+
+/// With two entries for users of one issuer it would not be clear which scopes they get, and one that says what another
+/// says is there by mistake: who removes one of them believes that the issuer is trusted no more.
+fn refuse_twins(
+    conn: &mut AnyConnection,
+    record: &TrustedIssuerRecord,
+    before: Option<&TrustedIssuerRecord>,
+) -> Result<(), ServiceError> {
+    let of_issuer = trusted_issuers::list_of_organisation(conn, record.organisation_id, &record.issuer)?;
+    let mut others = of_issuer.iter().filter(|other| other.id != record.id);
+    if record.app.is_none() {
+        return others.find(|other| other.app.is_none()).map_or(Ok(()), |other| {
+            Err(ServiceError::Conflict(format!(
+                "this issuer names users here already; change that entry ({}), which takes several keys and audiences",
+                other.id
+            )))
+        });
+    }
+    // Twins that are there can still be changed in everything else.
+    if before.is_some_and(|before| is_twin(before, record)) {
         return Ok(());
     }
-    let of_issuer = trusted_issuers::list_of_organisation(conn, record.organisation_id, &record.issuer)?;
-    if of_issuer.iter().any(|other| other.app.is_none() && other.id != record.id) {
-        return Err(ServiceError::Conflict(
-            "this issuer names users here already; change that entry, which takes several keys and audiences"
-                .to_owned(),
-        ));
+    others.find(|other| is_twin(other, record)).map_or(Ok(()), |other| {
+        Err(ServiceError::Conflict(format!(
+            "the entry {} trusts this issuer for the same app with the same keys, audiences and rules; change that one",
+            other.id
+        )))
+    })
+}
+
+/// Whether two entries take the same JWTs for the same app.
+fn is_twin(one: &TrustedIssuerRecord, other: &TrustedIssuerRecord) -> bool {
+    fn is_same_set<T: PartialEq>(one: &[T], other: &[T]) -> bool {
+        one.iter().all(|each| other.contains(each)) && other.iter().all(|each| one.contains(each))
     }
-    Ok(())
+    let (ours, theirs) = (&one.policy, &other.policy);
+    (&one.issuer, one.app, &ours.keys) == (&other.issuer, other.app, &theirs.keys)
+        && is_same_set(&ours.certificate_names, &theirs.certificate_names)
+        && is_same_set(&ours.audiences, &theirs.audiences)
+        && is_same_set(&ours.rules, &theirs.rules)
+}
+
+/// The other entries of the organisation that go on trusting the issuer of one that was removed or switched off, by id.
+///
+/// # Errors
+/// When the database does not answer.
+pub fn still_trusting(m: &Management, record: &TrustedIssuerRecord) -> Result<Vec<TrustedIssuerRecord>, ServiceError> {
+    let deed = m.deed();
+    if !deed.doer.reaches(Some(record.organisation_id)) {
+        return Ok(Vec::new());
+    }
+    m.database.read_with(|conn: &mut AnyConnection| {
+        let mut found = trusted_issuers::list_of_organisation(conn, record.organisation_id, &record.issuer)?;
+        found.retain(|other| other.id != record.id && other.disabled_at.is_none());
+        Ok(found)
+    })
 }
 
 /// What names another organisation would never be good here, and whoever wrote it would wonder why.

@@ -5,6 +5,8 @@ mod said;
 
 use std::sync::Arc;
 
+pub(super) use self::said::shown;
+use super::nearest::nearest;
 use super::{TrustedIssuerRecord, find, find_organisation};
 use crate::clock::Timestamp;
 use crate::db::trusted_issuers::{list_of_issuer, list_of_organisation};
@@ -89,6 +91,8 @@ pub struct Trial {
     pub issuer: Option<String>,
     /// Whether it can be read.
     pub form: Step,
+    /// If nobody whom it may be for trusts its issuer: those that are trusted and are written almost like it.
+    pub nearest: Vec<String>,
     /// What each entry says, the oldest first.
     pub entries: Vec<EntryTrial>,
     /// Why a request with it would be refused now.
@@ -105,7 +109,7 @@ impl Trial {
 
     fn refused(issuer: Option<String>, form: Step, refusal: TrustError) -> Self {
         let conclusion = said::conclusion(Err(&refusal), 0, Way::Grant);
-        Self { issuer, form, entries: Vec::new(), refusal: Some(refusal), conclusion }
+        Self { issuer, form, nearest: Vec::new(), entries: Vec::new(), refusal: Some(refusal), conclusion }
     }
 }
 
@@ -126,7 +130,7 @@ pub async fn try_jwt(
         Err(error) => {
             // Who asks for an entry or organisation that is not there hears of that, whatever the JWT.
             records(directory.database(), m, against, "").await?;
-            let form = Step::new(Check::Form, StepOutcome::Fails, said::sentence(&error));
+            let form = Step::new(Check::Form, StepOutcome::Fails, said::malformed(&error, jwt.trim()));
             return Ok(Trial::refused(None, form, error));
         }
     };
@@ -136,6 +140,11 @@ pub async fn try_jwt(
     let is_own = issuer == m.config.issuer || ClientId::parse(&issuer).is_some();
     if is_own && !matches!(against, Against::Entry(_)) {
         return Ok(Trial::refused(Some(issuer), form, TrustError::UnknownIssuer));
+    }
+    if records.is_empty() {
+        let nearest = nearest_to(directory.database(), m, against, &issuer).await?;
+        let conclusion = said::unknown(&issuer, &nearest);
+        return Ok(Trial { nearest, conclusion, ..Trial::refused(Some(issuer), form, TrustError::UnknownIssuer) });
     }
     let mut tried = Vec::new();
     let (mut choice, mut ambiguous) = (Choice::new(), None);
@@ -155,7 +164,25 @@ pub async fn try_jwt(
     let chosen = ambiguous.map_or_else(|| choice.end(), Err);
     let chosen = chosen.and_then(|replayed| if replayed { Err(TrustError::Replayed) } else { Ok(()) });
     let conclusion = said::conclusion(chosen.as_ref().copied(), tried.len(), way);
-    Ok(Trial { issuer: Some(issuer), form, entries: tried, refusal: chosen.err(), conclusion })
+    Ok(Trial { issuer: Some(issuer), form, nearest: Vec::new(), entries: tried, refusal: chosen.err(), conclusion })
+}
+
+async fn nearest_to(
+    database: &Database,
+    m: &Management,
+    against: &Against,
+    issuer: &str,
+) -> Result<Vec<String>, ServiceError> {
+    let (m, against, issuer) = (m.clone(), against.clone(), issuer.to_owned());
+    let read = move |conn: &mut AnyConnection| -> Result<Vec<String>, ServiceError> {
+        let organisation_id = match &against {
+            Against::Entry(_) => return Ok(Vec::new()),
+            Against::Organisation(slug) => Some(find_organisation(conn, slug)?.id),
+            Against::Everyone => None,
+        };
+        nearest(conn, &m.deed(), organisation_id, &issuer)
+    };
+    database.browse_off_thread(move |database| database.read_with(read)).await
 }
 
 /// The entries that are asked for, the oldest first.

@@ -7,14 +7,16 @@ use serde_json::Value;
 use crate::clock::print_span;
 use crate::db::trusted_issuers::TrustedIssuerRecord;
 use crate::directory::RemoteStatus;
-use crate::oauth::trust::{Check, IssuerKeys, TrustError, TrustPolicy, Way};
+use crate::keys::jws::UnverifiedJws;
+use crate::oauth::json::read_object;
+use crate::oauth::trust::{Check, IssuerKeys, LONGEST_FOREIGN_JWT, TrustError, TrustPolicy, Way};
 use crate::service::foreign_jwt::{Candidate, UnverifiedForeignJwt};
 
 /// Of what a JWT says, in characters.
 const LONGEST_SHOWN: usize = 200;
 
-/// What a JWT says, fit for a line on a screen or a terminal.
-pub(super) fn shown(text: &str) -> String {
+/// What a JWT or a server says, fit for a line on a screen or a terminal.
+pub(in crate::service::trusted_issuers) fn shown(text: &str) -> String {
     let is_long = text.chars().nth(LONGEST_SHOWN).is_some();
     let plain = |character: char| if character.is_control() { '\u{fffd}' } else { character };
     let mut shown: String = text.chars().take(LONGEST_SHOWN).map(plain).collect();
@@ -35,6 +37,27 @@ pub(super) fn sentence(reason: &impl Display) -> String {
     let first: String = characters.next().map(|first| first.to_uppercase().collect()).unwrap_or_default();
     let stop = if reason.ends_with(['.', '…']) { "" } else { "." };
     format!("{first}{}{stop}", characters.as_str())
+}
+
+/// Why it cannot be read, with the names of what must stand in it and does not.
+pub(super) fn malformed(error: &TrustError, jwt: &str) -> String {
+    let payload = UnverifiedJws::parse(jwt, LONGEST_FOREIGN_JWT).ok();
+    let claims = payload.and_then(|jws| read_object(jws.unverified_payload()).ok());
+    let missing = |name: &&str| claims.as_ref().is_some_and(|claims| !claims.contains_key(*name));
+    match ["iss", "aud", "exp"].into_iter().filter(missing).collect::<Vec<_>>().as_slice() {
+        [] => sentence(error),
+        names => format!("It lacks {}.", names.join(" and ")),
+    }
+}
+
+/// What comes of it if nobody trusts its issuer.
+pub(super) fn unknown(issuer: &str, nearest: &[String]) -> String {
+    let mut text =
+        format!("It would be refused: no trusted issuer here has its iss, {}, byte for byte.", shown(issuer));
+    if !nearest.is_empty() {
+        text.push_str(&format!(" Trusted is {}.", nearest.join(", and ")));
+    }
+    text
 }
 
 /// What comes of it all.
