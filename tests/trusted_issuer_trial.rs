@@ -151,10 +151,15 @@ fn an_entry_that_is_off_or_has_another_iss_says_so_and_makes_the_other_checks() 
 fn two_entries_for_two_apps_are_ambiguous_and_two_for_one_are_not() {
     let stage = Stage::new();
     let second = stage.app.create_app(&["billing:read"]);
-    for (app, refusal) in
-        [(stage.client.id(), None), (stage.client.id(), None), (second.id(), Some(TrustError::Ambiguous))]
-    {
-        stage.trust(edited(settings(&stage.signer, StandsFor::App(app)), |policy| policy.single_use = false));
+    for (app, also, refusal) in [
+        (stage.client.id(), "urn:a", None),
+        (stage.client.id(), "urn:b", None),
+        (second.id(), "urn:a", Some(TrustError::Ambiguous)),
+    ] {
+        stage.trust(edited(settings(&stage.signer, StandsFor::App(app)), |policy| {
+            policy.single_use = false;
+            policy.audiences.push(also.to_owned());
+        }));
         let jwt = stage.jwt();
         let trial = try_with(&stage, &of_acme(), Way::Grant, &jwt);
         assert_eq!(trial.refusal, refusal);
@@ -220,6 +225,59 @@ fn the_command_says_each_check_and_exits_with_1_if_one_fails() {
     assert!(test(&["--org", "acme"], &late).stdout.contains("✖ Expiry"));
     test(&["--org", "nowhere"], &good).assert_code(67);
     test(&["--id", "00000000-0000-4000-8000-000000000000"], "x").assert_code(67);
+}
+
+#[test]
+fn a_jwt_is_read_from_where_people_have_it_and_what_it_lacks_is_named() {
+    let stage = Stage::new();
+    let issuer = stage.trust(settings(&stage.signer, StandsFor::Users)).to_string();
+    stage.app.create_organisation("globex");
+    let data = stage.app.data.path();
+    let now = SystemClock.now().seconds();
+    let claims = with(stage.claims(), &json!({ "exp": now + 300, "nbf": now, "iat": now }));
+    let jwt = stage.signer.sign(&claims);
+    let file = data.join("token.prod.jwt");
+    std::fs::write(&file, format!("Bearer {jwt}\n")).unwrap();
+    let test = |args: &[&str], stdin: &str| brevet(data).args(&["issuer", "test"]).args(args).stdin(stdin).run();
+    for given in [file.to_str().unwrap(), &jwt, &format!("bearer {jwt}")] {
+        test(&[given], "").assert_code(0);
+    }
+    test(&["-"], &format!("  Bearer {jwt}\r\n")).assert_code(0);
+    test(&["--org", "acme", "--id", &issuer], &jwt).assert_code(0);
+    let elsewhere = test(&["--org", "globex", "--id", &issuer], &jwt).assert_code(67);
+    assert!(elsewhere.stderr.contains("globex has no trusted issuer"), "{elsewhere:?}");
+    test(&["--org", "nowhere", "--id", &issuer], &jwt).assert_code(67);
+    assert!(test(&[], " \n").assert_code(65).stderr.contains("there is no JWT"));
+    test(&["no-such-file"], "").assert_code(66);
+    for (without, lacks) in
+        [(json!({ "exp": null }), "It lacks exp."), (json!({ "iss": null, "aud": null }), "It lacks iss and aud.")]
+    {
+        let said = test(&[], &stage.signer.sign(&with(claims.clone(), &without))).assert_code(1);
+        assert!(said.stdout.contains(lacks), "{said:?}");
+    }
+}
+
+#[test]
+fn an_issuer_that_is_almost_one_that_is_trusted_is_told_which() {
+    let stage = Stage::new();
+    stage.trust(settings(&stage.signer, StandsFor::Users));
+    let try_as = |iss: &str, against: &Against| {
+        let jwt = stage.signer.sign(&with(stage.claims(), &json!({ "iss": iss })));
+        try_with(&stage, against, Way::Grant, &jwt)
+    };
+    for iss in [format!("{ISS}/"), ISS.to_uppercase(), ISS.replacen("https://", "http://", 1) + "//"] {
+        for against in [of_acme(), Against::Everyone] {
+            let trial = try_as(&iss, &against);
+            assert_eq!((&trial.refusal, &trial.nearest), (&Some(TrustError::UnknownIssuer), &vec![ISS.to_owned()]));
+            assert!(trial.conclusion.contains(&iss) && trial.conclusion.contains(ISS), "{}", trial.conclusion);
+        }
+    }
+    let far = try_as("https://somebody.example/else", &of_acme());
+    assert_eq!(far.nearest, Vec::<String>::new());
+    assert!(far.conclusion.contains("https://somebody.example/else"), "{}", far.conclusion);
+    stage.app.create_organisation("globex");
+    let globex = Against::Organisation("globex".to_owned());
+    assert_eq!(try_as(&format!("{ISS}/"), &globex).nearest, Vec::<String>::new(), "that is none of theirs");
 }
 
 #[test]

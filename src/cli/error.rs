@@ -54,6 +54,10 @@ impl CliError {
         Self::new(NO_INPUT, message)
     }
 
+    pub(super) fn not_found(message: impl fmt::Display) -> Self {
+        Self::new(NOT_FOUND, message)
+    }
+
     pub(super) fn unavailable(message: impl fmt::Display) -> Self {
         Self::new(UNAVAILABLE, message)
     }

@@ -9,6 +9,7 @@ mod update;
 use clap::Subcommand;
 use serde_json::{Value, json};
 
+use self::keys::say_what_is_there;
 use self::shown::{document, ending, shown, state};
 use super::output::table;
 use super::{CliError, Context};
@@ -16,6 +17,9 @@ use crate::clock::{Clock, SystemClock};
 use crate::oauth::trust::{ClaimName, ClaimRule, ClaimTest};
 use crate::oauth::{ClientId, SigningAlgorithm};
 use crate::service::trusted_issuers::{self, TrustedIssuerRecord};
+
+/// Other entries of an issuer that are named, of those that still trust it.
+const MOST_OTHERS: usize = 5;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Issuer {
@@ -76,6 +80,26 @@ fn is_subject(claim: &ClaimName, subject: String) -> ClaimRule {
     ClaimRule { claim: claim.clone(), test: ClaimTest::Equals(subject) }
 }
 
+/// Who writes a pattern here means it, and nobody has such a subject.
+fn parse_subject(text: &str) -> Result<String, String> {
+    if text.contains(['*', '?']) {
+        return Err(format!("it is compared byte for byte; for a pattern write --match 'sub={text}'"));
+    }
+    Ok(text.to_owned())
+}
+
+/// Other entries of an issuer that people may believe to be trusted no more.
+fn say_who_trusts(context: &Context, others: &[TrustedIssuerRecord]) {
+    for other in others.iter().take(MOST_OTHERS) {
+        let whom = other.app.map_or_else(|| "users".to_owned(), |app| format!("app {app}"));
+        context.output.message(format_args!("Another entry of this issuer still stands: {}, for {whom}.", other.id));
+    }
+    let more = others.len().saturating_sub(MOST_OTHERS);
+    if more > 0 {
+        context.output.message(format_args!("And {more} more; see: brevet issuer list --org SLUG"));
+    }
+}
+
 impl Issuer {
     pub(super) fn run(self, context: &Context) -> Result<(), CliError> {
         let m = context.management()?;
@@ -84,9 +108,11 @@ impl Issuer {
             Self::Add(add) => {
                 let (org, settings) = add.into_settings()?;
                 let made = trusted_issuers::create(&m, &org, settings)?.record;
-                context
-                    .output
-                    .data(&document(&made, now), || format!("{} is trusted: its id here is {}.", made.issuer, made.id))
+                context.output.data(&document(&made, now), || {
+                    format!("{} is trusted: its id here is {}.", made.issuer, made.id)
+                })?;
+                say_what_is_there(context, &m, &made);
+                Ok(())
             }
             Self::List { org } => {
                 let issuers = trusted_issuers::list(&m, &org, None, trusted_issuers::MOST_ISSUERS)?;
@@ -115,7 +141,13 @@ impl Issuer {
             Self::Update(update) => update.run(context, &m),
             Self::Disable { id } => {
                 let record = trusted_issuers::set_enabled(&m, id, false)?.record;
-                context.output.data(&document(&record, now), || format!("{} is refused from now on.", record.issuer))
+                let others = trusted_issuers::still_trusting(&m, &record)?;
+                context.output.data(&document(&record, now), || match others.as_slice() {
+                    [] => format!("{} is refused from now on.", record.issuer),
+                    _ => format!("The entry {id} of {} is disabled.", record.issuer),
+                })?;
+                say_who_trusts(context, &others);
+                Ok(())
             }
             Self::Enable { id } => {
                 let record = trusted_issuers::set_enabled(&m, id, true)?.record;
@@ -124,8 +156,14 @@ impl Issuer {
             Self::Test(test) => test.run(context, &m),
             Self::Remove { id } => {
                 let record = trusted_issuers::delete(&m, id)?;
+                let others = trusted_issuers::still_trusting(&m, &record)?;
                 let document = json!({ "id": id, "state": "removed" });
-                context.output.data(&document, || format!("{} is trusted no more.", record.issuer))
+                context.output.data(&document, || match others.as_slice() {
+                    [] => format!("{} is trusted no more.", record.issuer),
+                    _ => format!("The entry {id} of {} is removed.", record.issuer),
+                })?;
+                say_who_trusts(context, &others);
+                Ok(())
             }
         }
     }

@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::{document, refusal, run, text, write_file};
-use crate::support::process::{create_app, data_directory};
+use crate::client_jwks_uri::{KeyServer, answer, good};
+use crate::support::process::{brevet, create_app, data_directory};
 use crate::support::signer::Signer;
 
 const PORTAL: &str =
@@ -109,4 +110,148 @@ fn a_change_that_cannot_be_made_changes_nothing_and_says_why() {
     let changed = document(&data, &format!("issuer update {work} --scope billing:read"));
     assert_eq!(changed["scopes"], json!(["billing:read"]));
     assert_eq!(document(&data, &format!("issuer update {work} --all-scopes"))["scopes"], json!(null));
+}
+
+/// An issuer for an app, whose JWTs must be about `subject`.
+fn work(data: &TempDir, app: &str, subject: &str) -> String {
+    let jwks = data.path().join("jwks.json");
+    if !jwks.exists() {
+        write_file(data, "jwks.json", &Signer::ed25519("k").jwks());
+    }
+    let jwks = jwks.to_str().unwrap();
+    format!(
+        "issuer add --org acme --name CI --issuer urn:ci --audience urn:a --app {app} --jwks {jwks} --subject {subject}"
+    )
+}
+
+#[test]
+fn who_ends_one_entry_of_an_issuer_hears_of_the_others() {
+    let data = data_directory();
+    let apps = [create_app(data.path()).client_id, create_app(data.path()).client_id];
+    let first = add(&data, &work(&data, &apps[0], "a"));
+    let second = add(&data, &work(&data, &apps[1], "a"));
+    for deed in ["disable", "remove"] {
+        let ran = run(&data, &format!("issuer {deed} {first}")).assert_code(0);
+        assert_eq!(
+            ran.stdout,
+            format!("The entry {first} of urn:ci is {}.\n", if deed == "remove" { "removed" } else { "disabled" })
+        );
+        assert_eq!(ran.stderr, format!("Another entry of this issuer still stands: {second}, for app {}.\n", apps[1]));
+    }
+    for subject in ["b", "c", "d", "e", "f", "g"] {
+        add(&data, &work(&data, &apps[1], subject));
+    }
+    let last = add(&data, &work(&data, &apps[0], "a"));
+    let said = run(&data, &format!("issuer remove {last} --json")).assert_code(0);
+    assert_eq!(said.json()["state"], "removed");
+    assert_eq!((said.stderr.lines().count(), said.stderr.contains("And 2 more")), (6, true), "{said:?}");
+    let alone = add(&data, &work(&data, &apps[0], "a").replace("urn:ci", "urn:alone"));
+    assert_eq!(text(&data, &format!("issuer disable {alone}")), "urn:alone is refused from now on.\n".trim_end());
+    assert_eq!(text(&data, &format!("issuer remove {alone}")), "urn:alone is trusted no more.\n".trim_end());
+}
+
+#[test]
+fn an_entry_that_takes_what_another_takes_is_refused_by_the_others_id() {
+    let data = data_directory();
+    let app = create_app(data.path()).client_id;
+    let first = add(&data, &format!("{} --match ref=main", work(&data, &app, "a")));
+    let said = run(&data, &format!("{} --match ref=main --max-age 1m", work(&data, &app, "a"))).assert_code(65);
+    assert!(said.refusal().contains(&format!("the entry {first} trusts this issuer for the same app")), "{said:?}");
+    // What one of them takes and the other does not may be said in two.
+    let second = add(&data, &work(&data, &app, "a"));
+    let said = run(&data, &format!("issuer update {second} --subject a --match ref=main")).assert_code(65);
+    assert!(said.refusal().contains(&first), "{said:?}");
+    let users = format!("{PORTAL} --jwks {}", data.path().join("jwks.json").display());
+    let portal = add(&data, &users);
+    assert!(run(&data, &users).assert_code(65).refusal().contains(&portal));
+}
+
+#[test]
+fn a_pattern_as_subject_is_refused_with_the_flag_that_takes_one() {
+    let data = data_directory();
+    let app = create_app(data.path()).client_id;
+    let said = run(&data, &work(&data, &app, "repo:acme/*")).assert_code(64);
+    assert!(said.stderr.contains("for a pattern write --match 'sub=repo:acme/*'"), "{said:?}");
+    let id = add(&data, &work(&data, &app, "a"));
+    run(&data, &format!("issuer update {id} --subject a?")).assert_code(64);
+}
+
+#[test]
+fn certificates_and_keys_in_another_form_are_refused_with_the_command_that_mends_them() {
+    let data = data_directory();
+    let pem = certificate("portal");
+    let der = STANDARD.decode(pem.lines().nth(1).unwrap()).unwrap();
+    let utf16: Vec<u8> = [0xfeff].into_iter().chain(pem.encode_utf16()).flat_map(u16::to_le_bytes).collect();
+    let signed_data = [0x30, 0x82, 0x01, 0x00, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x07, 0x02, 0xa0];
+    let files: &[(&str, &[u8], &str)] = &[
+        ("portal.cer", &der, "openssl x509 -inform DER"),
+        ("portal.p7b", b"-----BEGIN PKCS7-----\nMIIB\n-----END PKCS7-----\n", "openssl pkcs7 -print_certs"),
+        ("der.p7b", &signed_data, "openssl pkcs7 -inform DER -print_certs"),
+        ("portal.p12", &[0x30, 0x82, 0x01, 0x00, 0x02, 0x01, 0x03, 0x30], "openssl pkcs12 -nokeys"),
+        ("utf16.pem", &utf16, "save it as UTF-8"),
+    ];
+    for (name, content, hint) in files {
+        let file = data.path().join(name);
+        std::fs::write(&file, content).unwrap();
+        for flag in ["--certificate", "--ca"] {
+            let said = refusal(&data, &format!("{PORTAL} {flag} {}", file.display()));
+            assert!(said.starts_with("65: ") && said.contains(hint), "{name}: {said}");
+        }
+    }
+    let marked = write_file(&data, "marked.pem", &format!("\u{feff}{pem}"));
+    let id = add(&data, &format!("{PORTAL} --certificate {marked}"));
+
+    let signer = Signer::ed25519("k");
+    let private = write_file(&data, "private.pem", &signer.private_key);
+    let public = write_file(
+        &data,
+        "public.pem",
+        "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=\n-----END PUBLIC KEY-----\n",
+    );
+    let with = |file: &str| format!("issuer update {id} --jwks {file}");
+    assert_snapshot!(refusal(&data, &with(&private)), @"65: that is a private key; register the public one: openssl pkey -in private.pem -pubout");
+    assert_snapshot!(refusal(&data, &with(&marked)), @"65: that is a certificate (for a trusted issuer: --certificate); its public key alone is written by: openssl x509 -in certificate.pem -noout -pubkey");
+    assert_eq!(document(&data, &with(&public))["keys"], "jwks");
+}
+
+#[test]
+fn keys_that_are_elsewhere_are_looked_at_once_and_what_is_wrong_is_a_warning() {
+    let data = data_directory();
+    let jwks = Signer::ed25519("k").jwks();
+    let server = KeyServer::start(good(&jwks));
+    let origin = server.url.trim_end_matches("/jwks.json").to_owned();
+    let command = |flag: &str| {
+        let command = format!(
+            "issuer add --org acme --name Portal --issuer {origin} --audience urn:a --users --scope billing:read {flag}"
+        );
+        let ran = brevet(data.path()).args(&command.split(' ').collect::<Vec<_>>());
+        let ran = ran.env("BREVET_OUTBOUND_ALLOW_PRIVATE", "true").args(&["--json"]).run().assert_code(0);
+        run(&data, &format!("issuer remove {}", ran.json()["id"].as_str().unwrap())).assert_code(0);
+        ran.stderr.replace(&origin, "ORIGIN")
+    };
+    let (by_url, discovered) = (format!("--jwks-url {}", server.url), "--discover");
+    assert_snapshot!(command(&by_url), @"At ORIGIN/jwks.json: 1 key, EdDSA.");
+    let configuration = |issuer: &str| {
+        let mut document: Value = serde_json::from_str(&jwks).unwrap();
+        document["issuer"] = json!(issuer);
+        document["jwks_uri"] = json!(server.url);
+        good(&document.to_string())
+    };
+    server.reply_with(configuration(&origin));
+    assert_snapshot!(command(discovered), @"At ORIGIN/jwks.json: 1 key, EdDSA.");
+    server.reply_with(configuration("https://id.acme.example\u{7}"));
+    assert_snapshot!(command(discovered), @"Warning: its keys are not where they should be; until that is put right, its JWTs are refused. ORIGIN/.well-known/openid-configuration says that its issuer is https://id.acme.example�, and registered is ORIGIN");
+    server.reply_with(answer("404 Not Found", "{}"));
+    assert_snapshot!(command(discovered), @"Warning: its keys are not where they should be; until that is put right, its JWTs are refused. ORIGIN/.well-known/openid-configuration answers 404 Not Found");
+    assert_snapshot!(command(&by_url), @"Warning: its keys are not where they should be; until that is put right, its JWTs are refused. ORIGIN/jwks.json answers 404 Not Found");
+    server.reply_with(answer("200 OK", "<html>"));
+    assert_snapshot!(command(discovered), @"Warning: its keys are not where they should be; until that is put right, its JWTs are refused. ORIGIN/.well-known/openid-configuration answers something else: it is no JSON object");
+    assert_snapshot!(command(&by_url), @r#"Warning: its keys are not where they should be; until that is put right, its JWTs are refused. ORIGIN/jwks.json answers something else: it is not a JWK set: write {"keys": [ … ]}"#);
+    assert!(command("--jwks-url http://127.0.0.1:1/keys").contains("cannot be fetched from here now"));
+    for flag in ["--discover", "--jwks-url http://127.0.0.1:1/keys", "--jwks-url https://127.0.0.1:1/keys"] {
+        let add = format!(
+            "issuer add --org acme --name n --issuer http://127.0.0.1:1 --audience a --users --scope billing:read {flag}"
+        );
+        assert!(refusal(&data, &add).contains("outbound-allow-private"), "{flag}");
+    }
 }

@@ -4,10 +4,9 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::super::CliError;
-use super::super::input::read_secret;
+use super::super::input::read_jwks;
 use super::super::output::table;
 use crate::keys::jwk::PublicJwk;
-use crate::keys::pem::{is_pem, jwks_from_pem};
 use crate::oauth::SigningAlgorithm;
 use crate::oauth::client::ClientAuthentication;
 use crate::service::app_authentication::{asked_for, registered_keys};
@@ -32,15 +31,6 @@ impl AuthenticationFlags {
         asked_for(self.auth_method.as_deref(), jwks, self.jwks_uri.as_deref())
             .map_err(|contradiction| CliError::usage(contradiction.to_string()))
     }
-}
-
-fn read_jwks(file: &str) -> Result<String, CliError> {
-    // Read as a secret: who gives a private key by mistake shall not find it anywhere.
-    let text = read_secret(file)?;
-    if is_pem(text.reveal()) {
-        return jwks_from_pem(text.reveal()).map_err(CliError::bad_data);
-    }
-    Ok(text.reveal().to_owned())
 }
 
 fn algorithms(jwk: &PublicJwk) -> Vec<&'static str> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::keys::Keys;
-use super::{is_subject, parse_algorithm, parse_id};
+use super::{is_subject, parse_algorithm, parse_id, parse_subject};
 use crate::cli::CliError;
 use crate::clock::parse_span;
 use crate::oauth::trust::{ClaimName, ClaimRule, TrustPolicy};
@@ -56,7 +56,7 @@ pub(in crate::cli) struct Add {
     #[command(flatten)]
     stands_for: Stands,
     /// What the subject must be, byte for byte; for --app
-    #[arg(long, value_name = "VALUE", conflicts_with = "users")]
+    #[arg(long, value_name = "VALUE", value_parser = parse_subject, conflicts_with = "users")]
     subject: Option<String>,
     /// A scope that users get, or one of the only ones that the app gets; may repeat
     #[arg(long, value_name = "NAME")]

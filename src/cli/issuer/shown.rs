@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::clock::{Timestamp, print_span};
+use crate::oauth::SigningAlgorithm;
 use crate::oauth::trust::IssuerKeys;
 use crate::service::trusted_issuers::{self, EXPIRES_SOON, IssuerCertificate, TrustedIssuerRecord};
 
@@ -92,7 +93,12 @@ pub(super) fn shown(issuer: &TrustedIssuerRecord, now: Timestamp) -> String {
         Some(scopes) => format!("  scopes      {}", scopes.join(" ")),
         None => "  scopes      all that the app has".to_owned(),
     });
+    if policy.algorithms.len() < SigningAlgorithm::ALL.len() {
+        let algorithms: Vec<&str> = policy.algorithms.iter().map(|algorithm| algorithm.name()).collect();
+        lines.push(format!("  algorithms  {}", algorithms.join(" ")));
+    }
     lines.extend(policy.max_age.map(|age| format!("  maximum age {}", print_span(age))));
+    lines.extend(policy.ticket_lifetime.map(|lifetime| format!("  lifetime    {}", print_span(lifetime))));
     if policy.single_use {
         lines.push("  each JWT is good once".to_owned());
     }

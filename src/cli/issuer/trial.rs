@@ -1,5 +1,7 @@
 //! `brevet issuer test`
 
+use std::path::Path;
+
 use actix_web::rt::System;
 use clap::Args;
 use serde_json::{Value, json};
@@ -13,16 +15,16 @@ use crate::oauth::ClientId;
 use crate::oauth::trust::{TrustError, Way};
 use crate::secret::Secret;
 use crate::service::trusted_issuers::trial::{Against, EntryTrial, Step, StepOutcome, Trial, try_jwt};
-use crate::service::{Management, open_directory};
+use crate::service::{Management, open_directory, organisations, trusted_issuers};
 
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  brevet issuer test --org acme - < token.jwt")]
+#[command(after_help = "Example:\n  brevet issuer test --org acme token.jwt")]
 pub(in crate::cli) struct Test {
-    /// The JWT; `-` for stdin, which keeps it out of the list of processes
-    #[arg(value_name = "TOKEN", value_parser = parse_token, default_value = "-", hide_default_value = true)]
+    /// The file that holds the JWT, or the JWT; `-` for stdin
+    #[arg(value_name = "FILE|TOKEN", value_parser = parse_token, default_value = "-", hide_default_value = true)]
     token: Secret,
     /// Only what this organisation trusts, as for requests that name it
-    #[arg(long, value_name = "SLUG", conflicts_with = "id")]
+    #[arg(long, value_name = "SLUG")]
     org: Option<String>,
     /// Only this trusted issuer, whatever the JWT says who made it
     #[arg(long, value_parser = parse_id)]
@@ -41,17 +43,51 @@ fn parse_way(text: &str) -> Result<Way, String> {
     Way::from_name(text).ok_or_else(|| "one of grant, client_assertion, ticket and bearer".to_owned())
 }
 
+/// From the file, if it is the name of one. What looks like a JWT is taken for one, also to say what is wrong with it.
+fn read_jwt(given: &Secret) -> Result<Secret, CliError> {
+    let text = given.reveal();
+    if text == "-" || Path::new(text).exists() {
+        return read_secret(text);
+    }
+    if bare(text).split('.').count() >= 3 {
+        return Ok(given.clone());
+    }
+    Err(CliError::no_input("what was given is neither a file nor a JWT; name a file, or write - for stdin"))
+}
+
+/// A JWT as people copy it from a request.
+fn bare(text: &str) -> &str {
+    let text = text.trim();
+    match text.split_at_checked(7) {
+        Some((scheme, jwt)) if scheme.eq_ignore_ascii_case("bearer ") => jwt.trim_start(),
+        _ => text,
+    }
+}
+
 impl Test {
     pub(super) fn run(self, context: &Context, m: &Management) -> Result<(), CliError> {
-        let given = if self.token.reveal() == "-" { read_secret("-")? } else { self.token };
+        let given = read_jwt(&self.token)?;
+        let jwt = bare(given.reveal());
+        if jwt.is_empty() {
+            return Err(CliError::bad_data("there is no JWT: it is empty"));
+        }
         let against = match (self.id, self.org) {
-            (Some(id), _) => Against::Entry(id),
+            (Some(id), Some(slug)) => {
+                let record = trusted_issuers::show(m, id)?.record;
+                if organisations::show(m, record.organisation_id)?.0.slug != slug {
+                    return Err(CliError::not_found(format!(
+                        "{slug} has no trusted issuer {id}; see: brevet issuer list --org {slug}"
+                    )));
+                }
+                Against::Entry(id)
+            }
+            (Some(id), None) => Against::Entry(id),
             (None, Some(slug)) => Against::Organisation(slug),
             (None, None) => Against::Everyone,
         };
         choose_provider();
         let directory = open_directory(m)?;
-        let tried = try_jwt(&directory, m, &against, self.way, given.reveal(), SystemClock.now());
+        let tried = try_jwt(&directory, m, &against, self.way, jwt, SystemClock.now());
         let trial = System::new().block_on(tried)?;
         context.output.data(&document(&trial), || shown(&trial))?;
         if trial.is_accepted() { Ok(()) } else { Err(CliError::check_failed(&trial.conclusion)) }
@@ -77,6 +113,7 @@ fn document(trial: &Trial) -> Value {
         "reason": trial.refusal.as_ref().map(TrustError::label),
         "conclusion": trial.conclusion,
         "issuer": trial.issuer,
+        "nearest": trial.nearest,
         "form": step_document(&trial.form),
         "entries": trial.entries.iter().map(entry).collect::<Vec<_>>(),
     })

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::keys::Keys;
+use super::keys::{Keys, say_what_is_there};
 use super::shown::{document, shown};
-use super::{is_subject, parse_algorithm, parse_id};
-use crate::cli::input::read_text;
+use super::{is_subject, parse_algorithm, parse_id, parse_subject};
+use crate::cli::input::read_certificates;
 use crate::cli::{CliError, Context};
 use crate::clock::{Clock, SystemClock, parse_span};
 use crate::oauth::trust::{ClaimName, ClaimRule, IssuerKeys};
@@ -48,7 +48,7 @@ pub(in crate::cli) struct Update {
     #[arg(long, value_name = "CLAIM")]
     subject_claim: Option<ClaimName>,
     /// What the subject must be, byte for byte; with --match, instead of all rules from before; for an app
-    #[arg(long, value_name = "VALUE")]
+    #[arg(long, value_name = "VALUE", value_parser = parse_subject)]
     subject: Option<String>,
     /// What a claim must say; may repeat: `*` and `?` make a pattern, `,` a list; with --subject, instead of all rules from before
     #[arg(long = "match", value_name = "CLAIM=VALUE", value_parser = ClaimRule::parse)]
@@ -109,14 +109,19 @@ fn beside(keys: &IssuerKeys, more: &str) -> Result<IssuerKeys, ServiceError> {
 impl Update {
     pub(super) fn run(mut self: Box<Self>, context: &Context, m: &Management) -> Result<(), CliError> {
         let keys = std::mem::take(&mut self.keys).read()?;
-        let more = self.add_certificate.take().map(read_text).transpose()?;
+        let more = self.add_certificate.take().map(read_certificates).transpose()?;
+        let is_moved = keys.is_some();
         let (id, now) = (self.id, SystemClock.now());
         let record = trusted_issuers::change(m, id, None, move |settings| {
             let keys = more.map_or(Ok(keys), |more| beside(&settings.policy.keys, &more).map(Some))?;
             self.apply(keys, settings)
         })?
         .record;
-        context.output.data(&document(&record, now), || shown(&record, now))
+        context.output.data(&document(&record, now), || shown(&record, now))?;
+        if is_moved {
+            say_what_is_there(context, m, &record);
+        }
+        Ok(())
     }
 
     /// Writes what is named over what was.
