@@ -237,9 +237,30 @@ fn people_get_their_passwords_from_a_file_or_stdin_and_no_command_shows_them() {
     assert_snapshot!(refused("cy@acme.example", &"x".repeat(1_025)), @"a password may have at most 1024 bytes");
     assert_snapshot!(refused("cy@acme.example", "cy@acme.example!"), @"a password must not hold the e-mail address");
     assert_snapshot!(refused("cy at acme", password), @"that is not an e-mail address; write name@example.com");
-    assert_snapshot!(refused("ana@acme.example", password), @"there is a user ana@acme.example already");
+    assert_snapshot!(refused("ana@acme.example", password), @"there is a user ana@acme.example already; to change the login: brevet user set-login --org acme ana@acme.example LOGIN; to add the person to another organisation, an owner or admin invites the address there, on the page Team");
     assert_snapshot!(refusal(&data, "user create --org acme --email cy@acme.example --password-file /nowhere"), @"66: /nowhere cannot be read: No such file or directory (os error 2)");
     assert_snapshot!(refusal(&data, "user reset-password nobody@acme.example --password-file /nowhere"), @"66: /nowhere cannot be read: No such file or directory (os error 2)");
+}
+
+#[test]
+fn who_only_gets_tickets_has_no_password_until_a_link_gives_one() {
+    let data = data_directory();
+    let create = "user create --org acme --email bo@acme.example --login bo --role viewer --no-password";
+    let ran = run(&data, create).assert_code(0);
+    assert_eq!(ran.stdout, "User bo@acme.example is viewer of acme.\n");
+    assert!(ran.stderr.contains("brevet user reset-password bo@acme.example --link"), "{ran:?}");
+    assert_eq!(document(&data, "user list --org acme")[0]["login"], "bo");
+    assert!(text(&data, "user reset-password bo@acme.example --link").contains("/reset/"));
+    assert_eq!(run(&data, &format!("{create} --password-file x")).code, Some(64));
+}
+
+#[test]
+fn an_app_without_a_key_is_told_what_comes_next() {
+    let data = data_directory();
+    let ran = run(&data, "app create --org acme --name CI --auth-method trusted_issuer").assert_code(0);
+    let sid = ran.stdout.trim().strip_prefix("App SID  ").unwrap();
+    assert!(ran.stderr.contains(&format!("brevet issuer add --org acme --app {sid}")), "{ran:?}");
+    assert!(!ran.stderr.contains("private key"), "{ran:?}");
 }
 
 #[test]
@@ -293,7 +314,7 @@ fn a_file_that_is_too_long_or_no_text_is_refused_and_not_cut() {
     let long = write_file(&data, "long", &"x".repeat(LIMIT + 1));
     let refused = format!("65: {long} is longer than {LIMIT} octets, ");
     let nonsense = data.path().join("nonsense");
-    fs::write(&nonsense, [0xff, 0xfe]).unwrap();
+    fs::write(&nonsense, [0xc3, 0x28]).unwrap();
     let nonsense = nonsense.to_str().unwrap();
     for (long, nonsense) in commands(&long).iter().zip(commands(nonsense)) {
         let said = refusal(&data, long);

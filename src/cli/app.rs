@@ -247,6 +247,8 @@ impl App {
 }
 
 fn run_create(context: &Context, m: &Management, create: Create) -> Result<(), CliError> {
+    let authentication = create.authentication.read()?.unwrap_or_default();
+    let by_issuer = authentication == ClientAuthentication::TrustedIssuer;
     let new = NewApp {
         name: create.name,
         description: create.description,
@@ -254,7 +256,7 @@ fn run_create(context: &Context, m: &Management, create: Create) -> Result<(), C
         lifetime: create.lifetime,
         claims: create.claim.into_iter().collect::<Claims>(),
         key_expires_in: create.key_expires_in,
-        authentication: create.authentication.read()?.unwrap_or_default(),
+        authentication,
         dpop_required: create.dpop_required,
         allowed_networks: apps::read_networks(create.allowed_network)?,
         token_exchange: create.token_exchange,
@@ -271,8 +273,12 @@ fn run_create(context: &Context, m: &Management, create: Create) -> Result<(), C
     })?;
     if !context.output.is_json() {
         context.output.message(match secret {
-            Some(_) => "Keep the App Key now: it is stored hashed and will not be shown again.",
-            None => "The app has no App Key: it signs each request with its private key.",
+            Some(_) => "Keep the App Key now: it is stored hashed and will not be shown again.".to_owned(),
+            None if by_issuer => format!(
+                "The app has no App Key: JWTs of an issuer that you trust stand for it. Say which: brevet issuer add --org {} --app {sid} …",
+                create.org
+            ),
+            None => "The app has no App Key: it signs each request with its private key.".to_owned(),
         });
     }
     Ok(())

@@ -9,13 +9,13 @@ use super::{CliError, Context};
 use crate::db::developers::{Member, Role};
 use crate::secret::Secret;
 use crate::service::accounts::{self, NewMember};
-use crate::service::{people, resets, team};
+use crate::service::{Management, ServiceError, people, resets, team};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum User {
     /// Make a person a member of an organisation
     #[command(
-        after_help = "Example:\n  brevet user create --org acme --email ana@acme.example --role owner --password-file -"
+        after_help = "Examples:\n  brevet user create --org acme --email ana@acme.example --role owner --password-file -\n  brevet user create --org acme --email bo@acme.example --login bo --role viewer --no-password"
     )]
     Create(Create),
     /// Show members
@@ -101,6 +101,9 @@ pub(super) struct Create {
     /// The file that holds the password; `-` for stdin
     #[arg(long, value_name = "FILE")]
     password_file: Option<String>,
+    /// Give no password, for who only gets tickets: nobody signs in with one until `user reset-password --link` was used
+    #[arg(long, conflicts_with = "password_file")]
+    no_password: bool,
     /// Let the person run the whole server as well
     #[arg(long)]
     operator: bool,
@@ -111,16 +114,15 @@ impl User {
         let m = context.management()?;
         match self {
             Self::Create(create) => {
-                let password = read_password(create.password_file.as_deref())?;
                 let role = Role::from_name(&create.role).ok_or_else(|| CliError::usage("unknown role"))?;
-                let member = NewMember {
-                    organisation: &create.org,
-                    email: &create.email,
-                    login: create.login.as_deref(),
-                    role,
-                    password: &password,
+                let (organisation, email, login) = (&*create.org, &*create.email, create.login.as_deref());
+                let made = if create.no_password {
+                    accounts::create_without_password(&m, organisation, email, login, role)
+                } else {
+                    let password = &read_password(create.password_file.as_deref())?;
+                    accounts::create(&m, &NewMember { organisation, email, login, role, password })
                 };
-                let id = accounts::create(&m, &member)?;
+                let id = made.map_err(|error| already_there(&m, &create, error))?;
                 if create.operator {
                     people::set_operator(&m, id, true)?;
                 }
@@ -130,7 +132,14 @@ impl User {
                 });
                 context
                     .output
-                    .data(&document, || format!("User {} is {} of {}.", create.email, create.role, create.org))
+                    .data(&document, || format!("User {} is {} of {}.", create.email, create.role, create.org))?;
+                if create.no_password {
+                    context.output.message(format_args!(
+                        "The account has no password. If the person shall sign in: brevet user reset-password {} --link",
+                        create.email
+                    ));
+                }
+                Ok(())
             }
             Self::List { org } => {
                 let members = accounts::list(&m, org.as_deref())?;
@@ -210,6 +219,19 @@ impl User {
                 context.output.data(&document, || format!("User {email} is signed out everywhere ({ended} sessions)."))
             }
         }
+    }
+}
+
+/// What to do about a person who is here already.
+fn already_there(m: &Management, create: &Create, error: ServiceError) -> CliError {
+    match error {
+        ServiceError::Conflict(text) if people::find_by_email(m, &create.email).is_ok() => {
+            let (org, email) = (&create.org, &create.email);
+            CliError::bad_data(format!(
+                "{text}; to change the login: brevet user set-login --org {org} {email} LOGIN; to add the person to another organisation, an owner or admin invites the address there, on the page Team"
+            ))
+        }
+        error => error.into(),
     }
 }
 

@@ -38,14 +38,40 @@ pub struct NewMember<'a> {
 pub fn create(m: &Management, new: &NewMember<'_>) -> Result<Uuid, ServiceError> {
     let email = canonical_email(new.email)?;
     let password = passwords::check(new.password, &Surroundings::new(&email, [new.organisation]))?;
-    let login = checked_login(new.login)?;
-    if login.is_none() && new.login.is_some() {
+    let password_hash = hash_password(password.as_secret())?;
+    insert(m, email, password_hash, new.organisation, new.login, new.role)
+}
+
+/// The same for who only gets tickets: without a password nobody signs in with one, until a reset link gives the person one.
+///
+/// # Errors
+/// As [`create`].
+pub fn create_without_password(
+    m: &Management,
+    organisation: &str,
+    email: &str,
+    login: Option<&str>,
+    role: Role,
+) -> Result<Uuid, ServiceError> {
+    insert(m, canonical_email(email)?, String::new(), organisation, login, role)
+}
+
+fn insert(
+    m: &Management,
+    email: String,
+    password_hash: String,
+    organisation: &str,
+    login: Option<&str>,
+    role: Role,
+) -> Result<Uuid, ServiceError> {
+    let given = login;
+    let login = checked_login(given)?;
+    if login.is_none() && given.is_some() {
         return Err(ServiceError::field("login", "a login must not be empty; leave it out for a user without one"));
     }
-    let password_hash = hash_password(password.as_secret())?;
     let developer = NewDeveloper { id: Uuid::now_v7(), email, password_hash, created_at: m.now() };
     let id = developer.id;
-    let (deed, slug, role) = (m.deed(), new.organisation.to_owned(), new.role);
+    let (deed, slug) = (m.deed(), organisation.to_owned());
     m.database.write(move |conn| {
         let organisation = find_organisation(conn, &slug)?;
         let taken = format!("there is a user {} already", developer.email);
