@@ -102,9 +102,19 @@ impl Stage {
 
 /// The one answer to whoever is not known, whatever the reason.
 pub fn assert_refused(answer: &Answer, what: &str) {
+    assert_refused_saying(answer, "Client authentication failed.", what);
+}
+
+/// The answer to an assertion that is not sent as one: nothing was looked up.
+pub fn assert_untyped(answer: &Answer, what: &str) {
+    let words = format!("client_assertion needs client_assertion_type={URN} beside it.");
+    assert_refused_saying(answer, &words, what);
+}
+
+fn assert_refused_saying(answer: &Answer, description: &str, what: &str) {
     assert_eq!(answer.status.as_u16(), 401, "{what}: {}", answer.body);
     let expected = json!({
-        "error": "invalid_client", "error_description": "Client authentication failed.",
+        "error": "invalid_client", "error_description": description,
         "error_uri": format!("{ISSUER}/docs/errors#invalid_client"),
     });
     assert_eq!(answer.json(), expected, "{what}");
@@ -270,6 +280,10 @@ fn an_assertion_comes_alone_in_the_body_with_its_type() {
             ),
         ),
         ("with a type in other case", form(&good()).replace("urn:ietf", "URN:IETF")),
+    ] {
+        assert_untyped(&send(&[], &body), what);
+    }
+    for (what, body) in [
         ("a type without an assertion", format!("{grant}&client_assertion_type={URN}")),
         ("with another client_id", format!("{}&client_id={}", form(&good()), ClientId::generate())),
         (

@@ -22,6 +22,7 @@ use brevet::service::trusted_issuers::{self, IssuerSettings, StandsFor};
 use serde_json::{Value, json};
 
 use crate::client_assertion::ISSUER;
+use crate::client_assertion::assert_untyped;
 use crate::support::hostile::{self, deep};
 use crate::support::http::{self, Answer};
 use crate::support::process::{Server, brevet, create_app, data_directory, eventually};
@@ -323,7 +324,7 @@ fn an_assertion_comes_alone_in_the_body_with_its_type_and_for_its_own_app() {
         format!("&client_assertion_type={GRANT}"),
     ] {
         let answer = post(&format!("grant_type=client_credentials&client_assertion={}{wrong}", jwt()));
-        Way::Assertion.assert_refused(&answer, &wrong);
+        assert_untyped(&answer, &wrong);
     }
     for (what, answer) in [
         ("two assertions", post(&format!("grant_type={GRANT}&assertion={0}&assertion={0}", jwt()))),

@@ -175,6 +175,25 @@ fn a_jwt_is_good_once_whichever_way_it_comes() {
 }
 
 #[test]
+fn who_shows_a_jwt_where_it_is_not_taken_hears_where_to_go_with_it() {
+    let stage = Stage::new();
+    let exchanged_only = settings(&stage.signer, StandsFor::App(stage.client.id()));
+    stage.trust(edited(exchanged_only, |policy| policy.accept_directly = false));
+    let mut of_nobody = stage.claims();
+    of_nobody["iss"] = json!(format!("{ISS}/"));
+    for jwt in [stage.jwt(), stage.signer.sign(&of_nobody)] {
+        let refused = stage.app.get_with_token("/api/v1/whoami", &jwt).assert_status(401).json();
+        let words = refused["error_description"].as_str().unwrap();
+        assert!(words.contains("not from this server") && words.contains("/connect/token or /server/jwt"), "{words}");
+    }
+    let untyped = format!("grant_type=client_credentials&client_assertion={}", stage.jwt());
+    let refused = stage.app.token_request(&[], &untyped).assert_status(401).json();
+    assert_eq!(refused["error"], "invalid_client");
+    let words = refused["error_description"].as_str().unwrap();
+    assert!(words.contains("needs client_assertion_type=urn:ietf:params:oauth:client-assertion-type:jwt-bearer"));
+}
+
+#[test]
 fn others_at_its_address_do_not_lock_a_workload_out() {
     let stage = Stage::with(&[("throttle-failures", "3/min")]);
     stage.trust(settings(&stage.signer, StandsFor::App(stage.client.id())));

@@ -27,6 +27,13 @@ pub(super) enum Refusal {
     Invalid(TokenError),
     /// The token is bound to a key, and the proof of that key is not good.
     Proof(ProofError),
+    /// It is somebody else's JWT, and no good as a token: what is said of that, and what is logged.
+    Foreign {
+        /// In general words.
+        said: &'static str,
+        /// What exactly.
+        detail: String,
+    },
     /// The token lacks one of these scopes, which stand here with spaces between.
     Scope(String),
     /// The ticket came in a cookie, and a page of another site may have made the browser send it.
@@ -39,7 +46,7 @@ pub(super) enum Refusal {
     TooManyProofs,
 }
 
-const FOREIGN_SITE: &str = "With the ticket in a cookie this takes only GET, HEAD, and requests of pages of the same site (Sec-Fetch-Site, Origin): others could be forged. Send the ticket in the Authorization header.";
+const FOREIGN_SITE: &str = "With the ticket in a cookie this takes only GET, HEAD, and requests of pages of the same site (Sec-Fetch-Site, Origin): others could be forged. Send the ticket in the Authorization header; a proxy that asks must say the client's method in X-Forwarded-Method or X-Original-Method.";
 
 /// Who refuses.
 #[derive(Debug, Clone, Copy)]
@@ -69,6 +76,7 @@ impl Refusal {
             Self::NotSent(why @ NotSent::NoToken) => (StatusCode::UNAUTHORIZED, Denial::NotSent(*why)),
             Self::NotSent(why @ NotSent::Malformed(_)) => (door.malformed(), Denial::NotSent(*why)),
             Self::Invalid(reason) => (StatusCode::UNAUTHORIZED, Denial::InvalidToken(reason.to_string().into())),
+            Self::Foreign { said, .. } => (StatusCode::UNAUTHORIZED, Denial::InvalidToken((*said).into())),
             Self::Proof(reason) => (StatusCode::UNAUTHORIZED, Denial::Proof(*reason)),
             Self::Scope(needed) => (StatusCode::FORBIDDEN, Denial::Scopes(needed)),
             Self::ForeignSite => (StatusCode::FORBIDDEN, Denial::NotSent(NotSent::Malformed(FOREIGN_SITE))),
@@ -85,6 +93,7 @@ impl Refusal {
         let challenges = schemes.iter().map(|scheme| door.challenge(*scheme, &parameters));
         let error = challenges.fold(refused, ApiError::with_challenge);
         match self {
+            Self::Foreign { detail, .. } => error.with_detail(detail),
             // The one refusal that only the operator can do something about.
             Self::UnclearDemand(description) => error.with_detail(description),
             _ => error,
@@ -137,6 +146,7 @@ pub(super) async fn valid_token(
     let SentToken { scheme, token } = sent.map_err(Refusal::NotSent)?;
     let valid = access::verify(authority, token, inquirer, now).await.map_err(|error| match error {
         AccessError::Refused(reason) => Refusal::Invalid(reason),
+        AccessError::Foreign { said, detail } => Refusal::Foreign { said, detail },
         AccessError::Unavailable(reason) => Refusal::Unavailable(reason),
     })?;
     let checked = match scheme {

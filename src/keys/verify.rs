@@ -88,8 +88,6 @@ pub enum TokenError {
     NotYetValid(Timestamp),
     /// It, its client or its organisation was revoked, disabled or deleted.
     Revoked,
-    /// It is a third party's JWT that would be good as it is but for this.
-    ThirdParty(&'static str),
 }
 
 impl fmt::Display for TokenError {
@@ -108,7 +106,6 @@ impl fmt::Display for TokenError {
             Self::Expired(at) => write!(f, "The access token expired at {at}."),
             Self::NotYetValid(at) => write!(f, "The access token is not valid before {at}."),
             Self::Revoked => f.write_str("The access token was revoked, or its client was disabled."),
-            Self::ThirdParty(why) => f.write_str(why),
         }
     }
 }

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::api::Api;
 use super::assertion::ASSERTION_TYPE;
-use super::error::OAuthError;
+use super::error::{OAuthError, OAuthErrorCode};
 use super::form;
 use super::header::Header;
 #[cfg(feature = "server")]
@@ -304,8 +304,10 @@ impl PresentedAssertion {
             (Some(jwt), Some(ASSERTION_TYPE)) => {
                 Ok(Self { client_id: client_id.map(str::to_owned), jwt: Secret::new(jwt) })
             }
-            (Some(_), Some(_)) => Err(OAuthError::invalid_client("another client_assertion_type than that of JWTs")),
-            (Some(_), None) => Err(OAuthError::invalid_client("client_assertion without client_assertion_type")),
+            (Some(_), _) => Err(OAuthError::new(
+                OAuthErrorCode::InvalidClient,
+                "client_assertion needs client_assertion_type=urn:ietf:params:oauth:client-assertion-type:jwt-bearer beside it.",
+            )),
             (None, _) => Err(OAuthError::invalid_client("client_assertion_type without client_assertion")),
         }
     }

@@ -15,6 +15,8 @@ use crate::oauth::dpop::ProofError;
 use crate::oauth::trust::{TrustError, Way};
 use crate::oauth::{Client, ClientId};
 
+/// Of what another server signed.
+const NOT_OURS: &str = "The token is not from this server, and its issuer's are not taken as they are here: get one at /connect/token or /server/jwt.";
 /// A bearer token comes alone: nothing beside it can say for whom it is.
 const AMBIGUOUS: &str = "Several organisations or apps take the JWT: let its issuer write the audience of yours into aud, which is this server's issuer, a slash and the organisation's slug, and let rules tell the apps apart.";
 
@@ -68,6 +70,13 @@ impl Inquirer<'_> {
 pub enum AccessError {
     /// It is not good.
     Refused(TokenError),
+    /// It is somebody else's JWT, and no good as a token: what may be said of that, and for the log all of it.
+    Foreign {
+        /// In general words.
+        said: &'static str,
+        /// What exactly.
+        detail: String,
+    },
     /// It cannot be known at the moment.
     Unavailable(LookupError),
 }
@@ -196,7 +205,7 @@ pub(super) async fn check_delegation(
     let of_users = authority.directory.find_trusted_issuers(here).await.map_err(AccessError::Unavailable)?;
     for issuer in of_users.iter() {
         match find_client(authority, &issuer.record.id.to_string(), claims).await {
-            Err(AccessError::Refused(_)) => {}
+            Err(AccessError::Refused(_) | AccessError::Foreign { .. }) => {}
             known => return known.map(drop),
         }
     }
@@ -212,11 +221,12 @@ async fn look_at_foreign(
     now: Timestamp,
 ) -> Result<(ValidToken, Option<Untaken>), AccessError> {
     let Ok(unverified) = UnverifiedForeignJwt::parse(token) else { return Err(AccessError::Refused(refusal)) };
+    let is_ours = unverified.unverified_issuer() == authority.issuer();
     let organisation = inquirer.organisation(authority).await?;
     let narrowing = Narrowing { tenant: organisation.as_deref(), ..Narrowing::default() };
     let looked_at = foreign_jwt::look(authority, unverified, Way::Bearer, narrowing, now).await;
     let (verified, untaken) = looked_at.map_err(|error| match error {
-        TrustError::UnknownIssuer => AccessError::Refused(refusal),
+        TrustError::UnknownIssuer if is_ours => AccessError::Refused(refusal),
         error => refused_foreign(error),
     })?;
     let claims = verified.read_claims(authority.directory.management_api()).map_err(refused_foreign)?;
@@ -229,8 +239,9 @@ async fn look_at_foreign(
 pub(super) fn refused_foreign(error: TrustError) -> AccessError {
     match error {
         TrustError::Unavailable(reason) => AccessError::Unavailable(LookupError::Database(reason)),
-        TrustError::Ambiguous => AccessError::Refused(TokenError::ThirdParty(AMBIGUOUS)),
-        error => AccessError::Refused(TokenError::ThirdParty(error.public())),
+        TrustError::UnknownIssuer => AccessError::Foreign { said: NOT_OURS, detail: error.to_string() },
+        TrustError::Ambiguous => AccessError::Foreign { said: AMBIGUOUS, detail: error.to_string() },
+        error => AccessError::Foreign { said: error.public(), detail: error.to_string() },
     }
 }
 

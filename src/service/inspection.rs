@@ -219,6 +219,7 @@ async fn judge(
     Ok(match checked {
         Ok(_) => (grounds, Worth::Good, None),
         Err(AccessError::Refused(reason)) => (grounds, Worth::Refused, Some(reason)),
+        Err(AccessError::Foreign { .. }) => (grounds, Worth::Refused, None),
         Err(AccessError::Unavailable(_)) => (grounds, Worth::Unknown, None),
     })
 }

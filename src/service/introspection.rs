@@ -18,7 +18,7 @@ pub async fn introspect(
 ) -> Result<Option<ValidToken>, OAuthError> {
     match known(authority, caller, asker, token).await {
         Ok(known) => Ok(known),
-        Err(AccessError::Refused(_)) => Ok(None),
+        Err(AccessError::Refused(_) | AccessError::Foreign { .. }) => Ok(None),
         Err(AccessError::Unavailable(reason)) => {
             Err(OAuthError::unavailable(reason.to_string()).of_client(asker.client_id))
         }

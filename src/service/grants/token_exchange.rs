@@ -119,6 +119,7 @@ impl Subject {
     async fn verify_own(authority: &Authority, signed: Arc<SignedToken>, now: Timestamp) -> Result<Self, OAuthError> {
         let valid = access::check_own(authority, signed, now).await.map_err(|error| match error {
             AccessError::Refused(reason) => refused(&reason.to_string()),
+            AccessError::Foreign { said, detail } => refused(said).with_detail(detail),
             AccessError::Unavailable(reason) => OAuthError::unavailable(reason.to_string()),
         })?;
         let login_since = valid.person.map_or(Timestamp::NEVER, |holder| holder.since);
@@ -136,9 +137,13 @@ impl Subject {
     ) -> Result<Self, OAuthError> {
         let no_token = || refused(&refusal.to_string());
         let unverified = UnverifiedForeignJwt::parse(token).map_err(|_no_jwt| no_token())?;
+        let is_ours = unverified.unverified_issuer() == authority.issuer();
         let verified = Self::verify_foreign(authority, caller, actor, unverified, true).await;
         verified.map_err(|error| match error {
-            TrustError::UnknownIssuer => no_token(),
+            TrustError::UnknownIssuer if is_ours => no_token(),
+            TrustError::UnknownIssuer => {
+                refused("It is not from this server, and its issuer's are not taken as they are here.")
+            }
             error => refused_jwt(error),
         })
     }

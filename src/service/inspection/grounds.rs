@@ -325,7 +325,7 @@ async fn exchange(grounds: &mut Grounds, authority: &Authority, client: &Client,
     let whose = format!("Exchanged for a token of {} by {}", claims.sub, actors.join(", before it by "));
     match access::check_delegation(authority, client, claims).await {
         Ok(()) => grounds.holds(Check::Exchange, format!("{whose}; all of them may have tokens.")),
-        Err(AccessError::Refused(_)) => {
+        Err(AccessError::Refused(_) | AccessError::Foreign { .. }) => {
             grounds.fails(Check::Exchange, format!("{whose}; one of them may have no tokens any more."));
         }
         Err(AccessError::Unavailable(_)) => grounds.note(Check::Exchange, format!("{whose}.")),
