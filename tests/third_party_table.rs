@@ -936,7 +936,8 @@ fn an_issuer_whom_very_many_trust_serves_those_who_are_named(more: &[(&str, &str
     let many = stage.app.create_app_with("rival", new_app(&["rival:read"]));
     for number in 0..65 {
         let mut one = settings(&stage.signer, StandsFor::App(many.id()));
-        one.name = format!("Robot {number}");
+        // No two may say the same.
+        one.policy.audiences.push(format!("urn:robot:{number}"));
         trusted_issuers::create(&stage.app.management, "rival", one).unwrap();
     }
     stage.app.catch_up();

@@ -73,7 +73,11 @@ impl Stage {
     /// The rival trusts the issuer as often.
     fn rival_trusts(&self, times: usize, edit: impl Fn(usize, &mut TrustPolicy)) {
         for number in 0..times {
-            let entry = self.entry(&self.rivals, |policy| edit(number, policy));
+            let entry = self.entry(&self.rivals, |policy| {
+                edit(number, policy);
+                // No two may say the same.
+                policy.audiences.push(format!("urn:rival:copy-{number}"));
+            });
             trusted_issuers::create(&self.app.management, "rival", entry).unwrap();
         }
         self.app.catch_up();
@@ -238,7 +242,12 @@ fn what_an_organisation_demands_has_an_end() {
     let mut made = Vec::new();
     let refusal = loop {
         assert!(made.len() < 20, "more than a MiB");
-        match stage.try_trust("acme", &stage.ours, |policy| policy.rules = long(4)) {
+        // No two may say the same.
+        let copy = format!("urn:acme:copy-{}", made.len());
+        match stage.try_trust("acme", &stage.ours, |policy| {
+            policy.rules = long(4);
+            policy.audiences.push(copy);
+        }) {
             Ok(id) => made.push(id),
             Err(refusal) => break refusal,
         }

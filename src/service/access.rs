@@ -221,7 +221,7 @@ async fn look_at_foreign(
     now: Timestamp,
 ) -> Result<(ValidToken, Option<Untaken>), AccessError> {
     let Ok(unverified) = UnverifiedForeignJwt::parse(token) else { return Err(AccessError::Refused(refusal)) };
-    let is_ours = unverified.unverified_issuer() == authority.issuer();
+    let is_ours = refusal != TokenError::UnknownKey || unverified.unverified_issuer() == authority.issuer();
     let organisation = inquirer.organisation(authority).await?;
     let narrowing = Narrowing { tenant: organisation.as_deref(), ..Narrowing::default() };
     let looked_at = foreign_jwt::look(authority, unverified, Way::Bearer, narrowing, now).await;

@@ -92,6 +92,38 @@ pub(super) async fn candidates(
     let Some(meant) = narrowing.meant(&named, way) else { return Ok(Candidates::default()) };
     let is_anybodys = matches!(meant, Meant::Anybody | Meant::Bearer);
     let trusted = directory.find_trusted_issuers(unverified.sought(meant)).await.map_err(unavailable)?;
+    let (fitting, others) = part(directory, &trusted, unverified, way, narrowing).await;
+    let is_for = |candidate: &Candidate| {
+        let client = &candidate.client;
+        may_come(client, way)
+            && (named.is_empty() || named.contains(&&*client.organisation.slug))
+            && narrowing.admits(client, &candidate.issuer)
+    };
+    let mut candidates = share_out(directory, fitting, is_for).await?;
+    if is_anybodys && trusted.len() == MOST_OF_ALL {
+        // There may be more, and whose they are is not known.
+        candidates.left_out.push(Uuid::nil());
+    }
+    if candidates.tried.is_empty() {
+        for issuer in others {
+            if candidates.tried.len() == MOST_FOR_A_REASON {
+                break;
+            }
+            candidates.tried.extend(candidate(directory, issuer).await?.filter(is_for));
+        }
+    }
+    Ok(candidates)
+}
+
+/// Entries of the client that is meant and that are on: those that may take the JWT, as far as can be said without a
+/// signature, and the others.
+async fn part<'a>(
+    directory: &Directory,
+    trusted: &'a [Arc<TrustedIssuer>],
+    unverified: &UnverifiedForeignJwt<'_>,
+    way: Way,
+    narrowing: Narrowing<'_>,
+) -> (Vec<&'a Arc<TrustedIssuer>>, Vec<&'a Arc<TrustedIssuer>>) {
     let (mut fitting, mut others) = (Vec::new(), Vec::new());
     for (at, issuer) in trusted.iter().enumerate() {
         if at % LOOKED_AT_IN_A_ROW == LOOKED_AT_IN_A_ROW - 1 {
@@ -110,25 +142,19 @@ pub(super) async fn candidates(
             others.push(issuer);
         }
     }
-    let is_for = |client: &Client, issuer: &TrustedIssuer| {
-        let may_ask = |asker: &Client| {
-            asker.organisation.id == client.organisation.id
-                && issuer.record.app.is_none_or(|app| app == asker.client_id)
-        };
-        let slug = &*client.organisation.slug;
-        may_come(client, way)
-            && narrowing.tenant.is_none_or(|tenant| slug == tenant)
-            && (named.is_empty() || named.contains(&slug))
-            && narrowing.asker.is_none_or(may_ask)
-    };
+    (fitting, others)
+}
+
+/// As many as are tried; where several organisations have some, no more of one than leave room for the others.
+async fn share_out(
+    directory: &Directory,
+    fitting: Vec<&Arc<TrustedIssuer>>,
+    is_for: impl Fn(&Candidate) -> bool,
+) -> Result<Candidates, TrustError> {
     let first = fitting.first().map(|issuer| issuer.record.organisation_id);
     let is_one = fitting.iter().all(|issuer| Some(issuer.record.organisation_id) == first);
     let share = if is_one { MOST_TRIED } else { MOST_OF_ONE_ORGANISATION };
     let mut candidates = Candidates::default();
-    if is_anybodys && trusted.len() == MOST_OF_ALL {
-        // There may be more, and whose they are is not known.
-        candidates.left_out.push(Uuid::nil());
-    }
     let mut of_organisation: HashMap<Uuid, usize> = HashMap::new();
     // With how many of its organisation it is tried before.
     let mut placed = Vec::new();
@@ -138,8 +164,7 @@ pub(super) async fn candidates(
             candidates.left_out.push(issuer.record.organisation_id);
             continue;
         }
-        let Some(candidate) = candidate(directory, issuer).await? else { continue };
-        if is_for(&candidate.client, issuer) {
+        if let Some(candidate) = candidate(directory, issuer).await?.filter(&is_for) {
             placed.push((*place, candidate));
             *place += 1;
         }
@@ -148,16 +173,18 @@ pub(super) async fn candidates(
     let too_many = placed.split_off(placed.len().min(MOST_TRIED));
     candidates.left_out.extend(too_many.iter().map(|(_, candidate)| candidate.issuer.record.organisation_id));
     candidates.tried = placed.into_iter().map(|(_, candidate)| candidate).collect();
-    if candidates.tried.is_empty() {
-        for issuer in others {
-            if candidates.tried.len() == MOST_FOR_A_REASON {
-                break;
-            }
-            let candidate = candidate(directory, issuer).await?;
-            candidates.tried.extend(candidate.filter(|candidate| is_for(&candidate.client, issuer)));
-        }
-    }
     Ok(candidates)
+}
+
+impl Narrowing<'_> {
+    /// Whether an entry is of the organisation that is named, and may be asked for by the client that asks.
+    fn admits(&self, client: &Client, issuer: &TrustedIssuer) -> bool {
+        let may_ask = |asker: &Client| {
+            asker.organisation.id == client.organisation.id
+                && issuer.record.app.is_none_or(|app| app == asker.client_id)
+        };
+        self.tenant.is_none_or(|tenant| *client.organisation.slug == *tenant) && self.asker.is_none_or(may_ask)
+    }
 }
 
 /// Whether an entry is on, and for JWTs that come that way.
