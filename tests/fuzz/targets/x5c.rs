@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use brevet::clock::Timestamp;
+use brevet::keys::budget::SignatureBudget;
 use brevet::keys::certificate::{CertificateAuthorities, RememberedChains};
 use brevet::keys::jws::UnverifiedJws;
 use libfuzzer_sys::fuzz_target;
@@ -34,6 +35,7 @@ fuzz_target!(|input: (bool, &[u8])| {
     let header = URL_SAFE_NO_PAD.encode(format!(r#"{{"alg":"ES256","x5c":{x5c}}}"#));
     let jws = format!("{header}.e30.{}", "A".repeat(86));
     let Ok(jws) = UnverifiedJws::parse(&jws, 256 * 1024) else { return };
-    assert!(AUTHORITIES.verify(&jws, NOW).is_err());
-    assert!(CHAINS.verify(&AUTHORITIES, &jws, NOW).is_err());
+    let budget = || SignatureBudget::new(32);
+    assert!(AUTHORITIES.verify(&jws, NOW, &budget()).is_err());
+    assert!(CHAINS.verify(&AUTHORITIES, &jws, NOW, &budget()).is_err());
 });
