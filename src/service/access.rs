@@ -221,7 +221,7 @@ async fn look_at_foreign(
     now: Timestamp,
 ) -> Result<(ValidToken, Option<Untaken>), AccessError> {
     let Ok(unverified) = UnverifiedForeignJwt::parse(token) else { return Err(AccessError::Refused(refusal)) };
-    let is_ours = refusal != TokenError::UnknownKey || unverified.unverified_issuer() == authority.issuer();
+    let is_ours = claims_to_be_ours(authority, &unverified, &refusal);
     let organisation = inquirer.organisation(authority).await?;
     let narrowing = Narrowing { tenant: organisation.as_deref(), ..Narrowing::default() };
     let looked_at = foreign_jwt::look(authority, unverified, Way::Bearer, narrowing, now).await;
@@ -233,6 +233,15 @@ async fn look_at_foreign(
     let valid = check_owner(authority, Arc::new(SignedToken::of_third_party(claims))).await?;
     authority.usage.checked(valid.client.organisation.id);
     Ok((valid, Some(untaken)))
+}
+
+/// Whether what was refused as a token of this server still says that it is one, by its key or by its issuer.
+pub(super) fn claims_to_be_ours(
+    authority: &Authority,
+    unverified: &UnverifiedForeignJwt<'_>,
+    refusal: &TokenError,
+) -> bool {
+    *refusal != TokenError::UnknownKey || unverified.unverified_issuer() == authority.issuer()
 }
 
 /// Why a third party's JWT is no good as a token.

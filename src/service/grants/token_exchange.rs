@@ -137,7 +137,7 @@ impl Subject {
     ) -> Result<Self, OAuthError> {
         let no_token = || refused(&refusal.to_string());
         let unverified = UnverifiedForeignJwt::parse(token).map_err(|_no_jwt| no_token())?;
-        let is_ours = unverified.unverified_issuer() == authority.issuer();
+        let is_ours = access::claims_to_be_ours(authority, &unverified, refusal);
         let verified = Self::verify_foreign(authority, caller, actor, unverified, true).await;
         verified.map_err(|error| match error {
             TrustError::UnknownIssuer if is_ours => no_token(),
