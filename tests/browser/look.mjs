@@ -5,6 +5,7 @@ import fs from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { gzipSync } from 'node:zlib';
+import { eventually } from './waiting.mjs';
 
 const require = createRequire(import.meta.url);
 const AXE = fs.readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8');
@@ -28,6 +29,10 @@ export async function look(person, name, expected = {}) {
   const html = await person.served.body;
   for (const wrong of await person.page.evaluate(wrongAsServed, html)) {
     find(wrong);
+  }
+  if (summary) {
+    // The browser gives the focus with the first frame that it draws, which may come after the load. What is missing is found below.
+    await eventually('a focus', () => person.page.evaluate(() => document.activeElement !== document.body), 5_000).catch(() => {});
   }
   for (const wrong of await person.page.evaluate(wrongAsShown, summary)) {
     find(wrong);

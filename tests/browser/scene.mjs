@@ -158,6 +158,8 @@ export function run(program, args, options = {}) {
         resolve(stdout);
       }
     });
+    // A program that read nothing may be gone by now. How it ended says whether it should have read.
+    child.stdin.on('error', () => {});
     child.stdin.end(options.input ?? '');
   });
 }

@@ -3,6 +3,11 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
+import { eventually } from './waiting.mjs';
+
+/** In the browser: all that a page holds, once it is there. */
+const WHOLE_PAGE = `document.readyState === 'complete'
+  && document.documentElement.outerHTML + [...document.querySelectorAll('input, textarea')].map((field) => field.value).join()`;
 
 /** A key as it is, and as clients write it. */
 function spellings(key, sid) {
@@ -81,9 +86,9 @@ export async function assertGoneAfterBack(person, key) {
   const { entries, currentIndex } = await devtools.send('Page.getNavigationHistory');
   assert.ok(currentIndex > 0, 'there is no way back');
   await devtools.send('Page.navigateToHistoryEntry', { entryId: entries[currentIndex - 1].id });
+  await eventually('the page before', async () => (await devtools.send('Page.getNavigationHistory')).currentIndex === currentIndex - 1);
+  // Scripts of the page, if there are any, have a moment to bring something back.
   await new Promise((resolve) => setTimeout(resolve, 1_000));
-  const { result } = await devtools.send('Runtime.evaluate', {
-    expression: 'document.documentElement.outerHTML + [...document.querySelectorAll("input, textarea")].map((field) => field.value).join()',
-  });
-  assert.ok(!result.value.includes(key), `the back button shows the key again, at ${entries[currentIndex - 1].url}`);
+  const shown = await eventually('all of the page before', () => devtools.send('Runtime.evaluate', { expression: WHOLE_PAGE }).then(({ result }) => result.value, () => ''));
+  assert.ok(!shown.includes(key), `the back button shows the key again, at ${entries[currentIndex - 1].url}`);
 }
