@@ -13,6 +13,7 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use crate::support::process::{Server, data_directory, eventually, free_port, program};
+use crate::support::smtp::MailServer;
 use crate::support::tools::{self, or_skip, run};
 
 const SCRIPTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/browser");
@@ -64,11 +65,13 @@ struct Beginning {
     host: &'static str,
     /// Where the story has a provider at which people sign in.
     provider: Option<u16>,
+    /// Where people find their mail, if the server sends any.
+    mail: Option<TempDir>,
 }
 
 impl Beginning {
     fn new(data: TempDir) -> Self {
-        Self { data, settings: &[], host: "127.0.0.1", provider: None }
+        Self { data, settings: &[], host: "127.0.0.1", provider: None, mail: None }
     }
 }
 
@@ -90,6 +93,11 @@ fn fresh_with_a_name() -> Beginning {
 /// A server that nobody has set up, where people may sign in elsewhere.
 fn fresh_with_a_provider() -> Beginning {
     Beginning { settings: &["--outbound-allow-private=true"], provider: Some(free_port()), ..fresh() }
+}
+
+/// A server that nobody has set up, which sends mail and where everybody may sign up.
+fn fresh_with_mail() -> Beginning {
+    Beginning { settings: &["--signup=open"], mail: Some(tempfile::tempdir().unwrap()), ..fresh() }
 }
 
 /// A server that nobody has set up, which may fetch keys from this machine.
@@ -114,15 +122,19 @@ fn tell(story: &str, hands: Hands, beginning: impl FnOnce() -> Beginning) {
     // A browser fills a machine; two of them would wait for each other and call it slowness of the server.
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
-    let Beginning { data, settings, host, provider } = beginning();
+    let Beginning { data, settings, host, provider, mail } = beginning();
     let port = free_port();
     let url = format!("http://{host}:{port}");
     let (listen, issuer) = (format!("--listen=127.0.0.1:{port}"), format!("--issuer={url}"));
-    let elsewhere = provider.map(providers).unwrap_or_default();
-    let variables = [("BREVET_SIGN_IN_PROVIDERS", elsewhere.as_str())];
-    let variables = variables.get(..usize::from(provider.is_some())).unwrap_or_default();
+    let providers = provider.map(providers);
+    let post = mail.as_ref().map(|directory| MailServer::filing_into(directory.path()));
+    let mut variables = Vec::new();
+    variables.extend(providers.iter().map(|providers| ("BREVET_SIGN_IN_PROVIDERS", providers.as_str())));
+    if let Some(post) = &post {
+        variables.extend([("BREVET_SMTP_URL", post.url.as_str()), ("BREVET_SMTP_FROM", "no-reply@brevet.example")]);
+    }
     let began_at = SystemClock.now();
-    let server = Server::start_with(data.path(), &[&[listen.as_str(), &issuer], settings].concat(), variables);
+    let server = Server::start_with(data.path(), &[&[listen.as_str(), &issuer], settings].concat(), &variables);
     let files = tempfile::tempdir().unwrap();
     let transcript = files.path().join("transcript");
     let write = || fs::File::options().create(true).append(true).open(&transcript).unwrap();
@@ -135,6 +147,7 @@ fn tell(story: &str, hands: Hands, beginning: impl FnOnce() -> Beginning) {
         .env("DATA", data.path())
         .env("URL", &url)
         .env("PROVIDER", provider.map(|port| format!("http://127.0.0.1:{port}")).unwrap_or_default())
+        .env("MAIL", mail.as_ref().map_or(Path::new(""), TempDir::path))
         .env("ADMIN_URL", &server.admin_url)
         .env("LOG", server.log_file())
         .env("BANNER", server.banner())
@@ -196,6 +209,9 @@ stories! {
     a_passkey_opens_and_closes_doors_by_keyboard: "passkeys", Keyboard, fresh_with_a_name;
     somebody_signs_in_elsewhere: "elsewhere", Mouse, fresh_with_a_provider;
     somebody_signs_in_elsewhere_without_scripts: "elsewhere", Plain, fresh_with_a_provider;
+    what_comes_by_mail_opens_doors_once: "mail", Mouse, fresh_with_mail;
+    what_comes_by_mail_opens_doors_once_without_scripts: "mail", Plain, fresh_with_mail;
+    what_comes_by_mail_opens_doors_once_by_keyboard: "mail", Keyboard, fresh_with_mail;
     every_page_in_a_corner_keeps_nobody_out: "corners", Mouse, fresh;
     third_parties_are_trusted_until_they_are_not: "issuers", Mouse, fresh_with_issuers;
     third_parties_are_trusted_until_they_are_not_without_scripts: "issuers", Plain, fresh_with_issuers;

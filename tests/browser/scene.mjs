@@ -1,12 +1,13 @@
 // A story: a server of its own, the people who use it, and a transcript that says where it went wrong.
 
+import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { chromium } from 'playwright-core';
 import { Person } from './person.mjs';
-import { SETTLED, within } from './waiting.mjs';
+import { SETTLED, eventually, within } from './waiting.mjs';
 
 /** Tells one story. What fails is shown with its step, a picture and the text of the page. */
 export async function story(tell) {
@@ -28,6 +29,8 @@ class Scene {
   url = process.env.URL;
   /** Where people sign in elsewhere, in the story that has such a place. */
   provider = process.env.PROVIDER ?? '';
+  /** The directory of what was mailed, in the story that has mail. */
+  mail = process.env.MAIL ?? '';
   log = process.env.LOG;
   data = process.env.DATA;
   shots = process.env.SHOTS;
@@ -111,6 +114,17 @@ class Scene {
   sql(statements) {
     const program = 'import sqlite3, sys\nwith sqlite3.connect(sys.argv[1], timeout=10) as db: db.executescript(sys.stdin.read())';
     return run('python3', ['-c', program, path.join(this.data, 'brevet.db')], { input: statements });
+  }
+
+  /** The link in the mail with that number, once it has come to that address. */
+  async mailedLink(number, address) {
+    const text = await eventually(`mail ${number} to ${address}`, () => {
+      const file = path.join(this.mail, `${number}-${address}`);
+      return fs.existsSync(file) && fs.readFileSync(file, 'utf8');
+    });
+    const link = text.split(/\s+/).find((word) => word.startsWith(`${this.url}/`));
+    assert.ok(link, `no link in the mail:\n${text}`);
+    return link;
   }
 
   /** The slug of the organisation that there is. */

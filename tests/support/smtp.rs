@@ -1,7 +1,9 @@
 //! A mail server for tests: on loopback, it takes every mail and keeps it, or refuses as it is told.
 
+use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
@@ -66,9 +68,27 @@ fn unquoted(text: &str) -> String {
 #[derive(Default)]
 struct Inbox {
     mails: Mutex<Vec<Mail>>,
+    /// Where each mail is put into a file as well.
+    files: Option<PathBuf>,
     came: Condvar,
     refuses: AtomicBool,
     refused: AtomicUsize,
+}
+
+impl Inbox {
+    fn take(&self, mail: Mail) {
+        let mut mails = self.mails.lock().unwrap();
+        if let Some(directory) = &self.files {
+            let name = format!("{}-{}", mails.len() + 1, mail.to.join(","));
+            // Whoever finds it finds all of it.
+            let unfinished = directory.join(format!(".{name}"));
+            fs::write(&unfinished, mail.text()).unwrap();
+            fs::rename(unfinished, directory.join(name)).unwrap();
+        }
+        mails.push(mail);
+        drop(mails);
+        self.came.notify_all();
+    }
 }
 
 /// A running mail server.
@@ -79,9 +99,18 @@ pub struct MailServer {
 
 impl MailServer {
     pub fn start() -> Self {
+        Self::serve(None)
+    }
+
+    /// Puts the text of each mail into a file of that directory, `1-ana@example.com`, for who is no part of this program.
+    pub fn filing_into(directory: &Path) -> Self {
+        Self::serve(Some(directory.to_owned()))
+    }
+
+    fn serve(files: Option<PathBuf>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("smtp://127.0.0.1:{}", listener.local_addr().unwrap().port());
-        let inbox = Arc::new(Inbox::default());
+        let inbox = Arc::new(Inbox { files, ..Inbox::default() });
         let shared = inbox.clone();
         thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
@@ -149,9 +178,7 @@ fn talk(stream: TcpStream, inbox: &Inbox) {
                 while let Some(line) = read().filter(|line| line != ".\r\n") {
                     message.push_str(line.strip_prefix('.').unwrap_or(&line));
                 }
-                let mail = Mail { from: from.clone(), to: std::mem::take(&mut to), message };
-                inbox.mails.lock().unwrap().push(mail);
-                inbox.came.notify_all();
+                inbox.take(Mail { from: from.clone(), to: std::mem::take(&mut to), message });
                 say("250 taken");
             }
             "QUIT" => {
