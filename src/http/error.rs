@@ -10,7 +10,7 @@ use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse, ResponseError};
 use serde::Serialize;
 
-use super::answer::no_store;
+use super::answer::{no_store, sentence};
 use super::body::BodyError;
 use super::dashboard::home::{missing, not_for_method};
 use super::observe::{Outcome, request_id};
@@ -215,6 +215,7 @@ impl ApiError {
             ServiceError::Conflict(_) | ServiceError::Repeated => {
                 Self::new(request, StatusCode::CONFLICT, "conflict", conflict)
             }
+            ServiceError::Rival(text) => Self::new(request, StatusCode::CONFLICT, "conflict", sentence(text)),
             ServiceError::Throttled(_) => Self::new(
                 request,
                 StatusCode::TOO_MANY_REQUESTS,

@@ -145,8 +145,8 @@ fn check_power(
 ///
 /// # Errors
 /// `InvalidField` for what cannot be used, `NotFound` without the organisation, app or a scope, `BeyondPower` for scopes that
-/// the doer may not hand on, `Conflict` for a second entry of one issuer that names users or says what another
-/// one says.
+/// the doer may not hand on, `Rival` for a second entry of one issuer that names users or says what another one
+/// says, `Conflict` for too many or too much.
 pub fn create(m: &Management, organisation: &str, settings: IssuerSettings) -> Result<VersionedIssuer, ServiceError> {
     let settings = checks::checked(m, settings)?;
     let (deed, slug, server) = (m.deed(), organisation.to_owned(), m.config.issuer.clone());

@@ -117,7 +117,7 @@ impl PageError {
             ServiceError::Invalid(text)
             | ServiceError::InvalidField { rule: text, .. }
             | ServiceError::UnknownScope(text) => Self::bad_request(scene, super::faults::sentence(text)),
-            ServiceError::Conflict(text) => {
+            ServiceError::Conflict(text) | ServiceError::Rival(text) => {
                 Self::new(scene, StatusCode::CONFLICT, "That is not possible now", super::faults::sentence(text))
             }
             ServiceError::KeyReused | ServiceError::Setup(_) | ServiceError::Internal(_) => {
