@@ -1,5 +1,6 @@
 //! Trusted issuers: whose JWTs are good in an organisation, what they must say, and whom they stand for.
 
+mod blanks;
 mod certificates;
 mod checks;
 mod elsewhere;
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+pub use self::blanks::left_blank;
 pub(in crate::service) use self::certificates::refresh_outlook;
 pub use self::certificates::{
     CertificateOutlook, EXPIRES_SOON, ExpiringIssuer, IssuerCertificate, LatestOutlook, certificates, expires_at,
@@ -97,6 +99,10 @@ impl IssuerSettings {
         organisation_id: Uuid,
         before: Option<&TrustedIssuerRecord>,
     ) -> Result<TrustedIssuerRecord, ServiceError> {
+        let left = left_blank(&self, before.map(Self::of).as_ref());
+        if let Some((field, rule)) = left.into_iter().next() {
+            return Err(ServiceError::field(field, rule));
+        }
         let app = match self.stands_for {
             StandsFor::App(app) => Some(app),
             StandsFor::Users => None,

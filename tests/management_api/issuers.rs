@@ -162,6 +162,10 @@ fn a_value_of_an_issuer_that_cannot_be_used_is_told_by_its_member() {
         ("keys", json!({ "evil": true })),
         ("audiences", json!([])),
         ("audiences", json!("evil")),
+        // What stands in a template for one's own.
+        ("issuer", json!("https://login.microsoftonline.com/TENANT-ID/v2.0")),
+        ("audiences", json!(["a", "api://TENANT_ID"])),
+        ("rules", json!([{ "claim": "repository", "one_of": ["acme/evil", "OWNER/REPOSITORY"] }])),
         ("algorithms", json!(["HS256"])),
         ("algorithms", json!(["none"])),
         ("subject_claim", json!("")),
