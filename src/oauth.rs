@@ -24,4 +24,4 @@ pub mod trust;
 
 pub use self::api::{Api, SigningAlgorithm, StatementType, TokenProfile};
 pub use self::client::{Client, ClientId};
-pub use self::error::{OAuthError, OAuthErrorCode};
+pub use self::error::{OAuthError, OAuthErrorCode, ThirdParty};

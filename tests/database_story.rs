@@ -91,6 +91,7 @@ fn refusal<T: Debug>(result: Result<T, ServiceError>) -> String {
         ServiceError::KeyReused => "key reused",
         ServiceError::Repeated => "repeated",
         ServiceError::Conflict(_) => "conflict",
+        ServiceError::Rival(_) => "rival",
         ServiceError::Throttled(_) => "throttled",
         ServiceError::Unavailable(_) => "unavailable",
         ServiceError::Setup(_) => "setup",

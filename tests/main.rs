@@ -71,6 +71,7 @@ mod sign_up;
 mod snippets;
 mod team;
 mod third_party_keys;
+mod third_party_log;
 mod third_party_table;
 mod ticket_cookie;
 mod token_exchange;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use brevet::db::audit;
 use brevet::db::developers::Role;
 use brevet::service::{organisations, people, resets, setup, team};
 
@@ -122,6 +123,9 @@ fn sign_ups_from_everywhere_are_bounded_for_the_whole_server_and_links_go_on() {
     assert_eq!(statuses(12, sign_up), [303; 12]);
     let answer = sign_up(12);
     assert_eq!((answer.status.as_u16(), answer.header("retry-after")), (429, "60"));
+    assert_eq!(sign_up(13).status, 429);
+    let noted = app.management.database().read(|conn| audit::list_actions(conn, "unknown")).unwrap();
+    assert_eq!(noted, [("user.sign-up-throttled".to_owned(), "visitor".to_owned())]);
     let link = resets::make_link(&app.management, ANA).unwrap();
     let path = link.url.reveal().trim_start_matches(ISSUER);
     assert_eq!(post(&app.browser(), path, "192.0.2.1", &[("password", "slow rivers carry stones")]).status, 303);

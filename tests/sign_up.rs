@@ -1,7 +1,9 @@
 //! Sign-up: who may, and that nobody learns from it who has an account.
 
 use std::thread;
+use std::time::Duration;
 
+use brevet::db::audit;
 use brevet::db::developers::Role;
 use brevet::service::people;
 use insta::assert_snapshot;
@@ -22,6 +24,7 @@ fn sign_up(browser: &Browser, email: &str, organisation: &str) -> Page {
 postgres::on_both_databases! {
     a_taken_address_gets_the_same_page_and_stays_as_it_is
     of_many_with_one_address_at_once_one_gets_an_account
+    of_those_who_must_wait_one_in_each_window_stands_in_the_audit
 }
 
 fn a_taken_address_gets_the_same_page_and_stays_as_it_is(settings: &[(&str, &str)]) {
@@ -147,4 +150,26 @@ fn who_signs_up_too_often_waits() {
     sign_up(&app.browser(), "b@example.com", "B").assert_status(200);
     let page = sign_up(&app.browser(), "c@example.com", "C").assert_status(429);
     assert_eq!(page.header("retry-after"), "60");
+}
+
+fn of_those_who_must_wait_one_in_each_window_stands_in_the_audit(settings: &[(&str, &str)]) {
+    let server = MailServer::start();
+    let with = [OPEN, ("throttle-failures", "1/min")];
+    let app = TestApp::with(&[settings, &with, &server.settings()].concat());
+    let ask = |what: &str| match what {
+        "sign-up" => sign_up(&app.browser(), "a@example.com", "A").status,
+        _ => {
+            let browser = app.browser();
+            browser.submit(&browser.get("/reset"), "/reset", &[("email", "a@example.com")]).status
+        }
+    };
+    for (what, action) in [("sign-up", "user.sign-up-throttled"), ("reset", "user.reset-throttled")] {
+        for windows in 1..3 {
+            app.clock.advance(Duration::from_secs(61));
+            assert_eq!([(); 5].map(|()| ask(what)), [200, 429, 429, 429, 429], "{what}");
+            let of_strangers = app.management.database().read(|conn| audit::list_actions(conn, "unknown")).unwrap();
+            let noted = of_strangers.iter().filter(|(known, actor)| (&**known, &**actor) == (action, "visitor"));
+            assert_eq!(noted.count(), windows, "{what}: {of_strangers:?}");
+        }
+    }
 }

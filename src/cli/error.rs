@@ -97,6 +97,7 @@ impl From<ServiceError> for CliError {
             ServiceError::Invalid(_)
             | ServiceError::InvalidField { .. }
             | ServiceError::Conflict(_)
+            | ServiceError::Rival(_)
             | ServiceError::BeyondPower(_)
             | ServiceError::Stale
             | ServiceError::Repeated

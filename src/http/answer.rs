@@ -15,6 +15,14 @@ pub(super) fn private_json(status: StatusCode, body: &impl serde::Serialize) -> 
     no_store(&mut HttpResponse::build(status)).json(body)
 }
 
+/// A reason as a sentence: with a capital letter and a full stop.
+pub(super) fn sentence(text: &str) -> String {
+    let mut letters = text.chars();
+    let first = letters.next().map(char::to_uppercase);
+    let end = if text.ends_with(['.', '!', '?']) { "" } else { "." };
+    first.into_iter().flatten().chain(letters).chain(end.chars()).collect()
+}
+
 /// Whether the asker holds what has this entity tag.
 pub(super) fn is_known(request: &HttpRequest, etag: &str) -> bool {
     request.headers().get_all(IF_NONE_MATCH).any(|value| {

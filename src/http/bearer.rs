@@ -2,6 +2,8 @@
 //! [RFC 9449 §7](https://www.rfc-editor.org/rfc/rfc9449#section-7)): read in one place, checked in one order, refused with
 //! one set of words. The guard of our own routes and the check for proxies both ask here.
 
+use std::sync::Arc;
+
 use actix_web::HttpRequest;
 use actix_web::http::StatusCode;
 
@@ -12,6 +14,7 @@ use super::ticket_cookie;
 use crate::directory::LookupError;
 use crate::keys::dpop::{BindingError, Shown};
 use crate::keys::verify::TokenError;
+use crate::oauth::ThirdParty;
 use crate::oauth::bearer::{Denial, NotSent, Scheme, SentToken};
 use crate::oauth::dpop::{ProofError, ProvenRequest};
 use crate::oauth::metadata::path;
@@ -33,6 +36,8 @@ pub(super) enum Refusal {
         said: &'static str,
         /// What exactly.
         detail: String,
+        /// Whose it is, if that is known.
+        third_party: Option<Arc<ThirdParty>>,
     },
     /// The token lacks one of these scopes, which stand here with spaces between.
     Scope(String),
@@ -93,7 +98,7 @@ impl Refusal {
         let challenges = schemes.iter().map(|scheme| door.challenge(*scheme, &parameters));
         let error = challenges.fold(refused, ApiError::with_challenge);
         match self {
-            Self::Foreign { detail, .. } => error.with_detail(detail),
+            Self::Foreign { detail, third_party, .. } => error.with_detail(detail).of_third_party(third_party),
             // The one refusal that only the operator can do something about.
             Self::UnclearDemand(description) => error.with_detail(description),
             _ => error,
@@ -146,7 +151,7 @@ pub(super) async fn valid_token(
     let SentToken { scheme, token } = sent.map_err(Refusal::NotSent)?;
     let valid = access::verify(authority, token, inquirer, now).await.map_err(|error| match error {
         AccessError::Refused(reason) => Refusal::Invalid(reason),
-        AccessError::Foreign { said, detail } => Refusal::Foreign { said, detail },
+        AccessError::Foreign { said, detail, third_party } => Refusal::Foreign { said, detail, third_party },
         AccessError::Unavailable(reason) => Refusal::Unavailable(reason),
     })?;
     let checked = match scheme {

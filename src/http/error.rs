@@ -1,6 +1,7 @@
 //! Errors become answers here and nowhere else.
 
 use std::fmt;
+use std::sync::Arc;
 
 use actix_web::body::BoxBody;
 use actix_web::http::StatusCode;
@@ -9,7 +10,7 @@ use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse, ResponseError};
 use serde::Serialize;
 
-use super::answer::no_store;
+use super::answer::{no_store, sentence};
 use super::body::BodyError;
 use super::dashboard::home::{missing, not_for_method};
 use super::observe::{Outcome, request_id};
@@ -19,8 +20,8 @@ use super::site::Site;
 use crate::config::Config;
 use crate::oauth::error::{FAILED, UNAVAILABLE};
 use crate::oauth::metadata::path;
-use crate::oauth::trust::TrustError;
-use crate::oauth::{ClientId, OAuthError, OAuthErrorCode};
+use crate::oauth::trust::{RefusedJwt, TrustError};
+use crate::oauth::{ClientId, OAuthError, OAuthErrorCode, ThirdParty};
 use crate::service::ServiceError;
 
 /// A refusal of the token endpoint ([RFC 6749 §5.2](https://www.rfc-editor.org/rfc/rfc6749#section-5.2)).
@@ -53,11 +54,12 @@ pub(super) fn oauth_answer(issuer: &str, error: &OAuthError) -> HttpResponse {
 }
 
 /// The answer to a third party's JWT for which there is no ticket: which check failed, in general words.
-pub(super) fn ticket_refusal(issuer: &str, error: &TrustError) -> HttpResponse {
-    let refusal = match error {
-        TrustError::Unavailable(reason) => return oauth_answer(issuer, &OAuthError::unavailable(reason.clone())),
-        error => OAuthError::new(OAuthErrorCode::InvalidGrant, error.public()).with_detail(error.to_string()),
-    };
+pub(super) fn ticket_refusal(issuer: &str, RefusedJwt { error, third_party }: RefusedJwt) -> HttpResponse {
+    if let TrustError::Unavailable(reason) = error {
+        return oauth_answer(issuer, &OAuthError::unavailable(reason).of_third_party(third_party));
+    }
+    let refusal = OAuthError::new(OAuthErrorCode::InvalidGrant, error.public()).with_detail(error.to_string());
+    let refusal = refusal.of_third_party(third_party);
     let body = oauth_body(issuer, refusal.code.name(), &refusal.description);
     let mut builder = HttpResponse::Unauthorized();
     // Every 401 names a scheme (RFC 9110 §15.5.2); this is the one in which a ticket is sent.
@@ -125,6 +127,7 @@ struct More {
     closing: bool,
     problem: Option<Problem>,
     client_id: Option<ClientId>,
+    third_party: Option<Arc<ThirdParty>>,
 }
 
 impl ApiError {
@@ -212,6 +215,7 @@ impl ApiError {
             ServiceError::Conflict(_) | ServiceError::Repeated => {
                 Self::new(request, StatusCode::CONFLICT, "conflict", conflict)
             }
+            ServiceError::Rival(text) => Self::new(request, StatusCode::CONFLICT, "conflict", sentence(text)),
             ServiceError::Throttled(_) => Self::new(
                 request,
                 StatusCode::TOO_MANY_REQUESTS,
@@ -245,6 +249,13 @@ impl ApiError {
     /// Says whose request it was; for the log.
     pub(super) fn of_client(mut self, client_id: ClientId) -> Self {
         self.more.client_id = Some(client_id);
+        self
+    }
+
+    /// Says whose JWT it is about, where that is known, and for which client; for the log.
+    pub(super) fn of_third_party(mut self, third_party: Option<Arc<ThirdParty>>) -> Self {
+        self.more.client_id = third_party.as_ref().and_then(|party| party.client_id).or(self.more.client_id);
+        self.more.third_party = third_party;
         self
     }
 
@@ -308,6 +319,7 @@ impl ResponseError for ApiError {
             error: Some(self.error),
             detail: self.detail.clone(),
             client_id: self.more.client_id,
+            third_party: self.more.third_party.clone(),
         });
         response
     }

@@ -1,6 +1,7 @@
 //! What happens around every request: an id, one log line, counts, and an answer even after a panic.
 
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
@@ -22,8 +23,9 @@ use super::pages::wants_page;
 use super::site::Site;
 use crate::oauth::metadata::path;
 use crate::oauth::request::GrantType;
-use crate::oauth::{ClientId, OAuthError};
+use crate::oauth::{ClientId, OAuthError, ThirdParty};
 use crate::secret::{NoRandomness, random_id};
+use crate::service::token::IssuedToken;
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -63,11 +65,22 @@ pub(super) struct Outcome {
     pub(super) error: Option<&'static str>,
     /// The private reason.
     pub(super) detail: Option<String>,
+    /// Whose JWT it was, if it was somebody else's.
+    pub(super) third_party: Option<Arc<ThirdParty>>,
 }
 
 impl Outcome {
     pub(super) fn refused(error: &OAuthError) -> Self {
-        Self { error: Some(error.code.name()), detail: error.detail.clone(), client_id: error.client_id }
+        Self {
+            error: Some(error.code.name()),
+            detail: error.detail.clone(),
+            client_id: error.client_id,
+            third_party: error.third_party.clone(),
+        }
+    }
+
+    pub(super) fn issued(issued: &IssuedToken) -> Self {
+        Self { third_party: issued.third_party.clone(), ..Self::of_client(issued.client_id) }
     }
 
     pub(super) fn of_client(client_id: ClientId) -> Self {
@@ -160,6 +173,12 @@ impl log::kv::Source for Line<'_> {
         field("address", Value::from_display(&self.address))?;
         if let Some(client_id) = &self.outcome.client_id {
             field("client_id", Value::from_display(client_id))?;
+        }
+        if let Some(third_party) = self.outcome.third_party.as_deref() {
+            field("trusted_issuer", Value::from_display(&third_party.trusted_issuer))?;
+            if let Some(login) = &third_party.login {
+                field("login", (&**login).into())?;
+            }
         }
         if let Some(error) = self.outcome.error {
             field("error", error.into())?;

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::client::ClientId;
@@ -142,6 +143,17 @@ impl OAuthErrorCode {
     }
 }
 
+/// Whose JWT a request was about, for the log: of what the JWT itself says, nothing before its signature held.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ThirdParty {
+    /// The entry that trusts its issuer.
+    pub trusted_issuer: ClientId,
+    /// The client that it stands for, once it is signed.
+    pub client_id: Option<ClientId>,
+    /// The user whom it names, once it is signed; whether there is such a user is another question.
+    pub login: Option<Box<str>>,
+}
+
 /// An error: the public code and sentence, and for the log the private detail.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OAuthError {
@@ -153,6 +165,8 @@ pub struct OAuthError {
     pub detail: Option<String>,
     /// The client, once it is known; for the log.
     pub client_id: Option<ClientId>,
+    /// Whose JWT it is about; for the log.
+    pub third_party: Option<Arc<ThirdParty>>,
     /// The client used HTTP Basic, so a failure is answered with that challenge.
     pub basic_challenge: bool,
     /// When to try again. Present with `TemporarilyUnavailable`.
@@ -169,6 +183,7 @@ impl OAuthError {
             description: description.into(),
             detail: None,
             client_id: None,
+            third_party: None,
             basic_challenge: false,
             retry_after: None,
             throttled: false,
@@ -225,6 +240,14 @@ impl OAuthError {
     #[must_use]
     pub fn of_client(mut self, client_id: ClientId) -> Self {
         self.client_id = Some(client_id);
+        self
+    }
+
+    /// Says whose JWT it is about, where that is known, and for which client; for the log.
+    #[must_use]
+    pub fn of_third_party(mut self, third_party: Option<Arc<ThirdParty>>) -> Self {
+        self.client_id = third_party.as_ref().and_then(|party| party.client_id).or(self.client_id);
+        self.third_party = third_party.or(self.third_party);
         self
     }
 

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::audience::{LONGEST_SLUG, named_organisation, organisation_audience};
 pub use self::claims::{ForeignClaims, LONGEST_FOREIGN_JWT, LONGEST_LIFETIME};
-pub use self::refusal::{Check, TrustError};
+pub use self::refusal::{Check, RefusedJwt, TrustError};
 pub use self::rule::{ClaimName, ClaimRule, ClaimTest, LONGEST_VALUE};
 use super::api::SigningAlgorithm;
 use super::assertion::LEEWAY;

@@ -12,8 +12,8 @@ use crate::keys::dpop::{BindingError, Shown, Use, check_binding};
 use crate::keys::verify::{SignedToken, TokenError};
 use crate::oauth::claims::ReadClaims;
 use crate::oauth::dpop::ProofError;
-use crate::oauth::trust::{TrustError, Way};
-use crate::oauth::{Client, ClientId};
+use crate::oauth::trust::{RefusedJwt, TrustError, Way};
+use crate::oauth::{Client, ClientId, ThirdParty};
 
 /// Of what another server signed.
 const NOT_OURS: &str = "The token is not from this server, and its issuer's are not taken as they are here: get one at /connect/token or /server/jwt.";
@@ -76,6 +76,8 @@ pub enum AccessError {
         said: &'static str,
         /// What exactly.
         detail: String,
+        /// Whose it is, if that is known.
+        third_party: Option<Arc<ThirdParty>>,
     },
     /// It cannot be known at the moment.
     Unavailable(LookupError),
@@ -225,9 +227,9 @@ async fn look_at_foreign(
     let organisation = inquirer.organisation(authority).await?;
     let narrowing = Narrowing { tenant: organisation.as_deref(), ..Narrowing::default() };
     let looked_at = foreign_jwt::look(authority, unverified, Way::Bearer, narrowing, now).await;
-    let (verified, untaken) = looked_at.map_err(|error| match error {
+    let (verified, untaken) = looked_at.map_err(|refused| match refused.error {
         TrustError::UnknownIssuer if is_ours => AccessError::Refused(refusal),
-        error => refused_foreign(error),
+        _ => refused_foreign(refused),
     })?;
     let claims = verified.read_claims(authority.directory.management_api()).map_err(refused_foreign)?;
     let valid = check_owner(authority, Arc::new(SignedToken::of_third_party(claims))).await?;
@@ -245,13 +247,15 @@ pub(super) fn claims_to_be_ours(
 }
 
 /// Why a third party's JWT is no good as a token.
-pub(super) fn refused_foreign(error: TrustError) -> AccessError {
-    match error {
-        TrustError::Unavailable(reason) => AccessError::Unavailable(LookupError::Database(reason)),
-        TrustError::UnknownIssuer => AccessError::Foreign { said: NOT_OURS, detail: error.to_string() },
-        TrustError::Ambiguous => AccessError::Foreign { said: AMBIGUOUS, detail: error.to_string() },
-        error => AccessError::Foreign { said: error.public(), detail: error.to_string() },
-    }
+pub(super) fn refused_foreign(RefusedJwt { error, third_party }: RefusedJwt) -> AccessError {
+    let detail = error.to_string();
+    let said = match error {
+        TrustError::Unavailable(reason) => return AccessError::Unavailable(LookupError::Database(reason)),
+        TrustError::UnknownIssuer => NOT_OURS,
+        TrustError::Ambiguous => AMBIGUOUS,
+        error => error.public(),
+    };
+    AccessError::Foreign { said, detail, third_party }
 }
 
 /// Why whoever shows a good token may not use it.

@@ -16,7 +16,7 @@ use crate::db::usage::Refused;
 use crate::oauth::client::{
     ClientAuthentication, ClientSecret, PresentedAssertion, PresentedCredentials, PresentedSecret,
 };
-use crate::oauth::{Client, ClientId, OAuthError, OAuthErrorCode};
+use crate::oauth::{Client, ClientId, OAuthError, OAuthErrorCode, ThirdParty};
 use crate::secret::StoredSecret;
 
 /// A client that has proved who it is. Only [`authenticate`] makes one.
@@ -24,6 +24,7 @@ use crate::secret::StoredSecret;
 pub struct AuthenticatedClient {
     client: Arc<Client>,
     secret_id: Option<Uuid>,
+    third_party: Option<Arc<ThirdParty>>,
 }
 
 impl AuthenticatedClient {
@@ -35,6 +36,11 @@ impl AuthenticatedClient {
     /// Which of its secrets it used, if it used one.
     pub fn secret_id(&self) -> Option<Uuid> {
         self.secret_id
+    }
+
+    /// Whose JWT said that it is this client, if one did; for the log.
+    pub fn third_party(&self) -> Option<&Arc<ThirdParty>> {
+        self.third_party.as_ref()
     }
 }
 
@@ -160,7 +166,7 @@ async fn check(
         (active, _) => active,
     };
     match recorded {
-        Ok(secret_id) => Ok(AuthenticatedClient { client, secret_id }),
+        Ok(secret_id) => Ok(AuthenticatedClient { client, secret_id, third_party: None }),
         Err(error) => {
             if error.code == OAuthErrorCode::InvalidClient {
                 let why = if is_foreign { Refused::ForeignNetwork } else { Refused::With(error.code) };

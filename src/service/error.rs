@@ -38,6 +38,8 @@ pub enum ServiceError {
     Repeated,
     /// It stands against what is there.
     Conflict(String),
+    /// It stands against one thing that is there, which the text names: for all who reach it, not only at a terminal.
+    Rival(String),
     /// The memory cannot be reached or used now.
     Unavailable(String),
     /// Something that must be put right before the program can run.
@@ -55,6 +57,7 @@ impl fmt::Display for ServiceError {
             | Self::InvalidField { text, .. }
             | Self::BeyondPower(text)
             | Self::Conflict(text)
+            | Self::Rival(text)
             | Self::Unavailable(text)
             | Self::Setup(text)
             | Self::Internal(text) => f.write_str(text),

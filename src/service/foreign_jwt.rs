@@ -22,10 +22,10 @@ use crate::keys::jws::UnverifiedJws;
 use crate::oauth::claims::{OneOrMany, Person, ReadClaims, ScopeClaim};
 use crate::oauth::client::GrantedScope;
 use crate::oauth::trust::{
-    Check, ForeignClaims, LONGEST_FOREIGN_JWT, LONGEST_SLUG, LONGEST_VALUE, TrustError, Way, named_organisation,
-    qualified_subject,
+    Check, ForeignClaims, LONGEST_FOREIGN_JWT, LONGEST_SLUG, LONGEST_VALUE, RefusedJwt, TrustError, Way,
+    named_organisation, qualified_subject,
 };
-use crate::oauth::{Api, Client, ClientId};
+use crate::oauth::{Api, Client, ClientId, ThirdParty};
 
 /// Signatures that are checked for one JWT, over all who trust its issuer: a stranger spends that much of our time.
 const MOST_SIGNATURES: usize = 32;
@@ -83,6 +83,8 @@ pub(super) struct VerifiedForeignJwt {
     pub(super) person: Option<Person>,
     /// What it says.
     pub(super) claims: ForeignClaims,
+    /// Whose it is, for the log.
+    pub(super) third_party: Arc<ThirdParty>,
 }
 
 impl<'a> UnverifiedForeignJwt<'a> {
@@ -145,7 +147,7 @@ impl VerifiedForeignJwt {
     ///
     /// # Errors
     /// `Malformed` when it is bound to a key in a way that is not known here.
-    pub(super) fn read_claims(&self, fallback: &Api) -> Result<ReadClaims, TrustError> {
+    pub(super) fn read_claims(&self, fallback: &Api) -> Result<ReadClaims, RefusedJwt> {
         let (client, claims) = (&self.client, &self.claims);
         let mut audiences: Vec<String> = Vec::new();
         for identifier in client.granted.iter().map(|granted| &granted.api.identifier) {
@@ -171,7 +173,7 @@ impl VerifiedForeignJwt {
             scope: ScopeClaim::List(client.granted.iter().map(|granted| granted.name.to_string()).collect()),
             tenant: client.organisation.slug.as_ref().into(),
             login: self.person.as_ref().map(|person| person.login.clone()),
-            cnf: claims.confirmation()?,
+            cnf: claims.confirmation().map_err(RefusedJwt::of(&self.third_party))?,
             act: None,
         })
     }
@@ -179,11 +181,7 @@ impl VerifiedForeignJwt {
 
 /// Takes a JWT apart that can be nothing else; one that is none is counted.
 pub(super) fn parse<'a>(authority: &Authority, jwt: &'a str, way: Way) -> Result<UnverifiedForeignJwt<'a>, TrustError> {
-    let unverified = UnverifiedForeignJwt::parse(jwt);
-    if unverified.is_err() {
-        authority.trust_counts.ended(way, &unverified);
-    }
-    unverified
+    UnverifiedForeignJwt::parse(jwt).inspect_err(|error| authority.trust_counts.ended(way, Some(error)))
 }
 
 /// Checks everything there is to check, and uses the JWT up if it is good once.
@@ -196,7 +194,7 @@ pub(super) async fn verify(
     way: Way,
     narrowing: Narrowing<'_>,
     now: Timestamp,
-) -> Result<VerifiedForeignJwt, TrustError> {
+) -> Result<VerifiedForeignJwt, RefusedJwt> {
     let (verified, untaken) = look(authority, unverified, way, narrowing, now).await?;
     untaken.take(authority).await?;
     Ok(verified)
@@ -212,12 +210,9 @@ pub(super) async fn look(
     way: Way,
     narrowing: Narrowing<'_>,
     now: Timestamp,
-) -> Result<(VerifiedForeignJwt, Untaken), TrustError> {
+) -> Result<(VerifiedForeignJwt, Untaken), RefusedJwt> {
     let looked_at = look_uncounted(authority, unverified, way, narrowing, now).await;
-    if looked_at.is_err() {
-        authority.trust_counts.ended(way, &looked_at);
-    }
-    looked_at
+    looked_at.inspect_err(|refused| authority.trust_counts.ended(way, Some(&refused.error)))
 }
 
 async fn look_uncounted(
@@ -226,7 +221,7 @@ async fn look_uncounted(
     way: Way,
     narrowing: Narrowing<'_>,
     now: Timestamp,
-) -> Result<(VerifiedForeignJwt, Untaken), TrustError> {
+) -> Result<(VerifiedForeignJwt, Untaken), RefusedJwt> {
     let Candidates { tried, mut left_out } = candidates(authority, &unverified, way, narrowing).await?;
     // Only the answer to a client assertion hides whether its issuer is trusted.
     if tried.is_empty() && way == Way::ClientAssertion {
@@ -235,15 +230,17 @@ async fn look_uncounted(
     let directory = &authority.directory;
     let first_refusal = |_, verdict| verdict;
     let mut choice = Choice::new();
-    let mut consider = |candidate: Candidate, checked: Result<Option<Person>, TrustError>| {
-        let record = &candidate.issuer.record;
+    let mut consider = |candidate: Candidate, is_signed, checked: Result<Option<Person>, TrustError>| {
+        let (record, client_id) = (&candidate.issuer.record, candidate.client.client_id);
         match &checked {
             // It was not looked at: the JWT was tried with too many before.
             Err(TrustError::Ambiguous) => left_out.push(record.organisation_id),
             Err(error) => authority.trust_counts.refused(record.id, error),
             Ok(_) => {}
         }
-        choice.consider(candidate.client.client_id, checked.map(|person| (candidate, person)))
+        let third_party = candidate.third_party(&unverified.claims, is_signed);
+        let checked = checked.map_err(RefusedJwt::of(&third_party));
+        choice.consider(client_id, checked.map(|person| (candidate, person, third_party)))
     };
     let context = Circumstances { server: authority.issuer(), way, address: narrowing.address, now };
     let budget = SignatureBudget::new(MOST_SIGNATURES);
@@ -254,9 +251,10 @@ async fn look_uncounted(
         }
         match directory.verify_at_hand(&candidate.issuer, &unverified.jws, now, &budget) {
             Some(signature) => {
+                let is_signed = signature.is_ok();
                 let checked = check(directory, &unverified, &candidate, signature, context, first_refusal).await;
                 is_taken |= checked.is_ok();
-                consider(candidate, checked)?;
+                consider(candidate, is_signed, checked)?;
             }
             None => waiting.push(candidate),
         }
@@ -268,30 +266,30 @@ async fn look_uncounted(
         .filter(|_| !is_taken)
         .map(|candidate| async {
             let signature = directory.verify_fetched(&candidate.issuer, &unverified.jws, now, &budget).await;
+            let is_signed = signature.is_ok();
             let checked = check(directory, &unverified, &candidate, signature, context, first_refusal).await;
-            (candidate, checked)
+            (candidate, is_signed, checked)
         })
         .collect();
-    while !is_taken && let Some((candidate, checked)) = fetches.next().await {
+    while !is_taken && let Some((candidate, is_signed, checked)) = fetches.next().await {
         is_taken = checked.is_ok();
-        consider(candidate, checked)?;
+        consider(candidate, is_signed, checked)?;
     }
     drop(fetches);
     let chosen = choice.end();
     // Of an organisation with more entries than it was tried with, another may take it as well.
     let is_unclear = match &chosen {
-        Ok((candidate, _)) => left_out.contains(&candidate.issuer.record.organisation_id),
+        Ok((candidate, ..)) => left_out.contains(&candidate.issuer.record.organisation_id),
         Err(_) => !left_out.is_empty(),
     };
-    let (Candidate { issuer, client }, person) = if is_unclear { Err(TrustError::Ambiguous) } else { chosen }?;
+    let chosen = if is_unclear { Err(TrustError::Ambiguous.into()) } else { chosen };
+    let (Candidate { issuer, client }, person, third_party) = chosen?;
     let claims = unverified.claims;
-    let once = issuer
-        .record
-        .policy
-        .single_use
-        .then(|| Ok((claims.id().ok_or(TrustError::Id)?.to_owned(), claims.forget_at())));
+    let id = || claims.id().map(|id| (id.to_owned(), claims.forget_at())).ok_or(TrustError::Id);
+    let once = issuer.record.policy.single_use.then(id);
     let (client, once) = (as_given(&issuer, client), once.transpose()?);
-    Ok((VerifiedForeignJwt { client, person, claims }, Untaken { issuer, way, once }))
+    let untaken = Untaken { issuer, way, once, third_party: third_party.clone() };
+    Ok((VerifiedForeignJwt { client, person, claims, third_party }, untaken))
 }
 
 /// The signature alone, with keys fetched if they are somewhere else.

@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 
 use super::deed::{Deed, Doer};
 use super::throttle::Pair;
-use super::{Authority, Caller, Management, ServiceError};
+use super::{Authority, Caller, Management, ServiceError, sign_in, sign_up};
 use crate::clock::Timestamp;
 use crate::db::developers::Role;
 pub use crate::db::links::{LinkPurpose, LinkRecord, PendingSignUp};
@@ -150,14 +150,33 @@ impl Management {
     }
 }
 
+/// What anybody may ask for, from each address so often in a minute.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Turn {
+    /// An account.
+    SignUp,
+    /// A link for another password.
+    Reset,
+}
+
+impl Turn {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::SignUp => "sign-up",
+            Self::Reset => "reset",
+        }
+    }
+}
+
 impl Authority {
     /// How long somebody must wait who asks too often, from one address, for what anybody may ask for. Counts this time.
-    pub fn wait_for_turn(&self, what: &'static str, caller: Caller) -> Option<Duration> {
-        let pair = Pair::new(what, caller.address);
-        let wait = self.throttle.wait(&pair, caller.now);
-        if wait.is_none() {
-            self.throttle.record_failure(pair, caller.now);
-        }
-        wait
+    pub async fn wait_for_turn(&self, turn: Turn, caller: Caller) -> Option<Duration> {
+        let refused = self.throttle.take_turn(Pair::new(turn.name(), caller.address), caller.now).err()?;
+        let (action, by) = match turn {
+            Turn::SignUp => (sign_up::THROTTLED, "password"),
+            Turn::Reset => ("user.reset-throttled", "link"),
+        };
+        sign_in::note_throttled(self, caller, None, action, by, refused).await;
+        Some(refused.wait)
     }
 }

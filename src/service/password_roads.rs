@@ -3,7 +3,7 @@
 
 pub use super::attempts::Road;
 use super::passwords::Surroundings;
-use super::{Authority, Caller, ServiceError};
+use super::{Authority, Caller, ServiceError, sign_in, sign_up};
 use crate::secret::Secret;
 
 impl Authority {
@@ -42,7 +42,15 @@ impl Authority {
         hash: impl Future<Output = Result<T, ServiceError>>,
     ) -> Result<T, ServiceError> {
         let attempt = self.attempts.choice(road, caller.address, caller.now);
-        let attempt = attempt.map_err(|refused| ServiceError::Throttled(refused.wait))?;
+        let attempt = match attempt {
+            Ok(attempt) => attempt,
+            Err(refused) => {
+                if let Road::SignUp = road {
+                    sign_in::note_throttled(self, caller, None, sign_up::THROTTLED, "password", refused).await;
+                }
+                return Err(ServiceError::Throttled(refused.wait));
+            }
+        };
         let done = hash.await;
         if let Err(ServiceError::Unavailable(_)) = done {
             attempt.give_back();

@@ -125,7 +125,7 @@ fn record_refusal(
     Ok(deed.record(conn, organisation, action, &target, json!({ "by": by }), None)?)
 }
 
-/// What somebody hears who tried too often; the first of each window stands in the audit.
+/// What somebody hears who tried too often.
 pub(super) async fn throttled(
     authority: &Authority,
     caller: Caller,
@@ -133,14 +133,26 @@ pub(super) async fn throttled(
     by: &'static str,
     refused: Refused,
 ) -> ServiceError {
-    if refused.is_first {
-        let noted =
-            change(authority, move |conn, _| record_refusal(conn, caller, developer_id, "user.sign-in-throttled", by));
-        if let Err(error) = noted.await {
-            log::warn!(error:%; "that somebody tried too often could not be written into the audit");
-        }
-    }
+    note_throttled(authority, caller, developer_id, "user.sign-in-throttled", by, refused).await;
     ServiceError::Throttled(refused.wait)
+}
+
+/// Notes in the audit that somebody tried too often, the first time in each window.
+pub(super) async fn note_throttled(
+    authority: &Authority,
+    caller: Caller,
+    developer_id: Option<Uuid>,
+    action: &'static str,
+    by: &'static str,
+    refused: Refused,
+) {
+    if !refused.is_first {
+        return;
+    }
+    let noted = change(authority, move |conn, _| record_refusal(conn, caller, developer_id, action, by));
+    if let Err(error) = noted.await {
+        log::warn!(error:%; "that somebody tried too often could not be written into the audit");
+    }
 }
 
 /// Opens a session that awaits its second factor; nothing for a wrong code.

@@ -27,6 +27,9 @@ use crate::secret::Secret;
 /// a letter a minute, so whatever strangers do with it, each link has at least as many minutes.
 const MOST_WAITING: i64 = 20;
 
+/// In the audit: somebody wants to sign up too often, or too many do.
+pub(super) const THROTTLED: &str = "user.sign-up-throttled";
+
 /// A sign-up whose texts can be used.
 #[derive(Debug, Clone)]
 pub struct WaitingSignUp {

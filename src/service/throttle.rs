@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use quick_cache::sync::Cache;
 
+use super::attempts::Refused;
 use crate::clock::Timestamp;
 use crate::secret::sha256;
 
@@ -18,6 +19,14 @@ const MOST_PAIRS: usize = 65_536;
 struct Window {
     began_at: Timestamp,
     failures: u32,
+    /// Whether somebody was told to wait in it.
+    has_refused: bool,
+}
+
+impl Window {
+    const fn new(began_at: Timestamp) -> Self {
+        Self { began_at, failures: 0, has_refused: false }
+    }
 }
 
 /// Counts failures.
@@ -56,18 +65,31 @@ impl Throttle {
         (window.failures >= limit && now < ends_at).then(|| ends_at.since(now))
     }
 
+    /// Counts a turn of a pair of which each counts like a failure, or says how long to wait.
+    pub(super) fn take_turn(&self, pair: Pair, now: Timestamp) -> Result<(), Refused> {
+        let Some(wait) = self.wait(&pair, now) else {
+            self.record_failure(pair, now);
+            return Ok(());
+        };
+        let is_first = self.pairs.get(&pair).is_some_and(|window| {
+            let mut window = window.lock().unwrap_or_else(PoisonError::into_inner);
+            !std::mem::replace(&mut window.has_refused, true)
+        });
+        Err(Refused { wait, is_first })
+    }
+
     pub(super) fn record_failure(&self, pair: Pair, now: Timestamp) {
         if self.limit.is_none() {
             return;
         }
         let window = self.pairs.get(&pair).unwrap_or_else(|| {
-            let fresh = Arc::new(Mutex::new(Window { began_at: now, failures: 0 }));
+            let fresh = Arc::new(Mutex::new(Window::new(now)));
             self.pairs.insert(pair, fresh.clone());
             fresh
         });
         let mut window = window.lock().unwrap_or_else(PoisonError::into_inner);
         if now >= window.began_at + WINDOW {
-            *window = Window { began_at: now, failures: 0 };
+            *window = Window::new(now);
         }
         window.failures = window.failures.saturating_add(1);
     }
@@ -95,6 +117,19 @@ mod tests {
         assert_eq!(throttle.wait(&pair, NOW + WINDOW), None);
         throttle.record_failure(pair, NOW + WINDOW);
         assert_eq!(throttle.wait(&pair, NOW + WINDOW), None, "the count began anew");
+    }
+
+    #[test]
+    fn of_the_turns_that_are_refused_one_in_each_window_is_the_first() {
+        let throttle = Throttle::new(Some(2));
+        for minute in 0..2 {
+            let take =
+                |address_of: &str| throttle.take_turn(Pair::new("x", address(address_of)), NOW + WINDOW * minute);
+            assert_eq!([(); 2].map(|()| take("192.0.2.1")), [Ok(()), Ok(())]);
+            let firsts = [(); 3].map(|()| take("192.0.2.1").unwrap_err().is_first);
+            assert_eq!(firsts, [true, false, false], "minute {minute}");
+            assert_eq!(take("192.0.2.2"), Ok(()));
+        }
     }
 
     #[test]

@@ -5,13 +5,13 @@ use super::foreign_jwt::{self, Narrowing};
 use super::token::{Grantee, IssuedToken, issue};
 use crate::oauth::OAuthError;
 use crate::oauth::request::TokenTarget;
-use crate::oauth::trust::{TrustError, Way};
+use crate::oauth::trust::{RefusedJwt, Way};
 
 /// Why there is no ticket.
 #[derive(Debug)]
 pub enum TicketError {
     /// The JWT is refused.
-    Refused(TrustError),
+    Refused(RefusedJwt),
     /// It is good, but no token can be issued for it.
     NotIssued(OAuthError),
 }
@@ -27,9 +27,11 @@ pub async fn exchange(
     tenant: Option<&str>,
 ) -> Result<IssuedToken, TicketError> {
     let narrowing = Narrowing { tenant, address: Some(caller.address), ..Narrowing::default() };
-    let unverified = foreign_jwt::parse(authority, jwt, Way::Ticket).map_err(TicketError::Refused)?;
+    let refused = TicketError::Refused;
+    let unverified = foreign_jwt::parse(authority, jwt, Way::Ticket).map_err(|error| refused(error.into()))?;
     let verified = foreign_jwt::verify(authority, unverified, Way::Ticket, narrowing, caller.now).await;
-    let verified = verified.map_err(TicketError::Refused)?;
+    let verified = verified.map_err(refused)?;
     let grantee = Grantee::of_foreign_jwt(&verified);
-    issue(authority, caller, &grantee, &TokenTarget::default(), None).await.map_err(TicketError::NotIssued)
+    let issued = issue(authority, caller, &grantee, &TokenTarget::default(), None).await;
+    issued.map_err(|error| TicketError::NotIssued(error.of_third_party(Some(verified.third_party.clone()))))
 }

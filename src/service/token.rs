@@ -18,7 +18,7 @@ use crate::keys::dpop::Proof;
 use crate::oauth::claims::{AccessTokenClaims, Person, lifetime};
 use crate::oauth::client::PresentedCredentials;
 use crate::oauth::request::{Grant, GrantType, TokenParams, TokenTarget};
-use crate::oauth::{Client, ClientId, OAuthError, SigningAlgorithm, TokenProfile};
+use crate::oauth::{Client, ClientId, OAuthError, SigningAlgorithm, ThirdParty, TokenProfile};
 use crate::secret::random_id;
 
 /// A token, and what its answer says about it.
@@ -37,6 +37,8 @@ pub struct IssuedToken {
     pub is_exchanged: bool,
     /// Whose it is, for the log.
     pub client_id: ClientId,
+    /// Whose JWT it was issued for, if it was for one; for the log.
+    pub third_party: Option<Arc<ThirdParty>>,
 }
 
 impl fmt::Debug for IssuedToken {
@@ -58,21 +60,26 @@ pub(super) struct Grantee<'a> {
     person: Option<&'a Person>,
     /// Whose token the client exchanged.
     exchanged: Option<&'a Exchanged>,
+    /// Whose JWT says so, if one does.
+    third_party: Option<&'a Arc<ThirdParty>>,
 }
 
 impl<'a> Grantee<'a> {
     fn of_client(authenticated: &'a AuthenticatedClient) -> Self {
-        Self { client: authenticated.client(), secret_id: authenticated.secret_id(), person: None, exchanged: None }
+        let (client, third_party) = (authenticated.client(), authenticated.third_party());
+        Self { client, secret_id: authenticated.secret_id(), person: None, exchanged: None, third_party }
     }
 
     /// Whom a third party's JWT stands for.
     pub(super) fn of_foreign_jwt(verified: &'a VerifiedForeignJwt) -> Self {
-        Self { client: &verified.client, secret_id: None, person: verified.person.as_ref(), exchanged: None }
+        let (person, third_party) = (verified.person.as_ref(), Some(&verified.third_party));
+        Self { client: &verified.client, secret_id: None, person, exchanged: None, third_party }
     }
 
-    fn of_exchange(exchanged: &'a Exchanged, authenticated: &AuthenticatedClient) -> Self {
+    fn of_exchange(exchanged: &'a Exchanged, authenticated: &'a AuthenticatedClient) -> Self {
         let (client, person) = (&exchanged.client, exchanged.person.as_ref());
-        Self { client, secret_id: authenticated.secret_id(), person, exchanged: Some(exchanged) }
+        let third_party = exchanged.third_party.as_ref().or(authenticated.third_party());
+        Self { client, secret_id: authenticated.secret_id(), person, exchanged: Some(exchanged), third_party }
     }
 }
 
@@ -129,7 +136,7 @@ async fn answer(
             let narrowing = Narrowing { tenant, client_id, asker, address, ..Narrowing::default() };
             let verified = jwt_bearer::authorize(authority, caller, assertion, narrowing).await?;
             let issued = issue(authority, caller, &Grantee::of_foreign_jwt(&verified), &target, proof).await;
-            issued.map_err(|error| error.of_client(verified.client.client_id))
+            issued.map_err(|error| error.of_third_party(Some(verified.third_party.clone())))
         }
         Grant::TokenExchange { subject, target } => {
             let actor = authenticated.ok_or_else(|| OAuthError::invalid_client("no credentials"))?;
@@ -187,6 +194,7 @@ pub(super) async fn issue(
         token_type,
         is_exchanged: exchanged.is_some(),
         client_id: client.client_id,
+        third_party: grantee.third_party.cloned(),
     };
     authority.usage.issued(client, grantee.secret_id, &issued.scopes, caller.address, caller.now);
     Ok(issued)

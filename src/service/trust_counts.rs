@@ -28,14 +28,14 @@ impl TrustCounts {
     }
 
     /// Notes what became of a JWT that came in one way.
-    pub(super) fn ended<T>(&self, way: Way, result: &Result<T, TrustError>) {
-        let outcome = match result {
-            Ok(_) => ACCEPTED,
+    pub(super) fn ended(&self, way: Way, refusal: Option<&TrustError>) {
+        let outcome = match refusal {
+            None => ACCEPTED,
             // Most of what is shown at a resource route and is no token of ours is no third party's either.
-            Err(TrustError::UnknownIssuer | TrustError::Malformed | TrustError::Header(_)) if way == Way::Bearer => {
+            Some(TrustError::UnknownIssuer | TrustError::Malformed | TrustError::Header(_)) if way == Way::Bearer => {
                 return;
             }
-            Err(error) => error.label(),
+            Some(error) => error.label(),
         };
         let mut totals = self.totals.lock().unwrap_or_else(PoisonError::into_inner);
         *totals.entry((way.name(), outcome)).or_default() += 1;

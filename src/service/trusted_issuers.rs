@@ -1,5 +1,6 @@
 //! Trusted issuers: whose JWTs are good in an organisation, what they must say, and whom they stand for.
 
+mod blanks;
 mod certificates;
 mod checks;
 mod elsewhere;
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+pub use self::blanks::left_blank;
 pub(in crate::service) use self::certificates::refresh_outlook;
 pub use self::certificates::{
     CertificateOutlook, EXPIRES_SOON, ExpiringIssuer, IssuerCertificate, LatestOutlook, certificates, expires_at,
@@ -97,6 +99,10 @@ impl IssuerSettings {
         organisation_id: Uuid,
         before: Option<&TrustedIssuerRecord>,
     ) -> Result<TrustedIssuerRecord, ServiceError> {
+        let left = left_blank(&self, before.map(Self::of).as_ref());
+        if let Some((field, rule)) = left.into_iter().next() {
+            return Err(ServiceError::field(field, rule));
+        }
         let app = match self.stands_for {
             StandsFor::App(app) => Some(app),
             StandsFor::Users => None,
@@ -145,8 +151,8 @@ fn check_power(
 ///
 /// # Errors
 /// `InvalidField` for what cannot be used, `NotFound` without the organisation, app or a scope, `BeyondPower` for scopes that
-/// the doer may not hand on, `Conflict` for a second entry of one issuer that names users or says what another
-/// one says.
+/// the doer may not hand on, `Rival` for a second entry of one issuer that names users or says what another one
+/// says, `Conflict` for too many or too much.
 pub fn create(m: &Management, organisation: &str, settings: IssuerSettings) -> Result<VersionedIssuer, ServiceError> {
     let settings = checks::checked(m, settings)?;
     let (deed, slug, server) = (m.deed(), organisation.to_owned(), m.config.issuer.clone());

@@ -151,19 +151,23 @@ fn who_ends_one_entry_of_an_issuer_hears_of_the_others() {
 }
 
 #[test]
-fn an_entry_that_takes_what_another_takes_is_refused_by_the_others_id() {
+fn an_entry_that_takes_what_another_takes_is_refused_by_the_others_name_and_id() {
     let data = data_directory();
     let app = create_app(data.path()).client_id;
     let first = add(&data, &format!("{} --match ref=main", work(&data, &app, "a")));
     let said = run(&data, &format!("{} --match ref=main --max-age 1m", work(&data, &app, "a"))).assert_code(65);
-    assert!(said.refusal().contains(&format!("the entry {first} trusts this issuer for the same app")), "{said:?}");
+    assert!(
+        said.refusal().contains(&format!("the entry CI ({first}) trusts this issuer for the same app")),
+        "{said:?}"
+    );
     // What one of them takes and the other does not may be said in two.
     let second = add(&data, &work(&data, &app, "a"));
     let said = run(&data, &format!("issuer update {second} --subject a --match ref=main")).assert_code(65);
     assert!(said.refusal().contains(&first), "{said:?}");
     let users = format!("{PORTAL} --jwks {}", data.path().join("jwks.json").display());
     let portal = add(&data, &users);
-    assert!(run(&data, &users).assert_code(65).refusal().contains(&portal));
+    let said = run(&data, &users).assert_code(65);
+    assert!(said.refusal().contains(&format!("in the entry Portal ({portal})")), "{said:?}");
 }
 
 #[test]
@@ -174,6 +178,17 @@ fn a_pattern_as_subject_is_refused_with_the_flag_that_takes_one() {
     assert!(said.stderr.contains("for a pattern write --match 'sub=repo:acme/*'"), "{said:?}");
     let id = add(&data, &work(&data, &app, "a"));
     run(&data, &format!("issuer update {id} --subject a?")).assert_code(64);
+}
+
+#[test]
+fn what_stands_in_a_template_for_ones_own_is_refused() {
+    let data = data_directory();
+    let app = create_app(data.path()).client_id;
+    let copied = work(&data, &app, "repo:OWNER/REPOSITORY:ref:refs/heads/main");
+    assert_snapshot!(refusal(&data, &copied), @"65: put your own in place of OWNER/REPOSITORY");
+    let id = add(&data, &work(&data, &app, "repo:acme/billing:ref:refs/heads/main"));
+    let change = format!("issuer update {id} --match oid=OBJECT_ID_OF_THE_MANAGED_IDENTITY");
+    assert_snapshot!(refusal(&data, &change), @"65: put your own in place of OBJECT_ID_OF_THE_MANAGED_IDENTITY");
 }
 
 #[test]

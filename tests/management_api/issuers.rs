@@ -2,9 +2,11 @@
 
 use brevet::oauth::trust::{IssuerKeys, TrustPolicy};
 use brevet::service::trusted_issuers::{IssuerSettings, StandsFor};
+use insta::assert_snapshot;
 use serde_json::{Value, json};
 
 use super::{Scene, problem, scene, text};
+use crate::support::http::Answer;
 use crate::support::signer::Signer;
 use crate::trusted_issuers::{AUD, ISS, Stage};
 
@@ -76,17 +78,24 @@ fn an_issuer_is_shown_as_it_was_made_and_changes_only_in_what_is_said() {
 fn a_second_entry_for_what_one_takes_is_a_conflict() {
     let scene = scene();
     let signer = Signer::ed25519("k1");
-    create(&scene, &body(&signer));
-    assert_eq!(problem(&scene.post("/issuers", &body(&signer))), "409 conflict");
+    let words = |refused: Answer, id: &str| {
+        assert_eq!(problem(&refused), "409 conflict");
+        refused.json()["detail"].as_str().unwrap().replace(id, "ID")
+    };
+    let (users, _) = create(&scene, &body(&signer));
+    assert_snapshot!(words(scene.post("/issuers", &body(&signer)), &users), @"This issuer names users here already, in the entry Portal (ID); change that one, which takes several keys and audiences.");
     let app = text(&scene.post("/apps", &json!({ "name": "CI", "scopes": [] })).assert_status(201).json(), "client_id");
     let mut work = body(&signer);
     work["app"] = json!(app);
-    create(&scene, &work);
+    let (of_app, _) = create(&scene, &work);
     work["name"] = json!("Another name");
     work["rules"].as_array_mut().unwrap().reverse();
-    assert_eq!(problem(&scene.post("/issuers", &work)), "409 conflict");
+    assert_snapshot!(words(scene.post("/issuers", &work), &of_app), @"The entry Portal (ID) trusts this issuer for the same app with the same keys, audiences and rules; change that one.");
     work["rules"].as_array_mut().unwrap().pop();
-    create(&scene, &work);
+    let (other, _) = create(&scene, &work);
+    let same = json!({ "rules": body(&signer)["rules"] });
+    let refused = words(scene.patch(&format!("/issuers/{other}"), &same), &of_app);
+    assert!(refused.starts_with("The entry Portal (ID) trusts"), "{refused}");
 }
 
 #[test]
@@ -153,6 +162,10 @@ fn a_value_of_an_issuer_that_cannot_be_used_is_told_by_its_member() {
         ("keys", json!({ "evil": true })),
         ("audiences", json!([])),
         ("audiences", json!("evil")),
+        // What stands in a template for one's own.
+        ("issuer", json!("https://login.microsoftonline.com/TENANT-ID/v2.0")),
+        ("audiences", json!(["a", "api://TENANT_ID"])),
+        ("rules", json!([{ "claim": "repository", "one_of": ["acme/evil", "OWNER/REPOSITORY"] }])),
         ("algorithms", json!(["HS256"])),
         ("algorithms", json!(["none"])),
         ("subject_claim", json!("")),

@@ -94,7 +94,8 @@ impl From<TrustedIssuerRecord> for Issuer {
     }
 }
 
-const CONFLICT: &str = "The issuer names users here already, in another entry; or another entry takes the same JWTs for the same app; or the organisation trusts as many issuers as it may.";
+const CONFLICT: &str =
+    "The organisation trusts as many issuers as it may, or their rules and keys are as long as they may be.";
 
 /// The trusted issuers of the organisation, in the order of their ids
 #[utoipa::path(get, path = "/issuers", tag = "issuers", params(PageParams), security(("oauth2" = ["issuers:read"]), ("bearer" = ["issuers:read"])),

@@ -42,7 +42,7 @@ pub(in crate::http) async fn ticket(site: Data<Site>, request: HttpRequest, payl
     };
     match exchange(&site, &request, &body).await {
         Ok(issued) => answer(&site, &request, &issued),
-        Err(TicketError::Refused(error)) => ticket_refusal(issuer, &error),
+        Err(TicketError::Refused(error)) => ticket_refusal(issuer, error),
         Err(TicketError::NotIssued(error)) => oauth_answer(issuer, &error),
     }
 }
@@ -81,7 +81,7 @@ fn answer(site: &Site, request: &HttpRequest, issued: &IssuedToken) -> HttpRespo
         // What cannot stand in a header is left out: the ticket is in the body all the same.
         let _added = response.add_cookie(&cookie);
     }
-    response.extensions_mut().insert(Outcome::of_client(issued.client_id));
+    response.extensions_mut().insert(Outcome::issued(issued));
     response
 }
 

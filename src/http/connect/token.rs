@@ -42,7 +42,7 @@ pub(in crate::http) async fn token(site: Data<Site>, request: HttpRequest, paylo
             issued_token_type: issued.is_exchanged.then_some(ACCESS_TOKEN_TYPE),
         };
         let mut response = private_json(StatusCode::OK, &answer);
-        response.extensions_mut().insert(Outcome::of_client(issued.client_id));
+        response.extensions_mut().insert(Outcome::issued(&issued));
         Ok(response)
     })
     .await

@@ -117,7 +117,7 @@ impl PageError {
             ServiceError::Invalid(text)
             | ServiceError::InvalidField { rule: text, .. }
             | ServiceError::UnknownScope(text) => Self::bad_request(scene, super::faults::sentence(text)),
-            ServiceError::Conflict(text) => {
+            ServiceError::Conflict(text) | ServiceError::Rival(text) => {
                 Self::new(scene, StatusCode::CONFLICT, "That is not possible now", super::faults::sentence(text))
             }
             ServiceError::KeyReused | ServiceError::Setup(_) | ServiceError::Internal(_) => {
@@ -149,7 +149,7 @@ impl PageError {
 
     /// Notes for the log what the person is not told.
     pub(super) fn logged(self, error: &'static str, detail: &impl fmt::Display) -> Self {
-        let outcome = Outcome { error: Some(error), detail: Some(detail.to_string()), client_id: None };
+        let outcome = Outcome { error: Some(error), detail: Some(detail.to_string()), ..Outcome::default() };
         self.change(|response| {
             response.extensions_mut().insert(outcome);
         })

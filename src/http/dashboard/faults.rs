@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+pub(super) use crate::http::answer::sentence;
 use crate::service::ServiceError;
 
 /// Everything that is wrong with a form.
@@ -44,18 +45,11 @@ impl Faults {
     pub(super) fn of_service(error: ServiceError) -> Result<Self, ServiceError> {
         match error {
             ServiceError::InvalidField { field, rule, .. } => Ok(Self::one(&field.replace('_', "-"), sentence(&rule))),
-            ServiceError::Invalid(text) | ServiceError::Conflict(text) | ServiceError::UnknownScope(text) => {
-                Ok(Self::one("", sentence(&text)))
-            }
+            ServiceError::Invalid(text)
+            | ServiceError::Conflict(text)
+            | ServiceError::Rival(text)
+            | ServiceError::UnknownScope(text) => Ok(Self::one("", sentence(&text))),
             other => Err(other),
         }
     }
-}
-
-/// With a capital letter and a full stop.
-pub(super) fn sentence(text: &str) -> String {
-    let mut letters = text.chars();
-    let first = letters.next().map(char::to_uppercase);
-    let end = if text.ends_with(['.', '!', '?']) { "" } else { "." };
-    first.into_iter().flatten().chain(letters).chain(end.chars()).collect()
 }

@@ -13,7 +13,9 @@ use crate::service::ServiceError;
 /// The page of an error that is none of the form.
 pub(super) fn refusal(scene: &Scene, error: ServiceError) -> Result<(StatusCode, Faults), PageError> {
     match error {
-        ServiceError::Conflict(text) => Ok((StatusCode::CONFLICT, Faults::one("", sentence(&text)))),
+        ServiceError::Conflict(text) | ServiceError::Rival(text) => {
+            Ok((StatusCode::CONFLICT, Faults::one("", sentence(&text))))
+        }
         ServiceError::BeyondPower(text) => Ok((StatusCode::FORBIDDEN, Faults::one("", sentence(&text)))),
         other => match Faults::of_service(other) {
             Ok(faults) => Ok((StatusCode::UNPROCESSABLE_ENTITY, faults)),

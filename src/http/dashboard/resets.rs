@@ -13,7 +13,7 @@ use super::scene::Scene;
 use crate::db::developers::Person;
 use crate::http::site::Site;
 use crate::secret::Secret;
-use crate::service::links::LinkPurpose;
+use crate::service::links::{LinkPurpose, Turn};
 use crate::service::password_roads::Road;
 use crate::service::passwords::Surroundings;
 use crate::service::resets;
@@ -87,7 +87,7 @@ pub(super) async fn send(site: Data<Site>, request: HttpRequest, payload: Payloa
     if !by_mail {
         return scene.page(&AskResetView { by_mail, email: String::new(), faults: Faults::default() });
     }
-    if let Some(wait) = site.authority.wait_for_turn("reset", scene.caller()) {
+    if let Some(wait) = site.authority.wait_for_turn(Turn::Reset, scene.caller()).await {
         return Err(PageError::throttled(&scene, wait, "Many links were asked for from your address. Wait a minute."));
     }
     let m = site.authority.management.for_stranger(scene.caller().address);

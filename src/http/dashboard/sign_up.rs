@@ -17,7 +17,7 @@ use crate::config::SignUpMode;
 use crate::http::site::Site;
 use crate::secret::Secret;
 use crate::service::ServiceError;
-use crate::service::links::LinkPurpose;
+use crate::service::links::{LinkPurpose, Turn};
 use crate::service::password_roads::Road;
 use crate::service::passwords::Surroundings;
 use crate::service::sign_in::Admitted;
@@ -123,7 +123,7 @@ pub(super) async fn sign_up(site: Data<Site>, request: HttpRequest, payload: Pay
     if let Some(view) = not_open(&scene) {
         return scene.page_with(StatusCode::FORBIDDEN, &view);
     }
-    if let Some(wait) = site.authority.wait_for_turn("sign-up", scene.caller()) {
+    if let Some(wait) = site.authority.wait_for_turn(Turn::SignUp, scene.caller()).await {
         return Err(PageError::throttled(
             &scene,
             wait,

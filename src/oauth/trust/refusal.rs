@@ -1,8 +1,10 @@
 //! Why a third party's JWT is refused: exactly for the log and for whoever set the issuer up, in general words for strangers.
 
 use std::fmt;
+use std::sync::Arc;
 
 use crate::clock::Timestamp;
+use crate::oauth::ThirdParty;
 
 /// One thing that is checked, in the order of the road.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -132,6 +134,29 @@ pub enum TrustError {
     Replayed,
     /// It cannot be checked now, and why.
     Unavailable(String),
+}
+
+/// A third party's JWT that is refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefusedJwt {
+    /// Why.
+    pub error: TrustError,
+    /// With which entry it came that far, if there is one for it; for the log.
+    pub third_party: Option<Arc<ThirdParty>>,
+}
+
+impl RefusedJwt {
+    /// One of an entry.
+    pub fn of(third_party: &Arc<ThirdParty>) -> impl FnOnce(TrustError) -> Self {
+        let third_party = Some(third_party.clone());
+        |error| Self { error, third_party }
+    }
+}
+
+impl From<TrustError> for RefusedJwt {
+    fn from(error: TrustError) -> Self {
+        Self { error, third_party: None }
+    }
 }
 
 impl TrustError {

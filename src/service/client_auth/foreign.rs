@@ -3,7 +3,7 @@
 
 use super::AuthenticatedClient;
 use crate::oauth::client::PresentedAssertion;
-use crate::oauth::trust::{TrustError, Way};
+use crate::oauth::trust::{RefusedJwt, TrustError, Way};
 use crate::oauth::{ClientId, OAuthError};
 use crate::service::foreign_jwt::{self, Narrowing, UnverifiedForeignJwt};
 use crate::service::{Authority, Caller};
@@ -33,10 +33,15 @@ impl<'a> ForeignAssertion<'a> {
         let narrowing = Narrowing { client_id, address, ..Narrowing::default() };
         let verified =
             foreign_jwt::verify(authority, self.unverified, Way::ClientAssertion, narrowing, caller.now).await;
-        let verified = verified.map_err(|error| match error {
-            TrustError::Unavailable(reason) => OAuthError::unavailable(reason),
-            error => OAuthError::invalid_client(format!("the assertion of a trusted issuer is refused: {error}")),
-        })?;
-        Ok(AuthenticatedClient { client: verified.client, secret_id: None })
+        let verified = verified.map_err(refused)?;
+        Ok(AuthenticatedClient { client: verified.client, secret_id: None, third_party: Some(verified.third_party) })
     }
+}
+
+fn refused(RefusedJwt { error, third_party }: RefusedJwt) -> OAuthError {
+    let refusal = match error {
+        TrustError::Unavailable(reason) => OAuthError::unavailable(reason),
+        error => OAuthError::invalid_client(format!("the assertion of a trusted issuer is refused: {error}")),
+    };
+    refusal.of_third_party(third_party)
 }

@@ -10,8 +10,8 @@ use super::{MOST_SIGNATURES, Narrowing, UnverifiedForeignJwt};
 use crate::db::trusted_issuers::TrustedIssuerRecord;
 use crate::directory::Directory;
 use crate::directory::trusted_issuers::{MOST_OF_ALL, Meant, TrustedIssuer};
-use crate::oauth::trust::{TrustError, Way};
-use crate::oauth::{Client, ClientId};
+use crate::oauth::trust::{ForeignClaims, RefusedJwt, TrustError, Way};
+use crate::oauth::{Client, ClientId, ThirdParty};
 use crate::service::Authority;
 
 /// Entries that a JWT is tried with: with each, a signature is checked at least.
@@ -29,15 +29,29 @@ pub(in crate::service) struct Candidate {
     pub(in crate::service) client: Arc<Client>,
 }
 
+impl Candidate {
+    /// What the log may say of it and of a JWT with these claims, which are true only if that is signed.
+    pub(super) fn third_party(&self, claims: &ForeignClaims, is_signed: bool) -> Arc<ThirdParty> {
+        let record = &self.issuer.record;
+        let names_user = is_signed && record.app.is_none();
+        let login = names_user.then(|| record.policy.subject(claims).ok()).flatten();
+        Arc::new(ThirdParty {
+            trusted_issuer: record.id,
+            client_id: is_signed.then_some(self.client.client_id),
+            login: login.map(Into::into),
+        })
+    }
+}
+
 /// Of several entries that trust an issuer, the one that counts.
 pub(in crate::service) struct Choice<T> {
     taken: Option<(ClientId, T)>,
-    refusal: TrustError,
+    refusal: RefusedJwt,
 }
 
 impl<T> Choice<T> {
     pub(in crate::service) fn new() -> Self {
-        Self { taken: None, refusal: TrustError::UnknownIssuer }
+        Self { taken: None, refusal: TrustError::UnknownIssuer.into() }
     }
 
     /// Takes in what came of one entry, the oldest first.
@@ -47,21 +61,21 @@ impl<T> Choice<T> {
     pub(in crate::service) fn consider(
         &mut self,
         client_id: ClientId,
-        checked: Result<T, TrustError>,
-    ) -> Result<(), TrustError> {
+        checked: Result<T, RefusedJwt>,
+    ) -> Result<(), RefusedJwt> {
         match (checked, &self.taken) {
             (Ok(taken), None) => self.taken = Some((client_id, taken)),
             // Two entries for one app are alternatives, of which the older counts.
             (Ok(_), Some((first, _))) if *first == client_id => {}
-            (Ok(_), Some(_)) => return Err(TrustError::Ambiguous),
-            (Err(error), _) if error.progress() > self.refusal.progress() => self.refusal = error,
+            (Ok(_), Some(_)) => return Err(TrustError::Ambiguous.into()),
+            (Err(refused), _) if refused.error.progress() > self.refusal.error.progress() => self.refusal = refused,
             (Err(_), _) => {}
         }
         Ok(())
     }
 
     /// The entry that counts or, if there is none, why: the reason of the one with which the JWT came furthest.
-    pub(in crate::service) fn end(self) -> Result<T, TrustError> {
+    pub(in crate::service) fn end(self) -> Result<T, RefusedJwt> {
         self.taken.map(|(_, taken)| taken).ok_or(self.refusal)
     }
 }

@@ -8,7 +8,8 @@ use crate::db::trusted_issuers::TrustedIssuerRecord;
 use crate::db::used_jti::{self, Jti};
 use crate::db::{AnyConnection, DbError};
 use crate::directory::trusted_issuers::TrustedIssuer;
-use crate::oauth::trust::{TrustError, Way};
+use crate::oauth::ThirdParty;
+use crate::oauth::trust::{RefusedJwt, TrustError, Way};
 use crate::service::Authority;
 
 /// Under which ids of third parties' JWTs are remembered, whichever way they came, apart from those of clients' own.
@@ -21,6 +22,8 @@ pub(in crate::service) struct Untaken {
     pub(super) way: Way,
     /// Its id, and until when that is remembered, if it is good once.
     pub(super) once: Option<(String, Timestamp)>,
+    /// For the log.
+    pub(super) third_party: Arc<ThirdParty>,
 }
 
 /// Whose ids are remembered: another organisation may trust keys of its own under the same name.
@@ -43,15 +46,15 @@ impl Untaken {
     ///
     /// # Errors
     /// `Replayed`, or `Unavailable` when that cannot be known.
-    pub(in crate::service) async fn take(self, authority: &Authority) -> Result<(), TrustError> {
+    pub(in crate::service) async fn take(self, authority: &Authority) -> Result<(), RefusedJwt> {
         let taken = self.use_up(authority).await;
         let (id, counts) = (self.issuer.record.id, &authority.trust_counts);
         match &taken {
             Ok(()) => counts.accepted(id),
             Err(error) => counts.refused(id, error),
         }
-        counts.ended(self.way, &taken);
-        taken
+        counts.ended(self.way, taken.as_ref().err());
+        taken.map_err(RefusedJwt::of(&self.third_party))
     }
 
     async fn use_up(&self, authority: &Authority) -> Result<(), TrustError> {
@@ -69,12 +72,16 @@ impl Untaken {
     ///
     /// # Errors
     /// As [`Self::take`].
-    pub(in crate::service) async fn check_unused(&self, authority: &Authority) -> Result<(), TrustError> {
+    pub(in crate::service) async fn check_unused(&self, authority: &Authority) -> Result<(), RefusedJwt> {
         let Some((jti, _)) = self.once.clone() else { return Ok(()) };
         let issuer = self.issuer.clone();
         let look = move |conn: &mut AnyConnection| was_used(conn, &issuer.record, &jti);
         let used = authority.directory.database().read_off_thread(look).await;
-        let is_used = used.map_err(unavailable)?;
-        if is_used { Err(TrustError::Replayed) } else { Ok(()) }
+        let verdict = match used {
+            Ok(true) => Err(TrustError::Replayed),
+            Ok(false) => Ok(()),
+            Err(error) => Err(unavailable(error)),
+        };
+        verdict.map_err(RefusedJwt::of(&self.third_party))
     }
 }

@@ -10,8 +10,8 @@ use crate::keys::verify::{SignedToken, TokenError};
 use crate::oauth::claims::{Actor, Delegation, Person, ReadClaims};
 use crate::oauth::client::GrantedScope;
 use crate::oauth::request::SubjectToken;
-use crate::oauth::trust::{TrustError, Way};
-use crate::oauth::{Client, OAuthError, OAuthErrorCode};
+use crate::oauth::trust::{RefusedJwt, TrustError, Way};
+use crate::oauth::{Client, OAuthError, OAuthErrorCode, ThirdParty};
 use crate::service::access::{self, AccessError};
 use crate::service::foreign_jwt::{self, Narrowing, UnverifiedForeignJwt};
 use crate::service::{Authority, Caller};
@@ -29,6 +29,8 @@ pub(in crate::service) struct Exchanged {
     pub(in crate::service) expires_at: Timestamp,
     /// The new token is dated no earlier: a cut-off before which the old one was good must not end it.
     pub(in crate::service) issued_at: Timestamp,
+    /// Whose JWT it was, if it was one; for the log.
+    pub(in crate::service) third_party: Option<Arc<ThirdParty>>,
 }
 
 /// What a client may have in exchange for a token. A token that is not good is `invalid_request`
@@ -45,7 +47,8 @@ pub(in crate::service) async fn authorize(
             "This app may not exchange tokens. Allow it in its settings first.",
         ));
     }
-    let Subject { claims, owner, longest, login_since } = Subject::verify(authority, caller, actor, subject).await?;
+    let subject = Subject::verify(authority, caller, actor, subject).await?;
+    let Subject { claims, owner, longest, login_since, third_party } = subject;
     // Of another organisation: a stranger's token is worth nothing here, however good it is there.
     if owner.organisation.id != actor.organisation.id {
         return Err(refused("It is not of the organisation of this app."));
@@ -82,6 +85,7 @@ pub(in crate::service) async fn authorize(
         delegation: Delegation { subject: claims.sub, actor: acting },
         expires_at,
         issued_at: claims.iat.max(authority.directory.cut_off(&owner)),
+        third_party,
     })
 }
 
@@ -94,6 +98,8 @@ struct Subject {
     longest: Option<Duration>,
     /// Since when the user is who that is now, if it is a user's.
     login_since: Timestamp,
+    /// Whose JWT it is, if it is one; for the log.
+    third_party: Option<Arc<ThirdParty>>,
 }
 
 impl Subject {
@@ -109,7 +115,8 @@ impl Subject {
                 Err(refusal) => Self::verify_direct(authority, caller, actor, token, &refusal).await,
             },
             SubjectToken::ForeignJwt(jwt) => {
-                let unverified = foreign_jwt::parse(authority, jwt, Way::Subject).map_err(refused_jwt)?;
+                let unverified = foreign_jwt::parse(authority, jwt, Way::Subject);
+                let unverified = unverified.map_err(|error| refused_jwt(error.into()))?;
                 Self::verify_foreign(authority, caller, actor, unverified, false).await.map_err(refused_jwt)
             }
         }
@@ -119,11 +126,12 @@ impl Subject {
     async fn verify_own(authority: &Authority, signed: Arc<SignedToken>, now: Timestamp) -> Result<Self, OAuthError> {
         let valid = access::check_own(authority, signed, now).await.map_err(|error| match error {
             AccessError::Refused(reason) => refused(&reason.to_string()),
-            AccessError::Foreign { said, detail } => refused(said).with_detail(detail),
+            AccessError::Foreign { said, detail, .. } => refused(said).with_detail(detail),
             AccessError::Unavailable(reason) => OAuthError::unavailable(reason.to_string()),
         })?;
         let login_since = valid.person.map_or(Timestamp::NEVER, |holder| holder.since);
-        Ok(Self { claims: valid.token.claims.clone(), owner: valid.client, longest: None, login_since })
+        let claims = valid.token.claims.clone();
+        Ok(Self { claims, owner: valid.client, longest: None, login_since, third_party: None })
     }
 
     /// A third party's JWT that is an access token as it is. It is checked like one that is sent as what it is: nobody gets
@@ -139,12 +147,12 @@ impl Subject {
         let unverified = UnverifiedForeignJwt::parse(token).map_err(|_no_jwt| no_token())?;
         let is_ours = access::claims_to_be_ours(authority, &unverified, refusal);
         let verified = Self::verify_foreign(authority, caller, actor, unverified, true).await;
-        verified.map_err(|error| match error {
+        verified.map_err(|refusal| match refusal.error {
             TrustError::UnknownIssuer if is_ours => no_token(),
             TrustError::UnknownIssuer => {
                 refused("It is not from this server, and its issuer's are not taken as they are here.")
             }
-            error => refused_jwt(error),
+            _ => refused_jwt(refusal),
         })
     }
 
@@ -154,7 +162,7 @@ impl Subject {
         actor: &Client,
         unverified: UnverifiedForeignJwt<'_>,
         directly: bool,
-    ) -> Result<Self, TrustError> {
+    ) -> Result<Self, RefusedJwt> {
         let tenant = Some(&*actor.organisation.slug);
         let narrowing = Narrowing { tenant, address: Some(caller.address), directly, ..Narrowing::default() };
         let verified = foreign_jwt::verify(authority, unverified, Way::Subject, narrowing, caller.now).await?;
@@ -163,7 +171,8 @@ impl Subject {
         let claims = ReadClaims { iat: claims.iat.min(caller.now), ..claims };
         let longest = verified.client.lifetime;
         let login_since = verified.person.map_or(Timestamp::NEVER, |person| person.since);
-        Ok(Self { claims, owner: verified.client, longest, login_since })
+        let third_party = Some(verified.third_party);
+        Ok(Self { claims, owner: verified.client, longest, login_since, third_party })
     }
 }
 
@@ -171,9 +180,10 @@ fn refused(why: &str) -> OAuthError {
     OAuthError::new(OAuthErrorCode::InvalidRequest, format!("The subject_token is not accepted. {why}"))
 }
 
-fn refused_jwt(error: TrustError) -> OAuthError {
-    match error {
+fn refused_jwt(RefusedJwt { error, third_party }: RefusedJwt) -> OAuthError {
+    let refusal = match error {
         TrustError::Unavailable(reason) => OAuthError::unavailable(reason),
         error => refused(error.public()).with_detail(format!("the subject_token is refused: {error}")),
-    }
+    };
+    refusal.of_third_party(third_party)
 }

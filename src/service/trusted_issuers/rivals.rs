@@ -33,9 +33,9 @@ fn refuse_twins(
     let mut others = of_issuer.iter().filter(|other| other.id != record.id);
     if record.app.is_none() {
         return others.find(|other| other.app.is_none()).map_or(Ok(()), |other| {
-            Err(ServiceError::Conflict(format!(
-                "this issuer names users here already; change that entry ({}), which takes several keys and audiences",
-                other.id
+            Err(ServiceError::Rival(format!(
+                "this issuer names users here already, in the entry {} ({}); change that one, which takes several keys and audiences",
+                other.name, other.id
             )))
         });
     }
@@ -44,9 +44,9 @@ fn refuse_twins(
         return Ok(());
     }
     others.find(|other| is_twin(other, record)).map_or(Ok(()), |other| {
-        Err(ServiceError::Conflict(format!(
-            "the entry {} trusts this issuer for the same app with the same keys, audiences and rules; change that one",
-            other.id
+        Err(ServiceError::Rival(format!(
+            "the entry {} ({}) trusts this issuer for the same app with the same keys, audiences and rules; change that one",
+            other.name, other.id
         )))
     })
 }

@@ -156,12 +156,12 @@ pub async fn try_jwt(
             None => Ok(false),
             // It is used up only after an entry was chosen.
             Some(TrustError::Replayed) => Ok(true),
-            Some(refusal) => Err(refusal.clone()),
+            Some(refusal) => Err(refusal.clone().into()),
         };
         ambiguous = choice.consider(client_id, checked).err().or(ambiguous);
         tried.push(entry);
     }
-    let chosen = ambiguous.map_or_else(|| choice.end(), Err);
+    let chosen = ambiguous.map_or_else(|| choice.end(), Err).map_err(|refused| refused.error);
     let chosen = chosen.and_then(|replayed| if replayed { Err(TrustError::Replayed) } else { Ok(()) });
     let conclusion = said::conclusion(chosen.as_ref().copied(), tried.len(), way);
     Ok(Trial { issuer: Some(issuer), form, nearest: Vec::new(), entries: tried, refusal: chosen.err(), conclusion })

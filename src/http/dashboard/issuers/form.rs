@@ -135,7 +135,7 @@ impl IssuerForm {
             let again = Self { seen, faults, ..Self::with(visitor, entered, &known).await? };
             return Ok(if again.faults.is_empty() { Asked::Again } else { Asked::Refused }(again.into()));
         }
-        let settings = match entered.read(before.map_or(&[], |before| &before.policy.rules)) {
+        let settings = match entered.read(before) {
             Ok(settings) => settings,
             Err(faults) => {
                 return Ok(Asked::Refused(Self { faults, ..Self::with(visitor, entered, &known).await? }.into()));

@@ -3,45 +3,6 @@
 
 use serde::Serialize;
 
-/// What only the person knows, with what stands around it: the name of somebody's role may be OWNER, that of an account is not.
-const BLANKS: &[(&str, &str, &str)] = &[
-    ("", "OWNER/REPOSITORY", ""),
-    ("", "OWNER", "/"),
-    ("/", "REPOSITORY", ""),
-    ("", "GROUP/PROJECT", ""),
-    ("", "GROUP", "/"),
-    ("/", "PROJECT", ""),
-    ("", "TRUST-DOMAIN", ""),
-    (":", "NAMESPACE", ""),
-    ("/", "NAMESPACE", ""),
-    (":", "NAME", ""),
-    ("/", "NAME", ""),
-    ("", "TENANT-ID", ""),
-    ("", "OBJECT-ID", ""),
-];
-
-/// What in a text still waits for the person to put something else there. Somebody else may have that name where the JWTs come
-/// from, and would be let in.
-pub(super) fn blanks(text: &str) -> Vec<&'static str> {
-    let mut rest = text.to_owned();
-    let mut found = Vec::new();
-    for (before, blank, after) in BLANKS {
-        let whole = format!("{before}{blank}{after}");
-        let is_word = |character: char| character.is_ascii_alphanumeric() || matches!(character, '-' | '_');
-        let stands_alone = |at: usize| {
-            let (left, right) = (rest.get(..at).unwrap_or_default(), rest.get(at + whole.len()..).unwrap_or_default());
-            let (joins_left, joins_right) = (left.ends_with(is_word), right.starts_with(is_word));
-            (!before.is_empty() || !joins_left) && (!after.is_empty() || !joins_right)
-        };
-        if rest.match_indices(&whole).any(|(at, _)| stands_alone(at)) {
-            found.push(*blank);
-            rest = rest.replace(&whole, &format!("{before}{after}"));
-        }
-    }
-    found.dedup();
-    found
-}
-
 /// A kind of issuer that people know.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub(super) struct Start {
