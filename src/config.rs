@@ -18,8 +18,9 @@ use self::providers::sign_in_providers;
 pub use self::sources::{Origin, Settings, SourceValues};
 pub use self::table::{Flag, SETTINGS, Setting};
 use self::values::{
-    authority_names, boolean, check_database_url, check_issuer, check_mailbox, check_smtp_url, log_format, networks,
-    off_or, path_prefix, per_minute, positive_span, second_factor_rule, sign_up_mode, socket_address, whole_number,
+    authority_names, boolean, check_database_url, check_issuer, check_mailbox, check_smtp_url, log_filter, log_format,
+    networks, off_or, path_prefix, per_minute, positive_span, second_factor_rule, sign_up_mode, socket_address,
+    whole_number,
 };
 use crate::clock::parse_span;
 use crate::secret::Secret;
@@ -226,7 +227,7 @@ impl Config {
             database_pool_size: settings.checked("database-pool-size", |text| whole_number(text, 1, 1_000))?,
             database_timeout: settings.checked("database-timeout", positive_span)?,
             auto_migrate: settings.checked("auto-migrate", boolean)?,
-            log: settings.text("log").to_owned(),
+            log: settings.checked("log", log_filter)?,
             log_format: settings.checked("log-format", log_format)?,
             effective: settings
                 .shown()
@@ -337,6 +338,9 @@ mod tests {
             ("database-url", "brevet.db"),
             ("auto-migrate", "maybe"),
             ("log-format", "xml"),
+            ("log", "brevet=loud"),
+            ("log", "x=["),
+            ("log", "a/b/c"),
             ("signup", "yes"),
             ("smtp-url", "mail.example.com"),
             ("smtp-url", "smtp://mail.example.com"),

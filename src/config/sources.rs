@@ -170,7 +170,11 @@ fn variable(setting: &Setting, variables: &[(String, String)]) -> Result<Option<
         (None, Some((name, path))) => {
             let text = std::fs::read_to_string(path)
                 .map_err(|error| ConfigError(format!("{name} names {path}, which cannot be read: {error}")))?;
-            Ok(Some((text.trim_end_matches(['\r', '\n']).to_owned(), Origin::Variable(name.clone()))))
+            let value = text.trim_end_matches(['\r', '\n']);
+            if value.is_empty() {
+                return Err(ConfigError(format!("{name} names {path}, which is empty")));
+            }
+            Ok(Some((value.to_owned(), Origin::Variable(name.clone()))))
         }
         (None, None) => Ok(None),
     }
@@ -299,5 +303,13 @@ mod tests {
         assert!(settings.shown().all(|(_, value, _)| !value.contains("hunter2")));
         sources.variables.push(pair("BREVET_DATABASE_URL", "postgres://h/d"));
         assert!(Settings::resolve(&sources).unwrap_err().to_string().contains("keep one"));
+        std::fs::write(file.path(), "\n").unwrap();
+        let empty = pair("BREVET_MASTER_KEY_FILE", file.path().to_str().unwrap());
+        let sources = SourceValues { variables: vec![empty], ..Default::default() };
+        let refusal = Settings::resolve(&sources).unwrap_err().to_string();
+        assert!(
+            refusal.starts_with("BREVET_MASTER_KEY_FILE names ") && refusal.ends_with("which is empty"),
+            "{refusal}"
+        );
     }
 }

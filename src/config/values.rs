@@ -112,6 +112,12 @@ pub(super) fn authority_names(text: &str) -> Result<Vec<String>, String> {
     }
 }
 
+pub(super) fn log_filter(text: &str) -> Result<String, String> {
+    let wrong =
+        |error| format!("{error}; write levels, also of parts, with commas between, such as info or warn,brevet=debug");
+    env_filter::Builder::new().try_parse(text).map(|_filter| text.to_owned()).map_err(wrong)
+}
+
 pub(super) fn log_format(text: &str) -> Result<LogFormat, String> {
     match text {
         "text" => Ok(LogFormat::Text),
