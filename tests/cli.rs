@@ -940,6 +940,10 @@ mod token {
         assert_eq!(inspected.stderr, "Nothing was checked; for that: brevet token verify\n");
         let inspected = scene.brevet(&["token", "inspect", "-"]).stdin(token).ok();
         assert!(inspected.contains("\nexpires      20"), "{inspected}");
+        for given in [token, &format!("Bearer {token}")] {
+            assert_eq!(scene.brevet(&["token", "inspect", given]).ok(), inspected);
+            scene.brevet(&["token", "verify", given]).ok();
+        }
 
         let file = write_file(&scene.data, "token.txt", token);
         let verify = |more: &[&str]| scene.brevet(&["token", "verify", &file]).args(more).run();
@@ -981,6 +985,10 @@ mod token {
             not_a_token("inspect").assert_code(65).refusal(),
             "that is not a JWT: it has three parts in base64url with dots between, eyJ….eyJ….…"
         );
+        for command in ["inspect", "verify", "revoke"] {
+            let refusal = scene.brevet(&["token", command, "bvk_pasted"]).run().assert_code(66).refusal().to_owned();
+            assert_snapshot!(refusal, @"what was given is neither a file nor a JWT; name a file, or write - for stdin");
+        }
         assert_eq!(not_a_token("verify").assert_code(1).refusal(), "The access token is malformed.");
         assert_eq!(
             not_a_token("revoke").assert_code(65).refusal(),

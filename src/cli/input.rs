@@ -82,3 +82,34 @@ pub(super) fn read_jwks(file: impl AsRef<Path>) -> Result<String, CliError> {
 pub(super) fn read_secret(file: impl AsRef<Path>) -> Result<Secret, CliError> {
     Ok(Secret::new(read_text(file)?.trim_end_matches(['\r', '\n'])))
 }
+
+/// A token as it is given to a command: kept as a secret, and not shown back in a refusal.
+#[expect(clippy::unnecessary_wraps, reason = "what clap asks for")]
+pub(super) fn parse_token(text: &str) -> Result<Secret, String> {
+    Ok(Secret::new(text))
+}
+
+/// A token from the file of that name, from stdin if it is `-`, or as it stands there, with or without `Bearer` in front.
+/// What looks like a JWT is taken for one, also to say what is wrong with it.
+///
+/// # Errors
+/// As [`read_text`], and when it is neither.
+pub(super) fn read_token(given: &Secret) -> Result<Secret, CliError> {
+    let text = given.reveal();
+    if text == "-" || Path::new(text).exists() {
+        return Ok(Secret::new(bare(read_secret(text)?.reveal())));
+    }
+    if bare(text).split('.').count() >= 3 {
+        return Ok(Secret::new(bare(text)));
+    }
+    Err(CliError::no_input("what was given is neither a file nor a JWT; name a file, or write - for stdin"))
+}
+
+/// A JWT as people copy it from a request.
+fn bare(text: &str) -> &str {
+    let text = text.trim();
+    match text.split_at_checked(7) {
+        Some((scheme, jwt)) if scheme.eq_ignore_ascii_case("bearer ") => jwt.trim_start(),
+        _ => text,
+    }
+}

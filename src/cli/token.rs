@@ -10,7 +10,7 @@ use ureq::Agent;
 use ureq::tls::{RootCerts, TlsConfig};
 
 use super::app::confirm;
-use super::input::read_secret;
+use super::input::{parse_token, read_secret, read_token};
 use super::{CliError, Context};
 use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::keys::pem::ClientKey;
@@ -31,17 +31,17 @@ pub(super) enum Token {
     Get(Get),
     /// Show what a token says, without checking it
     Inspect {
-        /// The file that holds the token; `-` for stdin
-        #[arg(default_value = "-")]
-        file: String,
+        /// The file that holds the token, or the token; `-` for stdin
+        #[arg(value_name = "FILE|TOKEN", value_parser = parse_token, default_value = "-", hide_default_value = true)]
+        token: Secret,
     },
     /// Check a token with the published keys of its server, as a service would; exit code 1 if it is refused
     Verify(Verify),
     /// Make a token of this server worthless at once
     Revoke {
-        /// The file that holds the token; `-` for stdin
-        #[arg(default_value = "-")]
-        file: String,
+        /// The file that holds the token, or the token; `-` for stdin
+        #[arg(value_name = "FILE|TOKEN", value_parser = parse_token, default_value = "-", hide_default_value = true)]
+        token: Secret,
     },
     /// Make every token that was ever issued worthless; apps can get new ones at once
     RevokeAll {
@@ -78,9 +78,9 @@ pub(super) struct Get {
 
 #[derive(Debug, Args)]
 pub(super) struct Verify {
-    /// The file that holds the token; `-` for stdin
-    #[arg(default_value = "-")]
-    file: String,
+    /// The file that holds the token, or the token; `-` for stdin
+    #[arg(value_name = "FILE|TOKEN", value_parser = parse_token, default_value = "-", hide_default_value = true)]
+    token: Secret,
     /// The API the token must be for
     #[arg(long, value_name = "URI")]
     audience: Option<String>,
@@ -96,10 +96,10 @@ impl Token {
     pub(super) fn run(self, context: &Context) -> Result<(), CliError> {
         match self {
             Self::Get(get) => run_get(context, &get),
-            Self::Inspect { file } => run_inspect(context, &file),
+            Self::Inspect { token } => run_inspect(context, &token),
             Self::Verify(verify) => run_verify(context, &verify),
-            Self::Revoke { file } => {
-                let token = read_secret(&file)?;
+            Self::Revoke { token } => {
+                let token = read_token(&token)?;
                 let jti = revocation::revoke(&context.management()?, token.reveal())?;
                 let document = json!({ "jti": jti, "revoked": true });
                 context.output.data(&document, || format!("Token {jti} is refused within a second."))
@@ -184,8 +184,8 @@ fn run_get(context: &Context, get: &Get) -> Result<(), CliError> {
     context.output.data(&body, || text("access_token").to_owned())
 }
 
-fn run_inspect(context: &Context, file: &str) -> Result<(), CliError> {
-    let token = read_secret(file)?;
+fn run_inspect(context: &Context, given: &Secret) -> Result<(), CliError> {
+    let token = read_token(given)?;
     let mut parts = token.reveal().split('.');
     let mut decoded = || -> Option<Value> {
         let octets = URL_SAFE_NO_PAD.decode(parts.next()?).ok()?;
@@ -221,7 +221,7 @@ fn times(claims: &Value) -> String {
 
 fn run_verify(context: &Context, verify: &Verify) -> Result<(), CliError> {
     let (server, issuer) = server(context, verify.server.as_deref())?;
-    let token = read_secret(&verify.file)?;
+    let token = read_token(&verify.token)?;
     let url = format!("{server}{}", path::JWKS);
     let mut response =
         agent().get(&url).call().map_err(|error| CliError::unavailable(format!("{url} does not answer: {error}")))?;

@@ -1,13 +1,11 @@
 //! `brevet issuer test`
 
-use std::path::Path;
-
 use actix_web::rt::System;
 use clap::Args;
 use serde_json::{Value, json};
 
 use super::parse_id;
-use crate::cli::input::read_secret;
+use crate::cli::input::{parse_token, read_token};
 use crate::cli::{CliError, Context};
 use crate::clock::{Clock, SystemClock};
 use crate::keys::tls::choose_provider;
@@ -34,40 +32,14 @@ pub(in crate::cli) struct Test {
     way: Way,
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "what clap asks for")]
-fn parse_token(text: &str) -> Result<Secret, String> {
-    Ok(Secret::new(text))
-}
-
 fn parse_way(text: &str) -> Result<Way, String> {
     Way::from_name(text).ok_or_else(|| "one of grant, client_assertion, ticket and bearer".to_owned())
 }
 
-/// From the file, if it is the name of one. What looks like a JWT is taken for one, also to say what is wrong with it.
-fn read_jwt(given: &Secret) -> Result<Secret, CliError> {
-    let text = given.reveal();
-    if text == "-" || Path::new(text).exists() {
-        return read_secret(text);
-    }
-    if bare(text).split('.').count() >= 3 {
-        return Ok(given.clone());
-    }
-    Err(CliError::no_input("what was given is neither a file nor a JWT; name a file, or write - for stdin"))
-}
-
-/// A JWT as people copy it from a request.
-fn bare(text: &str) -> &str {
-    let text = text.trim();
-    match text.split_at_checked(7) {
-        Some((scheme, jwt)) if scheme.eq_ignore_ascii_case("bearer ") => jwt.trim_start(),
-        _ => text,
-    }
-}
-
 impl Test {
     pub(super) fn run(self, context: &Context, m: &Management) -> Result<(), CliError> {
-        let given = read_jwt(&self.token)?;
-        let jwt = bare(given.reveal());
+        let given = read_token(&self.token)?;
+        let jwt = given.reveal();
         if jwt.is_empty() {
             return Err(CliError::bad_data("there is no JWT: it is empty"));
         }
