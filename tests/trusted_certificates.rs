@@ -297,7 +297,8 @@ fn a_chain_that_leads_to_the_authority_of_an_issuer_is_good_and_every_other_is_r
     ];
     let (by_middle, by_crossed) = (usual(&middle), usual(&crossed));
     let another = also_named("another", "subjectAltName = URI:spiffe://acme/other");
-    let common = also_named("signer.example", "subjectAltName = DNS:another.example");
+    let common = also_named("signer.example", "subjectAltName = email:signer@example.com");
+    let beside = also_named("signer.example", "subjectAltName = DNS:another.example");
     let good = good.into_iter().chain([
         ("through a CA below", vec![&by_middle, &middle]),
         ("cross-signed, through the certificate that counts here", vec![&by_crossed, &middle]),
@@ -383,6 +384,7 @@ fn a_chain_that_leads_to_the_authority_of_an_issuer_is_good_and_every_other_is_r
             vec![leaf("subjectAltName = DNS:signer.example.evil.example")],
             "(CN=signer) has none of the names",
         ),
+        ("a common name beside alternative ones", vec![beside], "has none of the names"),
         ("no names", vec![leaf("keyUsage = digitalSignature")], "has none of the names"),
     ];
     let cases = cases.into_iter().map(|(what, chain, why)| {

@@ -83,8 +83,10 @@ pub struct SubjectNames {
 
 impl SubjectNames {
     /// Whether one of them is exactly that. Authorities that anybody gets certificates of answer for alternative names
-    /// alone: there, the common name says nothing.
+    /// alone: there, the common name says nothing. Nor does it beside alternative names
+    /// ([RFC 6125 §6.4.4](https://www.rfc-editor.org/rfc/rfc6125#section-6.4.4)).
     pub fn contains(&self, name: &str, counts_common_name: bool) -> bool {
+        let counts_common_name = counts_common_name && self.dns.is_empty() && self.uris.is_empty();
         let is_common = counts_common_name && self.common_name.as_deref() == Some(name);
         is_common || self.dns.iter().chain(&self.uris).any(|alternative| alternative == name)
     }
