@@ -218,6 +218,10 @@ fn claims_that_do_not_hold_are_refused() {
         let assertion = hostile::claim_twice(&stage.signer, &stage.claims(), name);
         stage.assert_refused(&assertion, &format!("{name} twice"));
     }
+    for unread in [&b"\"\xff\""[..], b"\"\xc0\xaf\"", b"\"\xed\xa0\x80\""] {
+        stage
+            .assert_refused(&hostile::unread_claim(&stage.signer, &stage.claims(), unread), "claims that are no UTF-8");
+    }
     stage.assert_good(&stage.signer.sign(&stage.claims()), "after all of them");
 }
 

@@ -103,12 +103,13 @@ impl<'a> UnverifiedJws<'a> {
         };
         let signed = jws.get(..header.len() + 1 + payload.len()).ok_or(JwsError::Malformed)?;
         let decode = |part: &str| URL_SAFE_NO_PAD.decode(part).map_err(|_not_base64url| JwsError::Malformed);
-        let json = decode(header)?;
+        // Not from octets: those of members that nobody reads would not be looked at.
+        let json = String::from_utf8(decode(header)?).map_err(|_not_utf8| JwsError::Malformed)?;
         // A list of values would be taken for the members in their order.
-        if json.first() != Some(&b'{') {
+        if !json.starts_with('{') {
             return Err(JwsError::Malformed);
         }
-        let header: JoseHeader = serde_json::from_slice(&json).map_err(|_not_a_header| JwsError::Malformed)?;
+        let header: JoseHeader = serde_json::from_str(&json).map_err(|_not_a_header| JwsError::Malformed)?;
         let demands = [header.crit, header.b64, header.zip, header.enc];
         if demands.contains(&Present(true)) {
             return Err(JwsError::Demanding);

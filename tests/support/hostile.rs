@@ -332,3 +332,9 @@ pub fn claim_twice(signer: &Signer, claims: &Value, name: &str) -> String {
     let twice = claims.to_string().replacen('{', &format!("{{\"{name}\":{},", claims[name]), 1);
     signer.sign_octets(signer.header().to_string().as_bytes(), twice.as_bytes())
 }
+
+/// With one more claim, which nobody reads, of exactly these octets.
+pub fn unread_claim(signer: &Signer, claims: &Value, octets: &[u8]) -> String {
+    let payload = [&b"{\"unread\":"[..], octets, b",", &claims.to_string().as_bytes()[1..]].concat();
+    signer.sign_octets(signer.header().to_string().as_bytes(), &payload)
+}
