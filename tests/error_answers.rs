@@ -75,6 +75,8 @@ fn an_address_or_method_that_is_not_there_is_said_to_each_in_its_way() {
         ("GET", "/.well-known/nothing", 404),
         ("DELETE", "/api/v1/apps", 405),
         ("GET", "/api/v1/nothing", 404),
+        ("GET", "/server/jwt", 405),
+        ("GET", "/Server/jwt", 405),
         ("GET", "/static/nothing.css", 404),
     ] {
         assert_json(&send(&app, method, path, &[PAGE], None), status, &format!("{method} {path}"));

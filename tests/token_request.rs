@@ -222,6 +222,7 @@ fn only_a_form_is_read() {
         "application/x-www-form-urlencoded;charset=UTF-8",
         "application/x-www-form-urlencoded; charset=utf-8",
         "application/x-www-form-urlencoded; CHARSET=\"UTF-8\"",
+        "application/x-www-form-urlencoded ; charset=utf-8",
     ] {
         let answer = send_body(&app, &client, content_type, form);
         assert_eq!(answer.status, 200, "{content_type}: {}", answer.body);

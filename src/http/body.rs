@@ -84,7 +84,9 @@ fn check_content_type(request: &HttpRequest, wanted: &Mime) -> Result<(), BodyEr
     if value == wanted.essence_str() {
         return Ok(());
     }
-    let parsed = value.to_str().ok().and_then(|text| text.parse::<Mime>().ok());
+    // Blanks may stand on both sides of a semicolon (RFC 9110 §5.6.6); the parser knows one of them.
+    let tight = |text: &str| text.split(';').map(str::trim).collect::<Vec<_>>().join(";");
+    let parsed = value.to_str().ok().and_then(|text| tight(text).parse::<Mime>().ok());
     let fits = parsed.is_some_and(|mime| {
         let utf8 = mime.get_param(mime::CHARSET).is_none_or(|charset| charset == mime::UTF_8);
         mime.essence_str() == wanted.essence_str() && utf8

@@ -122,7 +122,7 @@ fn accepts_html(headers: &HeaderMap) -> bool {
 }
 
 /// Below these, programs ask: what is refused there is refused in JSON, whatever the asker accepts.
-const FOR_PROGRAMS: &[&str] = &["/api", "/connect", "/server", "/static", "/.well-known"];
+const FOR_PROGRAMS: &[&str] = &["/api", "/connect", "/server", "/Server", "/static", "/.well-known"];
 
 /// Whether a refusal shall be a page: the asker would rather have one, and it is not about what programs ask for.
 pub(super) fn wants_page(headers: &HeaderMap, path: &str, config: &Config) -> bool {
