@@ -222,7 +222,7 @@ fn a_guard_made_of_pyjwt_accepts_good_tokens_refuses_others_and_outlives_a_rotat
             }
             "shorten" => {
                 let short = brevet(scene.data.path())
-                    .args(&["app", "create", "--org=acme", "--name=Short", "--scope=billing:read", "--lifetime=2s"])
+                    .args(&["app", "create", "--org=acme", "--name=Short", "--scope=billing:read", "--lifetime=10s"])
                     .json();
                 let text = |name: &str| short[name].as_str().unwrap().to_owned();
                 writeln!(stdin, "{} {}", text("client_id"), text("client_secret")).unwrap();
