@@ -158,8 +158,8 @@ fn tell(story: &str, hands: Hands, beginning: impl FnOnce() -> Beginning) {
         .spawn()
         .unwrap();
     let told_at = Instant::now();
-    let ended = eventually(Duration::from_secs(900), story, || {
-        if told_at.elapsed() > Duration::from_secs(600) {
+    let ended = eventually(Duration::from_secs(1_500), story, || {
+        if told_at.elapsed() > Duration::from_secs(1_200) {
             // It may have ended in this moment.
             let _ended = child.kill();
         }

@@ -4,13 +4,12 @@ mod issuers;
 
 use std::fs;
 use std::path::Path;
-use std::time::Duration;
 
 use insta::assert_snapshot;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::support::process::{Ran, brevet, create_app, data_directory, eventually, steady};
+use crate::support::process::{PATIENCE, Ran, brevet, create_app, data_directory, eventually, steady};
 use crate::support::{Credentials, decode_jwt};
 
 const UNKNOWN_SID: &str = "3f1c0c1e-6f0b-4a55-8d0e-2f7d3c0b9a2e";
@@ -768,9 +767,7 @@ fn signing_keys_go_through_their_life() {
     let retired = document(&data, &format!("key retire {first}"));
     assert_eq!(retired, json!({ "kid": first, "successor": next["kid"] }));
     // It waits until every node knows its successor.
-    eventually(Duration::from_secs(4), "the successor signs", || {
-        (states(&data) == ["retiring", "signing"]).then_some(())
-    });
+    eventually(PATIENCE, "the successor signs", || (states(&data) == ["retiring", "signing"]).then_some(()));
     let revoked = document(&data, &format!("key revoke {first} --yes"));
     assert_eq!(revoked, json!({ "kid": first, "state": "revoked" }));
     assert_eq!(states(&data), ["signing"]);
@@ -957,9 +954,7 @@ mod token {
         let revoked = scene.brevet(&["token", "revoke", &file, "--json"]).ok();
         let revoked: Value = serde_json::from_str(&revoked).unwrap();
         assert_eq!(revoked, json!({ "jti": claims["jti"], "revoked": true }));
-        eventually(Duration::from_secs(1), "the revocation", || {
-            (scene.server.whoami(token).status == 401).then_some(())
-        });
+        eventually(PATIENCE, "the revocation", || (scene.server.whoami(token).status == 401).then_some(()));
         scene.brevet(&["token", "revoke", &file]).run().assert_code(0);
     }
 

@@ -536,7 +536,7 @@ fn without_the_database_an_assertion_gets_no_token() {
         return;
     };
     let url = cluster.database();
-    let stage = Stage::new(&[("database-url", url.as_str()), ("stale-limit", "600s")]);
+    let stage = Stage::new(&[("database-url", url.as_str()), ("database-timeout", "3s"), ("stale-limit", "600s")]);
     stage.assert_good(&stage.signer.sign(&stage.claims()), "with it");
     let assertion = stage.signer.sign(&stage.claims());
     cluster.stop();

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use crate::client_assertion::{assert_refused, claims, form, signing};
 use crate::support::http::Answer;
-use crate::support::process::eventually;
+use crate::support::process::{PATIENCE, eventually};
 use crate::support::signer::Signer;
 use crate::support::{Credentials, TestApp};
 
@@ -112,7 +112,7 @@ fn keys_are_fetched_once_for_all_who_wait_and_again_when_their_time_is_over() {
     assert_eq!(keys.asked(), 1, "within max-age");
     app.clock.advance(Duration::from_secs(1));
     ask(&app, &client, &signer).assert_status(200);
-    eventually(Duration::from_secs(30), "keys are fetched anew", || (keys.asked() == 2).then_some(()));
+    eventually(PATIENCE, "keys are fetched anew", || (keys.asked() == 2).then_some(()));
 }
 
 #[test]
@@ -145,9 +145,7 @@ fn unknown_keys_cause_one_fetch_in_a_while_and_a_new_key_is_found() {
     keys.reply_with(good(&new.jwks()));
     app.clock.advance(Duration::from_secs(600));
     ask(&app, &client, &new).assert_status(200);
-    eventually(Duration::from_secs(30), "a withdrawn key is refused", || {
-        (ask(&app, &client, &old).status == 401).then_some(())
-    });
+    eventually(PATIENCE, "a withdrawn key is refused", || (ask(&app, &client, &old).status == 401).then_some(()));
     assert_eq!(keys.asked(), 4);
 }
 
@@ -227,7 +225,7 @@ fn a_hostile_server_of_keys_loses_no_good_ones_and_delays_nobody() {
         app.token(&bystander);
         assert!(began_at.elapsed() < NOT_HELD_UP, "{what}: {:?}", began_at.elapsed());
         // The fetch of the round before may have been under way still.
-        eventually(Duration::from_secs(30), what, || {
+        eventually(PATIENCE, what, || {
             ask(&app, &client, &signer).assert_status(200);
             (keys.asked() > asked).then_some(())
         });

@@ -6,13 +6,12 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::LazyLock;
-use std::time::Duration;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::client_jwks_uri::{KeyServer, good};
-use crate::support::process::{Server, brevet, data_directory, eventually, free_port, program};
+use crate::support::process::{PATIENCE, Server, brevet, data_directory, eventually, free_port, program};
 use crate::support::signer::Signer;
 use crate::support::tools::{self, or_skip, run, skip};
 use crate::support::{Credentials, decode_jwt};
@@ -203,7 +202,7 @@ fn the_client_of_the_page_on_dpop_does_what_the_page_says() {
 fn a_guard_made_of_pyjwt_accepts_good_tokens_refuses_others_and_outlives_a_rotation() {
     let scene = scene();
     brevet(scene.data.path()).args(&["key", "generate"]).ok();
-    eventually(Duration::from_secs(1), "the next key is published", || {
+    eventually(PATIENCE, "the next key is published", || {
         let published = scene.server.get("/.well-known/jwks.json").json();
         (published["keys"].as_array().unwrap().len() == 2).then_some(())
     });
@@ -223,7 +222,7 @@ fn a_guard_made_of_pyjwt_accepts_good_tokens_refuses_others_and_outlives_a_rotat
             }
             "shorten" => {
                 let short = brevet(scene.data.path())
-                    .args(&["app", "create", "--org=acme", "--name=Short", "--scope=billing:read", "--lifetime=2s"])
+                    .args(&["app", "create", "--org=acme", "--name=Short", "--scope=billing:read", "--lifetime=10s"])
                     .json();
                 let text = |name: &str| short[name].as_str().unwrap().to_owned();
                 writeln!(stdin, "{} {}", text("client_id"), text("client_secret")).unwrap();

@@ -819,7 +819,7 @@ fn one_text(database: &Database, query: &str) -> String {
 }
 
 fn the_tables_are_brought_up_to_date_once(settings: Pairs) {
-    let settings = [settings, &[("database-pool-size", "1")]].concat();
+    let settings = [settings, &[("database-pool-size", "1"), ("database-timeout", "3s")]].concat();
     let Memory { m, data } = open(&settings);
     let status = m.database().migration_status().unwrap();
     assert_eq!((status.pending.len(), status.unknown.len()), (0, 0));

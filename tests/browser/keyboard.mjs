@@ -1,6 +1,7 @@
 // The keyboard alone: every stop of the Tab key shows that it is there, and everything is reached.
 
 import assert from 'node:assert/strict';
+import { eventually } from './waiting.mjs';
 
 /** Presses Tab until this has the focus. */
 export async function reach(person, target) {
@@ -54,6 +55,7 @@ export async function assertSkips(person) {
   assert.equal(first, '#main', `the first stop at ${page.url()} does not skip to the content`);
   await assertFocusShows(person);
   await page.keyboard.press('Enter');
+  await eventually(`the content of ${page.url()}`, () => page.evaluate(() => window.location.hash === '#main'));
   await page.keyboard.press('Tab');
   const skipped = await page.evaluate(() => {
     const main = document.querySelector('main');
@@ -79,5 +81,5 @@ export async function assertDialog(person, opener) {
   }
   await page.keyboard.press('Escape');
   await dialog.waitFor({ state: 'hidden' });
-  assert.ok(await opener.evaluate((element) => element === document.activeElement), `the focus is not given back at ${page.url()}`);
+  await eventually(`the focus is given back at ${page.url()}`, () => opener.evaluate((element) => element === document.activeElement));
 }

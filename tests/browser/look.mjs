@@ -32,7 +32,7 @@ export async function look(person, name, expected = {}) {
   }
   if (summary) {
     // The browser gives the focus with the first frame that it draws, which may come after the load. What is missing is found below.
-    await eventually('a focus', () => person.page.evaluate(() => document.activeElement !== document.body), 5_000).catch(() => {});
+    await eventually('a focus', () => person.page.evaluate(() => document.activeElement !== document.body)).catch(() => {});
   }
   for (const wrong of await person.page.evaluate(wrongAsShown, summary)) {
     find(wrong);

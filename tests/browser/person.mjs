@@ -118,7 +118,7 @@ export class Person {
   }
 
   async sees(pattern) {
-    await eventually(`${this.name} sees ${pattern} at ${this.page.url()}`, async () => pattern.test(await this.words()), 3_000);
+    await eventually(`${this.name} sees ${pattern} at ${this.page.url()}`, async () => pattern.test(await this.words()));
   }
 
   async seesNot(pattern) {

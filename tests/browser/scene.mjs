@@ -56,6 +56,7 @@ class Scene {
       // Root has no sandbox. Nothing but loopback has a name or is a proxy.
       args: ['--no-sandbox', '--no-proxy-server', '--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost'],
       ignoreDefaultArgs,
+      timeout: 3 * SETTLED,
     });
     this.browsers.push(browser);
     return browser;

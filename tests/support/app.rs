@@ -252,7 +252,8 @@ pub fn new_app(scopes: &[&str]) -> NewApp {
     }
 }
 
-/// Settings for a test: any free port, one worker, a short stop.
+/// Settings for a test: any free port, one worker, a short stop. Patience for a machine that is busy with other things: a test
+/// that is about what happens when the database is silent, or when nobody follows the changes, says how soon.
 pub fn test_config(data: &TempDir, settings: &[(&str, &str)]) -> Arc<Config> {
     let data_dir = data.path().to_str().unwrap();
     let basics = [
@@ -262,6 +263,8 @@ pub fn test_config(data: &TempDir, settings: &[(&str, &str)]) -> Arc<Config> {
         ("workers", "1"),
         ("shutdown-grace", "1s"),
         ("app-cache", "1024"),
+        ("database-timeout", "30s"),
+        ("stale-limit", "1h"),
     ];
     let flags = basics.iter().chain(settings).map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
     let sources = SourceValues { flags, ..SourceValues::default() };

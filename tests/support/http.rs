@@ -41,7 +41,7 @@ fn agent() -> Agent {
     Agent::config_builder()
         .http_status_as_error(false)
         .max_redirects(0)
-        .timeout_global(Some(Duration::from_secs(30)))
+        .timeout_global(Some(2 * PATIENCE))
         .allow_non_standard_methods(true)
         .build()
         .into()
@@ -74,10 +74,14 @@ pub fn post_form(url: &str, headers: &[(&str, &str)], body: &str) -> Answer {
     send("POST", url, &all, Some(body.as_bytes()))
 }
 
-/// Sends octets as they are on a new connection, and reads until the server closes it or says nothing for a while.
+/// Longer than any machine needs for the beginning of an answer.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Sends octets as they are on a new connection, and reads until the server closes it or, once it began to answer, says
+/// nothing for a while.
 pub fn raw(address: &str, octets: &[u8]) -> String {
     let mut stream = TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(3))).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
     // The server may have refused and closed before everything was sent.
     let _refused_early = stream.write_all(octets);
     let mut answer = Vec::new();
@@ -87,6 +91,7 @@ pub fn raw(address: &str, octets: &[u8]) -> String {
             break;
         }
         answer.extend_from_slice(&buffer[..length]);
+        stream.set_read_timeout(Some(Duration::from_secs(3))).unwrap();
     }
     String::from_utf8_lossy(&answer).into_owned()
 }

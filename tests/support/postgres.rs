@@ -124,7 +124,7 @@ impl Cluster {
              -c shared_buffers=16MB -c max_wal_size=64MB -c autovacuum=off -c fsync=on",
             self.port
         );
-        self.control(&["-w", "-t", "60", "-o", &options, "start"])
+        self.control(&["-w", "-t", "180", "-o", &options, "start"])
     }
 
     fn control(&self, arguments: &[&str]) -> bool {
