@@ -30,8 +30,10 @@ const tell = (time) => {
   const seconds = (new Date(time.dateTime) - Date.now()) / 1000;
   if (Math.abs(seconds) > 30 * 86400) return;
   const [unit, length] = units.find(([, length]) => Math.abs(seconds) >= length) ?? ["minute", 60];
+  // What was given seven days a moment ago has seven, not six and some hours.
+  const whole = Math.trunc((seconds > 0 ? seconds + 59 : seconds) / length);
   time.title ||= time.textContent;
-  time.textContent = Math.abs(seconds) < 60 ? (seconds < 0 ? "just now" : "in less than a minute") : words.format(Math.trunc(seconds / length), unit);
+  time.textContent = Math.abs(seconds) < 60 ? (seconds < 0 ? "just now" : "in less than a minute") : words.format(whole, unit);
 };
 const tellAll = () => each("time[data-time]", tell);
 tellAll();

@@ -69,6 +69,9 @@ await story(async (scene) => {
     await send(ana, ana.button(/invite/i, ana.page.locator('main')));
     await ana.sees(/cy@example\.com/);
     assert.doesNotMatch(await ana.words(), /\/invite\//);
+    if (scene.script) {
+      await ana.sees(/in 7 days/);
+    }
     await ana.look('team-invited-by-mail');
   });
   await scene.step('who is invited comes in', async () => {
