@@ -3,7 +3,9 @@
 use std::fs;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
 use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -11,7 +13,9 @@ use std::time::{Duration, Instant};
 use insta::assert_snapshot;
 use serde_json::Value;
 
-use crate::support::process::{Ran, Server, brevet, create_app, data_directory, eventually, line_value, steady};
+use crate::support::process::{
+    Ran, Server, brevet, create_app, data_directory, eventually, free_port, line_value, steady, terminate,
+};
 use crate::support::{Credentials, decode_jwt, http};
 
 const FORM: &str = "Content-Type: application/x-www-form-urlencoded\r\n";
@@ -504,6 +508,39 @@ mod stop {
         eventually(Duration::from_secs(2), "the stop begins", || server.log().contains("stopping").then_some(()));
         server.terminate();
         assert_eq!(server.wait(Duration::from_secs(1)).code(), Some(130));
+    }
+
+    #[test]
+    fn a_reader_of_the_log_who_is_stuck_does_not_keep_a_server_that_has_stopped() {
+        let data = data_directory();
+        let (stuck, stderr) = UnixStream::pair().unwrap();
+        stderr.set_nonblocking(true).unwrap();
+        while (&stderr).write(&[b'\n'; 4_096]).is_ok() {}
+        stderr.set_nonblocking(false).unwrap();
+        let stderr = Some(OwnedFd::from(stderr).into());
+        let mut server = Server::start_logging_to(data.path(), &["--shutdown-grace=1s"], &[], stderr);
+        server.get("/.well-known/jwks.json").assert_status(200);
+        server.terminate();
+        let ended = server.wait(Duration::from_secs(8));
+        assert!(ended.success(), "{ended}");
+        drop(stuck);
+    }
+
+    #[test]
+    fn a_signal_that_comes_while_the_server_starts_is_a_graceful_stop_as_well() {
+        // Empty: there are keys to be made before the banner.
+        let data = tempfile::tempdir().unwrap();
+        let port = free_port();
+        let listen = format!("--listen=127.0.0.1:{port}");
+        let mut child = brevet(data.path())
+            .args(&["serve", "--workers=1", "--admin-listen=off", "--shutdown-grace=1s", &listen])
+            .spawn();
+        eventually(Duration::from_secs(10), "the port takes connections", || {
+            TcpStream::connect(("127.0.0.1", port)).ok()
+        });
+        terminate(child.id());
+        let ended = eventually(Duration::from_secs(30), "the end of the server", || child.try_wait().unwrap());
+        assert!(ended.success(), "{ended}");
     }
 
     #[test]
