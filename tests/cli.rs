@@ -104,7 +104,9 @@ fn a_command_written_wrongly_exits_with_64_and_names_the_mistake() {
         ("app show 3F1C0C1E-6F0B-4A55-8D0E-2F7D3C0B9A2E", "an App SID is a lower-case UUID with hyphens"),
         ("app create --org acme --name n --lifetime 1w", "such as 90s, 10m, 24h or 90d"),
         ("app create --org acme --name n --claim plan", "write URI=VALUE"),
-        ("app list --org acme --limit 0", "0 is not in 1..=100000"),
+        ("app list --org acme --limit 0", "'--limit <N>': write a whole number from 1 to 100000"),
+        ("app list --org acme --limit x", "'--limit <N>': write a whole number from 1 to 100000"),
+        ("registration-token create --org acme --uses -", "'--uses <N>': write a whole number from 1 to "),
         ("api create --org acme --name n --identifier urn:x --alg HS256", "write RS256, PS256, ES256 or EdDSA"),
         ("api create --org acme --name n --identifier urn:x --profile jwt", "write rfc9068 or classic"),
         ("user create --org acme --email a@b.c --role king", "owner, admin, developer, viewer"),
@@ -648,8 +650,8 @@ not json
     let file = write_file(&data, "apps.jsonl", &lines);
     let ran = run(&data, &format!("app import --org acme {file}")).assert_code(65);
     assert_snapshot!(steady(&ran.stderr), @r"
-    line 5: not an app: expected ident at line 1 column 2
-    line 6: not an app: unknown field `scope`, expected one of `name`, `description`, `client_id`, `client_secret`, `scopes`, `lifetime`, `claims`, `jwks`, `jwks_uri`, `dpop_required`, `allowed_networks`, `token_exchange` at line 1 column 24
+    line 5: not a JSON object on one line; see: brevet app import --help
+    line 6: not an app: unknown field `scope`, expected one of `name`, `description`, `client_id`, `client_secret`, `scopes`, `lifetime`, `claims`, `jwks`, `jwks_uri`, `dpop_required`, `allowed_networks`, `token_exchange`
     line 8: a lifetime of 90d is longer than the server's access-token-lifetime, 24h
     line 4: no API of the organisation has a scope `nothing`; see: brevet api list --org SLUG
     line 7: there is an app UUID................................ already
