@@ -33,7 +33,7 @@ use self::logging::LogWriter;
 use self::output::Output;
 use crate::clock::SystemClock;
 use crate::config::{Config, Settings, SourceValues};
-use crate::service::Management;
+use crate::service::{Management, refuse_missing};
 
 /// An OAuth 2.0 authorization server for programs.
 #[derive(Debug, Parser)]
@@ -146,8 +146,15 @@ impl Context {
         Ok((config, writer))
     }
 
-    /// The memory, for a command that changes or shows it.
+    /// The memory, for a command that changes or shows what is there.
     fn management(&self) -> Result<Management, CliError> {
+        let config = self.configure()?;
+        refuse_missing(&config)?;
+        Ok(Management::open(config, Arc::new(SystemClock), &actor())?)
+    }
+
+    /// The memory, for a command that may be the first of all: it is made if it is not there.
+    fn management_or_new(&self) -> Result<Management, CliError> {
         let config = self.configure()?;
         Ok(Management::open(config, Arc::new(SystemClock), &actor())?)
     }

@@ -782,6 +782,40 @@ fn signing_keys_go_through_their_life() {
 }
 
 #[test]
+fn a_mistyped_data_directory_is_told_and_nothing_is_made_in_it() {
+    let parent = tempfile::tempdir().unwrap();
+    let typo = parent.path().join("typo");
+    let commands = [
+        "org list",
+        "org disable acme",
+        "user list",
+        "user create --org acme --email ana@acme.example --no-password",
+        "api list --org acme",
+        "app list --org acme",
+        "app export --org acme",
+        "app create --org acme --name n",
+        "issuer list --org acme",
+        "registration-token list --org acme",
+        "key list",
+        "token revoke-all --yes",
+    ];
+    for command in commands {
+        let ran = brevet(&typo).args(&command.split(' ').collect::<Vec<_>>()).run().assert_code(78);
+        assert_eq!(
+            ran.refusal().replace(typo.to_str().unwrap(), "TYPO"),
+            "there is no database TYPO/brevet.db; name the right place with --data-dir or --database-url, or make it: brevet serve, or brevet org create",
+            "{command}"
+        );
+        assert!(!typo.exists(), "{command}");
+    }
+    for (at, first) in ["org create --slug acme --name Acme", "setup-link", "key generate"].iter().enumerate() {
+        let made = parent.path().join(at.to_string());
+        brevet(&made).args(&first.split(' ').collect::<Vec<_>>()).ok();
+        brevet(&made).args(&["org", "list"]).ok();
+    }
+}
+
+#[test]
 fn migrations_are_shown_and_run() {
     let data = tempfile::tempdir().unwrap();
     let before = run(&data, "migrate status --json").assert_code(1);
@@ -795,7 +829,7 @@ fn migrations_are_shown_and_run() {
     assert_eq!(after["applied"], ran["run"]);
     assert!(text(&data, "migrate status").starts_with("applied  2"));
     let refused = brevet(tempfile::tempdir().unwrap().path())
-        .args(&["org", "list"])
+        .args(&["org", "create", "--slug=acme", "--name=Acme"])
         .env("BREVET_AUTO_MIGRATE", "false")
         .run()
         .assert_code(78);
@@ -841,7 +875,7 @@ fn config_show_tells_where_each_value_comes_from_and_masks_secrets() {
 
 #[test]
 fn settings_that_cannot_be_used_exit_with_78_and_suggest_the_right_ones() {
-    let data = tempfile::tempdir().unwrap();
+    let data = data_directory();
     let with_file = |content: &str| {
         let file = write_file(&data, "b.toml", content);
         let ran = brevet(data.path()).args(&["org", "list", "--config", &file]).run();

@@ -140,7 +140,7 @@ mod start {
     fn a_made_data_directory_is_for_its_owner_only() {
         let parent = tempfile::tempdir().unwrap();
         let data = parent.path().join("new");
-        brevet(&data).args(&["org", "list"]).ok();
+        brevet(&data).args(&["org", "create", "--slug=acme", "--name=Acme"]).ok();
         assert_eq!(fs::metadata(&data).unwrap().permissions().mode() & 0o777, 0o700);
         assert_eq!(fs::metadata(data.join("master.key")).unwrap().permissions().mode() & 0o777, 0o600);
     }
