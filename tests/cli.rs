@@ -126,6 +126,23 @@ fn a_command_written_wrongly_exits_with_64_and_names_the_mistake() {
 }
 
 #[test]
+fn with_json_a_failure_is_one_document_as_well() {
+    let data = data_directory();
+    let failure = |command: &str, code: i32| {
+        let ran = run(&data, &format!("{command} --json")).assert_code(code);
+        assert_ne!(ran.stderr, "", "{command}: people are told as ever");
+        let document = ran.json();
+        assert_eq!(document["error"]["code"], code, "{command}");
+        document["error"]["message"].as_str().unwrap().to_owned()
+    };
+    assert_snapshot!(failure("org disable nobody", 67), @"there is no organisation `nobody`; see: brevet org list");
+    assert_snapshot!(failure("app list --org acme --limit x", 64), @"invalid value 'x' for '--limit <N>': write a whole number from 1 to 100000");
+    assert_snapshot!(failure("org create --slug acme", 64), @"the following required arguments were not provided:   --name <NAME>");
+    assert_snapshot!(failure("org list --config /nowhere.toml", 78), @"the configuration file /nowhere.toml cannot be read: No such file or directory (os error 2)");
+    assert_eq!(run(&data, "org create --json --help").assert_code(0).stderr, "");
+}
+
+#[test]
 fn what_is_not_there_exits_with_67_and_says_where_to_look() {
     let data = data_directory();
     assert_snapshot!(refusal(&data, "org disable nobody"), @"67: there is no organisation `nobody`; see: brevet org list");
