@@ -33,7 +33,7 @@ use self::logging::LogWriter;
 use self::output::Output;
 use crate::clock::SystemClock;
 use crate::config::{Config, Settings, SourceValues};
-use crate::service::Management;
+use crate::service::{Management, refuse_missing};
 
 /// An OAuth 2.0 authorization server for programs.
 #[derive(Debug, Parser)]
@@ -146,8 +146,15 @@ impl Context {
         Ok((config, writer))
     }
 
-    /// The memory, for a command that changes or shows it.
+    /// The memory, for a command that changes or shows what is there.
     fn management(&self) -> Result<Management, CliError> {
+        let config = self.configure()?;
+        refuse_missing(&config)?;
+        Ok(Management::open(config, Arc::new(SystemClock), &actor())?)
+    }
+
+    /// The memory, for a command that may be the first of all: it is made if it is not there.
+    fn management_or_new(&self) -> Result<Management, CliError> {
         let config = self.configure()?;
         Ok(Management::open(config, Arc::new(SystemClock), &actor())?)
     }
@@ -160,6 +167,13 @@ fn actor() -> String {
     format!("cli:{}", name.chars().filter(|c| !c.is_control()).take(64).collect::<String>())
 }
 
+/// What is wrong with the command line, without the usage and the hints below it.
+fn written_wrongly(error: &clap::Error) -> CliError {
+    let text = error.to_string();
+    let what = text.split("\n\n").next().unwrap_or_default();
+    CliError::usage(what.strip_prefix("error: ").unwrap_or(what))
+}
+
 /// Runs the program.
 pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -167,15 +181,21 @@ pub fn main() -> ExitCode {
         Err(error) => {
             // If the terminal is gone there is nobody left to tell.
             let _unprinted = error.print();
-            return match error.kind() {
-                ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => ExitCode::SUCCESS,
-                _ => ExitCode::from(error::USAGE),
-            };
+            if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
+                return ExitCode::SUCCESS;
+            }
+            let asks_for_json = std::env::args_os().any(|arg| arg == "--json");
+            Output::new(asks_for_json, false).failure(&written_wrongly(&error));
+            return ExitCode::from(error::USAGE);
         }
     };
-    let output = Output::new(cli.json, cli.quiet);
-    let context =
-        Context { config: cli.config, settings: cli.settings, output, quiet: cli.quiet, verbose: cli.verbose };
+    let context = Context {
+        config: cli.config,
+        settings: cli.settings,
+        output: Output::new(cli.json, cli.quiet),
+        quiet: cli.quiet,
+        verbose: cli.verbose,
+    };
     let result = match cli.command {
         Command::Serve(command) => command.run(&context),
         Command::SetupLink => setup_link::run(&context),
@@ -195,7 +215,7 @@ pub fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            output.error(&error);
+            context.output.error(&error);
             ExitCode::from(error.code())
         }
     }

@@ -66,4 +66,4 @@ pub mod usage;
 pub use self::authority::{Authority, Caller, open_directory};
 pub use self::deed::{Condition, Version};
 pub use self::error::ServiceError;
-pub use self::management::{Management, connect, shown_location};
+pub use self::management::{Management, connect, refuse_missing, shown_location};

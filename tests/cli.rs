@@ -103,7 +103,9 @@ fn a_command_written_wrongly_exits_with_64_and_names_the_mistake() {
         ("app show 3F1C0C1E-6F0B-4A55-8D0E-2F7D3C0B9A2E", "an App SID is a lower-case UUID with hyphens"),
         ("app create --org acme --name n --lifetime 1w", "such as 90s, 10m, 24h or 90d"),
         ("app create --org acme --name n --claim plan", "write URI=VALUE"),
-        ("app list --org acme --limit 0", "0 is not in 1..=100000"),
+        ("app list --org acme --limit 0", "'--limit <N>': write a whole number from 1 to 100000"),
+        ("app list --org acme --limit x", "'--limit <N>': write a whole number from 1 to 100000"),
+        ("registration-token create --org acme --uses -", "'--uses <N>': write a whole number from 1 to "),
         ("api create --org acme --name n --identifier urn:x --alg HS256", "write RS256, PS256, ES256 or EdDSA"),
         ("api create --org acme --name n --identifier urn:x --profile jwt", "write rfc9068 or classic"),
         ("user create --org acme --email a@b.c --role king", "owner, admin, developer, viewer"),
@@ -120,6 +122,23 @@ fn a_command_written_wrongly_exits_with_64_and_names_the_mistake() {
     }
     assert_snapshot!(refusal(&data, &format!("app delete {UNKNOWN_SID}")), @"67: there is no app UUID................................; see: brevet app list --org SLUG");
     assert_snapshot!(refusal(&data, "user create --org acme --email ana@acme.example"), @"64: there is no terminal to ask for the password on; name a file with --password-file, or - for stdin");
+}
+
+#[test]
+fn with_json_a_failure_is_one_document_as_well() {
+    let data = data_directory();
+    let failure = |command: &str, code: i32| {
+        let ran = run(&data, &format!("{command} --json")).assert_code(code);
+        assert_ne!(ran.stderr, "", "{command}: people are told as ever");
+        let document = ran.json();
+        assert_eq!(document["error"]["code"], code, "{command}");
+        document["error"]["message"].as_str().unwrap().to_owned()
+    };
+    assert_snapshot!(failure("org disable nobody", 67), @"there is no organisation `nobody`; see: brevet org list");
+    assert_snapshot!(failure("app list --org acme --limit x", 64), @"invalid value 'x' for '--limit <N>': write a whole number from 1 to 100000");
+    assert_snapshot!(failure("org create --slug acme", 64), @"the following required arguments were not provided:   --name <NAME>");
+    assert_snapshot!(failure("org list --config /nowhere.toml", 78), @"the configuration file /nowhere.toml cannot be read: No such file or directory (os error 2)");
+    assert_eq!(run(&data, "org create --json --help").assert_code(0).stderr, "");
 }
 
 #[test]
@@ -647,8 +666,8 @@ not json
     let file = write_file(&data, "apps.jsonl", &lines);
     let ran = run(&data, &format!("app import --org acme {file}")).assert_code(65);
     assert_snapshot!(steady(&ran.stderr), @r"
-    line 5: not an app: expected ident at line 1 column 2
-    line 6: not an app: unknown field `scope`, expected one of `name`, `description`, `client_id`, `client_secret`, `scopes`, `lifetime`, `claims`, `jwks`, `jwks_uri`, `dpop_required`, `allowed_networks`, `token_exchange` at line 1 column 24
+    line 5: not a JSON object on one line; see: brevet app import --help
+    line 6: not an app: unknown field `scope`, expected one of `name`, `description`, `client_id`, `client_secret`, `scopes`, `lifetime`, `claims`, `jwks`, `jwks_uri`, `dpop_required`, `allowed_networks`, `token_exchange`
     line 8: a lifetime of 90d is longer than the server's access-token-lifetime, 24h
     line 4: no API of the organisation has a scope `nothing`; see: brevet api list --org SLUG
     line 7: there is an app UUID................................ already
@@ -777,6 +796,40 @@ fn signing_keys_go_through_their_life() {
 }
 
 #[test]
+fn a_mistyped_data_directory_is_told_and_nothing_is_made_in_it() {
+    let parent = tempfile::tempdir().unwrap();
+    let typo = parent.path().join("typo");
+    let commands = [
+        "org list",
+        "org disable acme",
+        "user list",
+        "user create --org acme --email ana@acme.example --no-password",
+        "api list --org acme",
+        "app list --org acme",
+        "app export --org acme",
+        "app create --org acme --name n",
+        "issuer list --org acme",
+        "registration-token list --org acme",
+        "key list",
+        "token revoke-all --yes",
+    ];
+    for command in commands {
+        let ran = brevet(&typo).args(&command.split(' ').collect::<Vec<_>>()).run().assert_code(78);
+        assert_eq!(
+            ran.refusal().replace(typo.to_str().unwrap(), "TYPO"),
+            "there is no database TYPO/brevet.db; name the right place with --data-dir or --database-url, or make it: brevet serve, or brevet org create",
+            "{command}"
+        );
+        assert!(!typo.exists(), "{command}");
+    }
+    for (at, first) in ["org create --slug acme --name Acme", "setup-link", "key generate"].iter().enumerate() {
+        let made = parent.path().join(at.to_string());
+        brevet(&made).args(&first.split(' ').collect::<Vec<_>>()).ok();
+        brevet(&made).args(&["org", "list"]).ok();
+    }
+}
+
+#[test]
 fn migrations_are_shown_and_run() {
     let data = tempfile::tempdir().unwrap();
     let before = run(&data, "migrate status --json").assert_code(1);
@@ -790,7 +843,7 @@ fn migrations_are_shown_and_run() {
     assert_eq!(after["applied"], ran["run"]);
     assert!(text(&data, "migrate status").starts_with("applied  2"));
     let refused = brevet(tempfile::tempdir().unwrap().path())
-        .args(&["org", "list"])
+        .args(&["org", "create", "--slug=acme", "--name=Acme"])
         .env("BREVET_AUTO_MIGRATE", "false")
         .run()
         .assert_code(78);
@@ -836,7 +889,7 @@ fn config_show_tells_where_each_value_comes_from_and_masks_secrets() {
 
 #[test]
 fn settings_that_cannot_be_used_exit_with_78_and_suggest_the_right_ones() {
-    let data = tempfile::tempdir().unwrap();
+    let data = data_directory();
     let with_file = |content: &str| {
         let file = write_file(&data, "b.toml", content);
         let ran = brevet(data.path()).args(&["org", "list", "--config", &file]).run();

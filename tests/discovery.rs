@@ -127,6 +127,8 @@ fn an_issuer_with_a_path_is_found_wherever_the_standards_look_for_it() {
     for path in [format!("/tenant{RESOURCE}"), format!("/tenant{RESOURCE}/api/v1"), RESOURCE.to_owned()] {
         assert_eq!(app.get(&path, &[]).assert_status(200).body, inserted.body, "{path}");
     }
+    let home = app.get("/tenant", &[]).assert_status(308);
+    assert_eq!(home.header("location"), "/tenant/");
     for path in [
         "/tenant/tenant/.well-known/jwks.json",
         "/other/.well-known/jwks.json",

@@ -3,7 +3,9 @@
 use std::fs;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
 use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -12,7 +14,8 @@ use insta::assert_snapshot;
 use serde_json::Value;
 
 use crate::support::process::{
-    PATIENCE, Promise, Ran, Server, brevet, create_app, data_directory, eventually, line_value, quickly, steady, timed,
+    PATIENCE, Promise, Ran, Server, brevet, create_app, data_directory, eventually, free_port, line_value, quickly,
+    steady, terminate, timed,
 };
 use crate::support::{Credentials, decode_jwt, http};
 
@@ -145,7 +148,7 @@ mod start {
     fn a_made_data_directory_is_for_its_owner_only() {
         let parent = tempfile::tempdir().unwrap();
         let data = parent.path().join("new");
-        brevet(&data).args(&["org", "list"]).ok();
+        brevet(&data).args(&["org", "create", "--slug=acme", "--name=Acme"]).ok();
         assert_eq!(fs::metadata(&data).unwrap().permissions().mode() & 0o777, 0o700);
         assert_eq!(fs::metadata(data.join("master.key")).unwrap().permissions().mode() & 0o777, 0o600);
     }
@@ -528,6 +531,37 @@ mod stop {
         server.terminate();
         // Long before the request or the grace would end.
         assert_eq!(server.wait().code(), Some(130));
+    }
+
+    #[test]
+    fn a_reader_of_the_log_who_is_stuck_does_not_keep_a_server_that_has_stopped() {
+        let data = data_directory();
+        let (stuck, stderr) = UnixStream::pair().unwrap();
+        stderr.set_nonblocking(true).unwrap();
+        while (&stderr).write(&[b'\n'; 4_096]).is_ok() {}
+        stderr.set_nonblocking(false).unwrap();
+        let stderr = Some(OwnedFd::from(stderr).into());
+        let mut server = Server::start_logging_to(data.path(), &["--shutdown-grace=1s"], &[], stderr);
+        server.get("/.well-known/jwks.json").assert_status(200);
+        server.terminate();
+        let ended = server.wait();
+        assert!(ended.success(), "{ended}");
+        drop(stuck);
+    }
+
+    #[test]
+    fn a_signal_that_comes_while_the_server_starts_is_a_graceful_stop_as_well() {
+        // Empty: there are keys to be made before the banner.
+        let data = tempfile::tempdir().unwrap();
+        let port = free_port();
+        let listen = format!("--listen=127.0.0.1:{port}");
+        let mut child = brevet(data.path())
+            .args(&["serve", "--workers=1", "--admin-listen=off", "--shutdown-grace=1s", &listen])
+            .spawn();
+        eventually(PATIENCE, "the port takes connections", || TcpStream::connect(("127.0.0.1", port)).ok());
+        terminate(child.id());
+        let ended = eventually(PATIENCE, "the end of the server", || child.try_wait().unwrap());
+        assert!(ended.success(), "{ended}");
     }
 
     #[test]

@@ -158,6 +158,8 @@ fn one_goes_on_only_to_pages_of_this_host() {
     let cases = [
         ("/account", "/account"),
         ("/apps?page=2", "/apps?page=2"),
+        ("/logout", "/"),
+        ("/logout?x=1", "/"),
         ("//evil.example", "/"),
         ("/\\evil.example", "/"),
         ("\\\\evil.example", "/"),

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use self::authentication::AuthenticationFlags;
 use self::show::{app_document, details_document, details_text, status, status_document};
+use super::flags::whole_number;
 use super::output::{print, table};
 use super::token::cut_off;
 use super::{CliError, Context};
@@ -180,7 +181,7 @@ pub(super) struct List {
     #[arg(long, value_name = "SLUG")]
     org: String,
     /// At most this many
-    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(i64).range(1..=100_000))]
+    #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = whole_number(1..=100_000_i64))]
     limit: i64,
     /// Those after this App SID
     #[arg(long, value_name = "SID", value_parser = parse_sid)]

@@ -1,6 +1,9 @@
-//! Flags for settings, made from the one table of settings.
+//! Flags for settings, made from the one table of settings; and numbers in flags.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::ops::RangeInclusive;
+use std::str::FromStr;
 
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, Error, FromArgMatches};
 
@@ -13,6 +16,17 @@ pub(super) struct EverywhereFlags(BTreeMap<String, String>);
 /// The settings that only `serve` and `config show` take as flags.
 #[derive(Debug, Clone, Default)]
 pub(super) struct ServeFlags(BTreeMap<String, String>);
+
+/// Reads a number within bounds; who gives another text or number is told the bounds.
+pub(super) fn whole_number<N>(bounds: RangeInclusive<N>) -> impl Fn(&str) -> Result<N, String> + Clone + Send + Sync
+where
+    N: FromStr + PartialOrd + Display + Clone + Send + Sync,
+{
+    move |text| {
+        let number = text.parse().ok().filter(|number| bounds.contains(number));
+        number.ok_or_else(|| format!("write a whole number from {} to {}", bounds.start(), bounds.end()))
+    }
+}
 
 fn settings(flag: Flag) -> impl Iterator<Item = &'static Setting> {
     SETTINGS.iter().filter(move |setting| setting.flag == flag)

@@ -57,7 +57,10 @@ fn document(key: &KeyDetails) -> Value {
 
 impl Key {
     pub(super) fn run(self, context: &Context) -> Result<(), CliError> {
-        let m = context.management()?;
+        let m = match self {
+            Self::Generate { .. } | Self::Rotate { .. } => context.management_or_new()?,
+            _ => context.management()?,
+        };
         match self {
             Self::List => {
                 let keys = signing_keys::list(&m)?;

@@ -42,7 +42,10 @@ pub(super) enum Org {
 
 impl Org {
     pub(super) fn run(self, context: &Context) -> Result<(), CliError> {
-        let m = context.management()?;
+        let m = match self {
+            Self::Create { .. } => context.management_or_new()?,
+            _ => context.management()?,
+        };
         match self {
             Self::Create { slug, name } => {
                 let created = organisations::create(&m, &slug, &name)?;

@@ -1,33 +1,38 @@
-//! Printing: data on stdout, messages on stderr. With `--json`, exactly one document on stdout.
+//! Printing: data on stdout, messages on stderr. With `--json`, exactly one document on stdout, also of a failure.
 
+use std::cell::Cell;
 use std::fmt::Display;
 use std::io::{self, ErrorKind, Write};
 
 use serde::Serialize;
+use serde_json::json;
 
 use super::error::CliError;
 
 /// Where and how a command prints.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(super) struct Output {
     json: bool,
     quiet: bool,
+    /// Whether the one document was printed.
+    has_printed: Cell<bool>,
 }
 
 impl Output {
     pub(super) fn new(json: bool, quiet: bool) -> Self {
-        Self { json, quiet }
+        Self { json, quiet, has_printed: Cell::new(false) }
     }
 
     /// Whether a program reads along.
-    pub(super) fn is_json(self) -> bool {
+    pub(super) fn is_json(&self) -> bool {
         self.json
     }
 
     /// The result of a command: the document with `--json`, else the text.
-    pub(super) fn data(self, document: &impl Serialize, text: impl FnOnce() -> String) -> Result<(), CliError> {
+    pub(super) fn data(&self, document: &impl Serialize, text: impl FnOnce() -> String) -> Result<(), CliError> {
         if self.json {
             let json = serde_json::to_string_pretty(document).map_err(CliError::internal)?;
+            self.has_printed.set(true);
             print(&json)
         } else {
             let text = text();
@@ -36,14 +41,25 @@ impl Output {
     }
 
     /// Something for people only.
-    pub(super) fn message(self, text: impl Display) {
+    pub(super) fn message(&self, text: impl Display) {
         if !self.quiet {
             say(&text);
         }
     }
 
-    pub(super) fn error(self, error: &CliError) {
+    /// Why a command failed.
+    pub(super) fn error(&self, error: &CliError) {
         say(&format_args!("brevet: {error}"));
+        self.failure(error);
+    }
+
+    /// The same in the document only, unless the command has printed its own: a check that failed says more.
+    pub(super) fn failure(&self, error: &CliError) {
+        if self.json && !self.has_printed.get() {
+            let failure = json!({ "error": { "code": error.code(), "message": error.to_string() } });
+            // The exit code tells it as well.
+            let _unprinted = print(&format!("{failure:#}"));
+        }
     }
 }
 

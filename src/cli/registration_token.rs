@@ -6,6 +6,7 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::flags::whole_number;
 use super::output::table;
 use super::{CliError, Context};
 use crate::clock::{Clock, SystemClock, Timestamp, parse_span, print_span};
@@ -37,7 +38,7 @@ pub(super) struct Create {
     #[arg(long, value_name = "SLUG")]
     org: String,
     /// How many apps it may register
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=i64::from(MOST_USES)))]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = whole_number(1..=MOST_USES))]
     uses: u32,
     /// When it ends, at most a year ahead
     #[arg(long, value_name = "SPAN", value_parser = parse_span, default_value = "7d")]

@@ -45,11 +45,12 @@ impl Serve {
 }
 
 async fn serve(config: &Arc<Config>, wants_demo: bool) -> Result<(), CliError> {
+    // First: from when the port takes connections on, a signal is a graceful stop.
+    let stop = StopSignals::new()?;
     let listeners = http::bind(config)?;
     let management = Management::open(config.clone(), Arc::new(SystemClock), "server")?;
     let demo = if wants_demo { demo::create(&management)? } else { None };
     let authority = Arc::new(Authority::open(&management)?);
-    let stop = StopSignals::new()?;
     let running = http::start_on(authority.clone(), listeners)?;
     let tail = Tail::start(authority.directory.clone(), authority.clock.clone()).map_err(CliError::internal)?;
     let housekeeping = Housekeeping::start(management.clone(), authority.clone()).map_err(CliError::internal)?;

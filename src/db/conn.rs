@@ -232,7 +232,7 @@ impl Database {
             match self.pool.get_timeout(step) {
                 Ok(conn) => return Ok(conn),
                 Err(error) if left.is_zero() || !self.reachable.load(Ordering::Relaxed) => {
-                    return Err(DbError::Unavailable(error.to_string().replace('\n', " ")));
+                    return Err(DbError::unavailable(&error));
                 }
                 Err(_none_free_yet) => {}
             }

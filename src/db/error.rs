@@ -28,10 +28,19 @@ pub enum DbError {
     Other(String),
 }
 
+const UNAVAILABLE: &str = "the database is unavailable: ";
+
+impl DbError {
+    /// For a cause which may be such an error itself, or hold one: it is said once, and on one line.
+    pub(crate) fn unavailable(cause: &impl fmt::Display) -> Self {
+        Self::Unavailable(cause.to_string().replace(UNAVAILABLE, "").trim().replace('\n', " "))
+    }
+}
+
 impl fmt::Display for DbError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unavailable(detail) => write!(f, "the database is unavailable: {detail}"),
+            Self::Unavailable(detail) => write!(f, "{UNAVAILABLE}{detail}"),
             Self::Duplicate => f.write_str("a row with the same unique value is there already"),
             Self::MissingReference => f.write_str("a row that this one needs is not there"),
             Self::Corrupt { table, column, id } => write!(f, "{table}.{column} of {id} holds what Brevet never wrote"),
@@ -76,4 +85,21 @@ fn is_passing(message: &str) -> bool {
         "no connection to the server",
     ];
     PASSING.iter().any(|text| message.contains(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn that_the_database_is_unavailable_is_said_once() {
+        let locked = DbError::Unavailable("database is locked".to_owned());
+        let pooled = format!("timed out waiting for connection: {locked}\n");
+        for (cause, told) in [
+            (locked.to_string(), "database is locked"),
+            (pooled, "timed out waiting for connection: database is locked"),
+        ] {
+            assert_eq!(DbError::unavailable(&cause).to_string(), format!("the database is unavailable: {told}"));
+        }
+    }
 }

@@ -106,7 +106,7 @@ fn commit_group(conn: &mut AnyConnection, group: Vec<Job>) {
         Ok(()) => group.into_iter().map(|job| job(Ok(conn))).collect(),
         Err(error) => {
             let refusal = error.to_string();
-            let refuse = |job: Job| job(Err(DbError::Unavailable(refusal.clone())))(Ok(()));
+            let refuse = |job: Job| job(Err(DbError::unavailable(&refusal)))(Ok(()));
             group.into_iter().for_each(refuse);
             return;
         }
@@ -117,7 +117,7 @@ fn commit_group(conn: &mut AnyConnection, group: Vec<Job>) {
     }
     let failure = committed.err().map(|error| error.to_string());
     for answer in answers {
-        answer(failure.as_ref().map_or(Ok(()), |detail| Err(DbError::Unavailable(detail.clone()))));
+        answer(failure.as_ref().map_or(Ok(()), |detail| Err(DbError::unavailable(detail))));
     }
 }
 

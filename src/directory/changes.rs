@@ -122,7 +122,7 @@ impl Directory {
         let directory = self.clone();
         let work = move |database: &Database| {
             let done = database.write(changes)?;
-            directory.catch_up(now).map_err(|error| DbError::Unavailable(error.to_string()))?;
+            directory.catch_up(now).map_err(|error| DbError::unavailable(&error))?;
             Ok(done)
         };
         self.database.write_off_thread(work).await

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use actix_web::http::header::{ACCEPT, HeaderMap};
+use actix_web::http::header::{ACCEPT, HeaderMap, LOCATION};
 use actix_web::web::{Bytes, Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use handlebars::{Handlebars, RenderError, RenderErrorReason, handlebars_helper};
@@ -131,6 +131,11 @@ pub(super) fn wants_page(headers: &HeaderMap, path: &str, config: &Config) -> bo
     let is_below =
         |prefix: &&str| path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
     accepts_html(headers) && !FOR_PROGRAMS.iter().any(is_below)
+}
+
+/// The path of the issuer as people type it, without the slash at its end.
+pub(super) async fn to_home(site: Data<Site>) -> HttpResponse {
+    HttpResponse::PermanentRedirect().insert_header((LOCATION, format!("{}/", site.pages.base))).finish()
 }
 
 /// A file, under its present name only.

@@ -24,6 +24,7 @@ pub fn routes(issuer_path: &str, ticket_path_prefix: &str) -> impl Fn(&mut Servi
                     &format!("{}{}", inserted(path::PROTECTED_RESOURCE), path::API),
                     well_known::protected_resource,
                 ));
+            config.service(get(&issuer_path, pages::to_home));
             config.service(web::scope(&issuer_path).configure(under_issuer).configure(tickets.clone()));
         }
         config.configure(under_issuer).configure(tickets.clone()).default_service(web::to(not_found));

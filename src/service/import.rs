@@ -22,7 +22,7 @@ const LONGEST_LINE: usize = 96 * 1_024;
 
 /// A line to be imported. Without `client_id` and `client_secret` new ones are made.
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a JSON object")]
 struct ImportLine {
     name: String,
     #[serde(default)]
@@ -168,9 +168,18 @@ pub fn import(
     Ok(())
 }
 
+/// In words of the line, whose number is told besides.
+fn not_an_app(error: &serde_json::Error) -> String {
+    if !error.is_data() {
+        return "not a JSON object on one line; see: brevet app import --help".to_owned();
+    }
+    let text = error.to_string();
+    format!("not an app: {}", text.rsplit_once(" at line ").map_or(&*text, |(what, _where)| what))
+}
+
 fn read_row(m: &Management, line: usize, text: &str) -> Result<Row, ServiceError> {
     let invalid = |reason: String| ServiceError::Invalid(reason);
-    let given: ImportLine = serde_json::from_str(text).map_err(|error| invalid(format!("not an app: {error}")))?;
+    let given: ImportLine = serde_json::from_str(text).map_err(|error| invalid(not_an_app(&error)))?;
     let client_id = match &given.client_id {
         None => ClientId::generate(),
         Some(id) => {

@@ -138,6 +138,19 @@ pub fn connect(config: &Config) -> Result<Database, ServiceError> {
     Ok(Database::connect(&config.database_url, config.database_pool_size, config.database_timeout)?)
 }
 
+/// Refuses an embedded database that is not there, for who would only find it empty: a mistyped directory is told, and
+/// nothing is made in it. Another database says itself that it is not there.
+///
+/// # Errors
+/// `Setup`.
+pub fn refuse_missing(config: &Config) -> Result<(), ServiceError> {
+    let file = config.database_url.reveal().strip_prefix("sqlite://");
+    let Some(missing) = file.filter(|file| !Path::new(file).exists()) else { return Ok(()) };
+    Err(ServiceError::Setup(format!(
+        "there is no database {missing}; name the right place with --data-dir or --database-url, or make it: brevet serve, or brevet org create"
+    )))
+}
+
 fn make_private_directory(path: &Path) -> Result<(), ServiceError> {
     if path.is_dir() {
         return Ok(());

@@ -79,6 +79,11 @@ impl Run {
         }
     }
 
+    /// Starts it, and nobody hears what it says.
+    pub fn spawn(mut self) -> Child {
+        self.command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+    }
+
     /// Runs it, expects that it succeeds, and gives what it printed.
     pub fn ok(self) -> String {
         self.run().assert_code(0).stdout
@@ -260,10 +265,20 @@ impl Server {
 
     /// The same with more arguments and variables.
     pub fn start_with(data: &Path, args: &[&str], variables: &[(&str, &str)]) -> Self {
-        Self::try_start(data, args, variables).unwrap_or_else(|why| panic!("{why}"))
+        Self::start_logging_to(data, args, variables, None)
     }
 
-    fn try_start(data: &Path, args: &[&str], variables: &[(&str, &str)]) -> Result<Self, String> {
+    /// The same with another stderr than the file that `log` reads.
+    pub fn start_logging_to(data: &Path, args: &[&str], variables: &[(&str, &str)], stderr: Option<Stdio>) -> Self {
+        Self::try_start(data, args, variables, stderr).unwrap_or_else(|why| panic!("{why}"))
+    }
+
+    fn try_start(
+        data: &Path,
+        args: &[&str],
+        variables: &[(&str, &str)],
+        stderr: Option<Stdio>,
+    ) -> Result<Self, String> {
         let given = |flag: &str| args.iter().any(|arg| arg.starts_with(flag));
         let mut run = brevet(data).args(&["serve", "--workers=1"]).args(args);
         if !given("--listen") {
@@ -275,12 +290,13 @@ impl Server {
         run.command.envs(variables.iter().copied());
         let files = tempfile::tempdir().unwrap();
         let (banner, log) = (files.path().join("stdout"), files.path().join("stderr"));
+        let log_file = File::create(&log).unwrap();
         let began_at = Instant::now();
         let mut child = run
             .command
             .stdin(Stdio::null())
             .stdout(File::create(&banner).unwrap())
-            .stderr(File::create(&log).unwrap())
+            .stderr(stderr.unwrap_or_else(|| log_file.into()))
             .spawn()
             .unwrap();
         let text = eventually(PATIENCE, "the banner", || {
@@ -308,7 +324,7 @@ impl Server {
             let port = free_port();
             let listen = format!("--listen=127.0.0.1:{port}");
             let issuer = format!("--issuer=http://127.0.0.1:{port}");
-            match Self::try_start(data, &[&[listen.as_str(), &issuer], args].concat(), &[]) {
+            match Self::try_start(data, &[&[listen.as_str(), &issuer], args].concat(), &[], None) {
                 Ok(server) => return server,
                 // Between the look whether a port is free and its use, another program may take it.
                 Err(why) => assert!(why.contains("Address already in use"), "{why}"),
@@ -366,8 +382,7 @@ impl Server {
 
     /// Sends SIGTERM.
     pub fn terminate(&self) {
-        let sent = Command::new("sh").args(["-c", &format!("kill -TERM {}", self.child.id())]).status();
-        assert!(sent.unwrap().success());
+        terminate(self.child.id());
     }
 
     /// SIGKILL, as when the power goes.
@@ -388,6 +403,12 @@ impl Drop for Server {
         let _ended = self.child.kill();
         let _reaped = self.child.wait();
     }
+}
+
+/// Sends SIGTERM to a process of the test.
+pub fn terminate(pid: u32) {
+    let sent = Command::new("sh").args(["-c", &format!("kill -TERM {pid}")]).status();
+    assert!(sent.unwrap().success());
 }
 
 /// What stands after a label at the beginning of a line.

@@ -2,14 +2,18 @@
 //! reads the log; if the reader is too slow, lines are dropped and counted.
 
 use std::io::{self, Write};
+use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::Duration;
 
 /// What waits for the reader at most.
 const LARGEST_BACKLOG: usize = 4 * 1024 * 1024;
 /// Lines that come within this time are written together.
 const GATHER: Duration = Duration::from_millis(5);
+/// How long the end of the process waits for the last lines to be read: a reader that is stuck must not keep a server
+/// that has stopped.
+const LAST_LINES: Duration = Duration::from_secs(2);
 
 #[derive(Default)]
 struct Backlog {
@@ -48,21 +52,23 @@ impl Write for Sink {
     }
 }
 
-/// The thread that writes. Dropping it writes what waits and ends it.
+/// The thread that writes. Dropping it has it write what waits, for as long as [`LAST_LINES`].
 pub(in crate::cli) struct LogWriter {
     shared: Arc<Shared>,
-    thread: Option<JoinHandle<()>>,
+    /// Cut off when the thread ends.
+    ended: Receiver<()>,
 }
 
 /// Starts the thread.
 pub(super) fn start() -> io::Result<(Sink, LogWriter)> {
     let shared = Arc::new(Shared::default());
     let source = shared.clone();
-    let thread = thread::Builder::new().name("log-writer".to_owned()).spawn(move || write_all(&source))?;
-    Ok((Sink(shared.clone()), LogWriter { shared, thread: Some(thread) }))
+    let (end, ended) = mpsc::channel();
+    thread::Builder::new().name("log-writer".to_owned()).spawn(move || write_all(&source, &end))?;
+    Ok((Sink(shared.clone()), LogWriter { shared, ended }))
 }
 
-fn write_all(shared: &Shared) {
+fn write_all(shared: &Shared, _end: &Sender<()>) {
     let mut taken = Vec::new();
     loop {
         let mut backlog = shared.backlog.lock().unwrap_or_else(PoisonError::into_inner);
@@ -91,10 +97,8 @@ impl Drop for LogWriter {
     fn drop(&mut self) {
         self.shared.backlog.lock().unwrap_or_else(PoisonError::into_inner).closed = true;
         self.shared.filled.notify_one();
-        if let Some(thread) = self.thread.take() {
-            // A thread that panicked has nothing more to write.
-            let _panicked = thread.join();
-        }
+        // Whether it wrote everything, panicked or waits for a reader: there is nothing more to do.
+        let _either_way = self.ended.recv_timeout(LAST_LINES);
     }
 }
 

@@ -59,11 +59,13 @@ async fn keep(scene: &Scene, owner: KeyedHash, form: &Form) -> Result<String, Pa
     id.map(|id| format!("{PATH}{id}")).map_err(|error| PageError::service(scene, &error))
 }
 
-/// A path on this host to come back to; nothing for what a browser could take for another host or a script.
+/// A path on this host to come back to; nothing for what a browser could take for another host or a script, nor for
+/// signing out, which is no page and not what anybody signs in for.
 pub(super) fn local_path(text: &str) -> Option<&str> {
     let is_plain = text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
     let is_local = text.starts_with('/') && !text.starts_with("//");
-    (is_plain && is_local && text.len() <= LONGEST_PATH).then_some(text)
+    let is_page = text.split('?').next() != Some("/logout");
+    (is_plain && is_local && is_page && text.len() <= LONGEST_PATH).then_some(text)
 }
 
 /// The sign-in page for somebody whose session ended while a form was filled in: it goes on from there.

@@ -84,6 +84,11 @@ fn every_template_is_rendered_with_samples_and_none_has_inline_style_or_script()
             for inline in [" style=", " onclick=", " onload=", "<style", "<script>", "javascript:"] {
                 assert!(!page.contains(inline), "{} has {inline}", sample.template);
             }
+            for described in page.split("aria-describedby=\"").skip(1) {
+                let ids = described.split('"').next().unwrap();
+                let all_there = ids.split(' ').all(|id| page.contains(&format!("id=\"{id}\"")));
+                assert!(all_there, "{}: nothing describes by `{ids}`", sample.template);
+            }
             rendered.insert(sample.template);
         }
         let missing: Vec<String> =
