@@ -63,7 +63,7 @@ pub(super) struct Get {
     #[arg(long, value_name = "FILE")]
     private_key: Option<String>,
     /// The name of the private key among the app's public keys; each is tried if it is not given
-    #[arg(long, requires = "private_key")]
+    #[arg(long, requires = "private_key", allow_hyphen_values = true)]
     kid: Option<String>,
     /// A scope; may repeat; everything the app was granted if there is none
     #[arg(long)]
