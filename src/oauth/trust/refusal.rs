@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::clock::Timestamp;
-use crate::oauth::ThirdParty;
+use crate::oauth::{OAuthError, ThirdParty};
 
 /// One thing that is checked, in the order of the road.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -150,6 +150,15 @@ impl RefusedJwt {
     pub fn of(third_party: &Arc<ThirdParty>) -> impl FnOnce(TrustError) -> Self {
         let third_party = Some(third_party.clone());
         |error| Self { error, third_party }
+    }
+
+    /// The error for it: `temporarily_unavailable` where it could not be judged, else what `refusal` makes of the reason.
+    pub fn into_error(self, refusal: impl FnOnce(&TrustError) -> OAuthError) -> OAuthError {
+        let error = match self.error {
+            TrustError::Unavailable(reason) => OAuthError::unavailable(reason),
+            error => refusal(&error),
+        };
+        error.of_third_party(self.third_party)
     }
 }
 

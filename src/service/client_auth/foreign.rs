@@ -3,7 +3,7 @@
 
 use super::AuthenticatedClient;
 use crate::oauth::client::PresentedAssertion;
-use crate::oauth::trust::{RefusedJwt, TrustError, Way};
+use crate::oauth::trust::{RefusedJwt, Way};
 use crate::oauth::{ClientId, OAuthError};
 use crate::service::foreign_jwt::{self, Narrowing, UnverifiedForeignJwt};
 use crate::service::{Authority, Caller};
@@ -38,10 +38,6 @@ impl<'a> ForeignAssertion<'a> {
     }
 }
 
-fn refused(RefusedJwt { error, third_party }: RefusedJwt) -> OAuthError {
-    let refusal = match error {
-        TrustError::Unavailable(reason) => OAuthError::unavailable(reason),
-        error => OAuthError::invalid_client(format!("the assertion of a trusted issuer is refused: {error}")),
-    };
-    refusal.of_third_party(third_party)
+fn refused(jwt: RefusedJwt) -> OAuthError {
+    jwt.into_error(|error| OAuthError::invalid_client(format!("the assertion of a trusted issuer is refused: {error}")))
 }

@@ -77,11 +77,8 @@ impl Untaken {
         let issuer = self.issuer.clone();
         let look = move |conn: &mut AnyConnection| was_used(conn, &issuer.record, &jti);
         let used = authority.directory.database().read_off_thread(look).await;
-        let verdict = match used {
-            Ok(true) => Err(TrustError::Replayed),
-            Ok(false) => Ok(()),
-            Err(error) => Err(unavailable(error)),
-        };
+        let verdict =
+            used.map_err(unavailable).and_then(|is_used| if is_used { Err(TrustError::Replayed) } else { Ok(()) });
         verdict.map_err(RefusedJwt::of(&self.third_party))
     }
 }

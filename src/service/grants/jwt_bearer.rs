@@ -2,7 +2,7 @@
 //! ([RFC 7523 §2.1](https://www.rfc-editor.org/rfc/rfc7523#section-2.1)): a token for whom a trusted issuer says that it is
 //! for.
 
-use crate::oauth::trust::{RefusedJwt, TrustError, Way};
+use crate::oauth::trust::{RefusedJwt, Way};
 use crate::oauth::{OAuthError, OAuthErrorCode};
 use crate::service::foreign_jwt::{self, Narrowing, VerifiedForeignJwt};
 use crate::service::{Authority, Caller};
@@ -18,11 +18,9 @@ pub(in crate::service) async fn authorize(
     foreign_jwt::verify(authority, unverified, Way::Grant, narrowing, caller.now).await.map_err(refused)
 }
 
-fn refused(RefusedJwt { error, third_party }: RefusedJwt) -> OAuthError {
-    let refusal = match error {
-        TrustError::Unavailable(reason) => OAuthError::unavailable(reason),
-        error => OAuthError::new(OAuthErrorCode::InvalidGrant, error.public())
-            .with_detail(format!("the assertion is refused: {error}")),
-    };
-    refusal.of_third_party(third_party)
+fn refused(jwt: RefusedJwt) -> OAuthError {
+    jwt.into_error(|error| {
+        OAuthError::new(OAuthErrorCode::InvalidGrant, error.public())
+            .with_detail(format!("the assertion is refused: {error}"))
+    })
 }

@@ -180,10 +180,6 @@ fn refused(why: &str) -> OAuthError {
     OAuthError::new(OAuthErrorCode::InvalidRequest, format!("The subject_token is not accepted. {why}"))
 }
 
-fn refused_jwt(RefusedJwt { error, third_party }: RefusedJwt) -> OAuthError {
-    let refusal = match error {
-        TrustError::Unavailable(reason) => OAuthError::unavailable(reason),
-        error => refused(error.public()).with_detail(format!("the subject_token is refused: {error}")),
-    };
-    refusal.of_third_party(third_party)
+fn refused_jwt(jwt: RefusedJwt) -> OAuthError {
+    jwt.into_error(|error| refused(error.public()).with_detail(format!("the subject_token is refused: {error}")))
 }
